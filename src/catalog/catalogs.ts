@@ -1,0 +1,185 @@
+// The catalogs of all principals: built when first asked for, rebuilt when the configuration or a list they were made
+// from has changed, and never in between. What is handed out is immutable.
+
+import type { AccountId } from '../domain/mcp-config.ts';
+import type { AccountConfiguration } from '../store/store.ts';
+import type { Upstream } from '../upstream/upstream.ts';
+import { AccountSnapshot, type SnapshotDeps, type UpstreamRequest } from './account-snapshot.ts';
+import { Catalog } from './catalog.ts';
+import type { ResolvedGrant } from './grant.ts';
+import type { ToolLists } from './tool-lists.ts';
+
+export interface CatalogsOptions {
+  readonly openSecret: SnapshotDeps['openSecret'];
+  /** Throws `GatewayError` for an address that is refused. */
+  readonly createUpstream: (request: UpstreamRequest) => Upstream;
+  readonly createLists: (onChange: () => void) => ToolLists;
+  readonly ttlMs: number;
+  readonly now: () => number;
+}
+
+interface Entry {
+  readonly grants: readonly ResolvedGrant[];
+  readonly owners: Map<string, number>;
+  catalog: Catalog;
+  generation: number;
+}
+
+/** An upstream that is granted no more lives on this long, for calls that were routed to it and are still opening a session. */
+const RETIREMENT_MS = 10_000;
+
+interface Account {
+  readonly snapshot: AccountSnapshot;
+  readonly entries: Map<string, Entry>;
+}
+
+export class Catalogs {
+  readonly lists: ToolLists;
+  readonly #options: CatalogsOptions;
+  readonly #upstreams = new Map<string, Upstream>();
+  readonly #retired = new Map<Upstream, NodeJS.Timeout>();
+  #accounts: ReadonlyMap<AccountId, Account> = new Map();
+  /** Counts everything that can make a catalog stale. */
+  #generation = 0;
+
+  constructor(options: CatalogsOptions) {
+    this.#options = options;
+    this.lists = options.createLists(() => {
+      this.#generation++;
+    });
+  }
+
+  /** Replaces the configuration of all accounts in one assignment, then lets go of upstreams that nobody is granted any more. */
+  replace(configurations: readonly AccountConfiguration[]): void {
+    const accounts = new Map<AccountId, Account>();
+    for (const configuration of configurations) {
+      const before = this.#accounts.get(configuration.accountId);
+      const isSame = before?.snapshot.epoch === configuration.epoch;
+      accounts.set(configuration.accountId, isSame ? before : this.#compile(configuration, before?.snapshot));
+    }
+    this.#accounts = accounts;
+    this.#generation++;
+    this.#settle();
+  }
+
+  snapshot(account: AccountId): AccountSnapshot | undefined {
+    return this.#accounts.get(account)?.snapshot;
+  }
+
+  upstreams(): Iterable<Upstream> {
+    return this.#upstreams.values();
+  }
+
+  /** The catalog of a token as of now, or `undefined` when the token is gone. Costs two Map look-ups when nothing has changed. */
+  current(account: AccountId, tokenId: string): Catalog | undefined {
+    const known = this.#accounts.get(account);
+    const entry = known?.entries.get(tokenId);
+    if (entry !== undefined && entry.generation === this.#generation) return entry.catalog;
+    return known === undefined ? undefined : this.#refreshEntry(known, tokenId, entry);
+  }
+
+  /** Like `current`, but waits for upstreams whose tools were never seen, at most `waitMs` (design §3.10). */
+  async settled(account: AccountId, tokenId: string, waitMs: number): Promise<Catalog | undefined> {
+    const catalog = this.current(account, tokenId);
+    if (catalog === undefined) return undefined;
+    const fetches: Promise<void>[] = [];
+    for (const { upstream } of catalog.grants) {
+      if (upstream === undefined) continue;
+      const fetch = this.lists.refresh(account, upstream);
+      if (this.lists.isPending(upstream)) fetches.push(fetch);
+    }
+    if (fetches.length === 0) return catalog;
+    let timer: NodeJS.Timeout | undefined;
+    const timeout = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, waitMs);
+    });
+    await Promise.race([Promise.all(fetches), timeout]);
+    clearTimeout(timer);
+    return this.current(account, tokenId);
+  }
+
+  /** Whether waiting could make a missing tool appear. */
+  isSettling(catalog: Catalog): boolean {
+    return catalog.grants.some(({ upstream }) => upstream !== undefined && this.lists.isPending(upstream));
+  }
+
+  /** Ends all sessions and connections. */
+  async close(): Promise<void> {
+    for (const timer of this.#retired.values()) clearTimeout(timer);
+    await Promise.all([...this.#upstreams.values(), ...this.#retired.keys()].map((upstream) => upstream.close()));
+  }
+
+  #compile(configuration: AccountConfiguration, before: AccountSnapshot | undefined): Account {
+    const deps: SnapshotDeps = {
+      openSecret: this.#options.openSecret,
+      upstreamFor: (request) => this.#upstreamFor(request),
+    };
+    return { snapshot: new AccountSnapshot(configuration, deps, before), entries: new Map() };
+  }
+
+  #upstreamFor(request: UpstreamRequest): Upstream {
+    let upstream = this.#upstreams.get(request.key);
+    if (upstream === undefined) {
+      upstream = this.#options.createUpstream(request);
+      this.#upstreams.set(request.key, upstream);
+    }
+    return upstream;
+  }
+
+  #refreshEntry(account: Account, tokenId: string, entry: Entry | undefined): Catalog | undefined {
+    const token = account.snapshot.tokens.get(tokenId);
+    if (token === undefined) return undefined;
+    const grants = entry?.grants ?? account.snapshot.resolve(token);
+    const owners = entry?.owners ?? new Map<string, number>();
+    const isStale = entry === undefined || !this.#isCurrent(entry.catalog);
+    const catalog = isStale ? this.#build(account.snapshot.epoch, grants, owners) : entry.catalog;
+    account.entries.set(tokenId, { grants, owners, catalog, generation: this.#generation });
+    return catalog;
+  }
+
+  #isCurrent(catalog: Catalog): boolean {
+    return catalog.grants.every(({ upstream }, index) => {
+      return upstream === undefined || this.lists.get(upstream) === catalog.lists[index];
+    });
+  }
+
+  #build(epoch: number, grants: readonly ResolvedGrant[], owners: Map<string, number>): Catalog {
+    return new Catalog({
+      epoch,
+      grants,
+      owners,
+      listOf: (upstream) => this.lists.get(upstream),
+      ttlMs: this.#options.ttlMs,
+    });
+  }
+
+  /** Asks new upstreams for their tools ahead of the first agent, and closes those that no live token is granted. */
+  #settle(): void {
+    const used = new Set<Upstream>();
+    for (const [accountId, { snapshot }] of this.#accounts) {
+      for (const token of snapshot.tokens.values()) {
+        if (!isLive(token, this.#options.now())) continue;
+        for (const { upstream } of snapshot.resolve(token)) {
+          if (upstream === undefined || used.has(upstream)) continue;
+          used.add(upstream);
+          if (this.lists.isPending(upstream)) void this.lists.refresh(accountId, upstream);
+        }
+      }
+    }
+    for (const upstream of this.#upstreams.values()) if (!used.has(upstream)) this.#retire(upstream);
+    this.lists.keepOnly(new Set([...used].map((upstream) => upstream.key)));
+  }
+
+  #retire(upstream: Upstream): void {
+    this.#upstreams.delete(upstream.key);
+    const timer = setTimeout(() => {
+      this.#retired.delete(upstream);
+      void upstream.close();
+    }, RETIREMENT_MS);
+    this.#retired.set(upstream, timer.unref());
+  }
+}
+
+function isLive(token: { revokedAtMs: number | null; expiresAtMs: number | null }, nowMs: number): boolean {
+  return token.revokedAtMs === null && (token.expiresAtMs === null || token.expiresAtMs > nowMs);
+}

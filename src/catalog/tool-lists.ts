@@ -1,0 +1,200 @@
+// The last known tools of every upstream, raw. A list is fetched once for many waiters, survives its upstream's death
+// and, through the store, our restart; an older answer never overwrites a newer one.
+
+import type { AccountId } from '../domain/mcp-config.ts';
+import { isUpstreamToolName } from '../domain/tool-name.ts';
+import { findMember, JsonScanner, type Member, type Span } from '../protocol/json-scan.ts';
+import type { Store } from '../store/store.ts';
+import type { Logger } from '../telemetry/logger.ts';
+import type { Upstream } from '../upstream/upstream.ts';
+
+/** One tool of an upstream: its object's bytes, and where in them the name's value stands, quotes included. */
+export interface ListedTool {
+  readonly name: string;
+  readonly bytes: Buffer;
+  readonly nameAt: Span;
+}
+
+/** A tool that is not exposed, and why; told in `explain` and to operators. */
+export interface LeftOutTool {
+  readonly name: string;
+  readonly reason: string;
+}
+
+export interface ToolList {
+  readonly tools: ReadonlyMap<string, ListedTool>;
+  readonly leftOut: readonly LeftOutTool[];
+  readonly fetchedAtMs: number;
+}
+
+export interface ToolListsOptions {
+  readonly store: Store;
+  /** Age from which a list is fetched again when it is next asked for. */
+  readonly ttlMs: number;
+  readonly now: () => number;
+  readonly log: Logger;
+  /** Told when a list, or an upstream's health, is no longer what a catalog was built from. */
+  readonly onChange: () => void;
+}
+
+/** Last known tools older than this are forgotten (design §3.10). */
+export const KEPT_MS = 24 * 60 * 60 * 1000;
+
+interface Entry {
+  list: ToolList | undefined;
+  raw: Buffer | undefined;
+  /** When the upstream last confirmed the list, or last failed to. */
+  checkedAtMs: number;
+  hasFailed: boolean;
+  fetching: Promise<void> | undefined;
+}
+
+export class ToolLists {
+  readonly #options: ToolListsOptions;
+  readonly #entries = new Map<string, Entry>();
+
+  constructor(options: ToolListsOptions) {
+    this.#options = options;
+  }
+
+  /** Reads what an earlier run of the gateway knew. */
+  async restore(account: AccountId): Promise<void> {
+    const { store, now } = this.#options;
+    const oldestMs = now() - KEPT_MS;
+    await store.deleteToolLists(account, oldestMs);
+    for (const stored of await store.readToolLists(account)) {
+      const list = readToolArray(stored.tools, stored.fetchedAtMs);
+      if (list === undefined) continue;
+      const entry = this.#entry(stored.key);
+      entry.list ??= list;
+      entry.raw ??= stored.tools;
+    }
+  }
+
+  get(upstream: Upstream): ToolList | undefined {
+    return this.#entries.get(upstream.key)?.list;
+  }
+
+  /** Whether the upstream has neither answered nor failed yet, so that waiting for it may help. */
+  isPending(upstream: Upstream): boolean {
+    const entry = this.#entries.get(upstream.key);
+    return entry === undefined || (entry.list === undefined && !entry.hasFailed);
+  }
+
+  /** Fetches the list if it is missing or stale. Never rejects: a failure is the upstream's state. */
+  refresh(account: AccountId, upstream: Upstream): Promise<void> {
+    const entry = this.#entry(upstream.key);
+    if (entry.fetching !== undefined) return entry.fetching;
+    if (this.#options.now() - entry.checkedAtMs < this.#options.ttlMs) return Promise.resolve();
+    entry.fetching = this.#fetch(account, upstream, entry).finally(() => {
+      entry.fetching = undefined;
+    });
+    return entry.fetching;
+  }
+
+  /** Makes the next `refresh` fetch, whatever the age of the list. */
+  expire(upstream: Upstream): void {
+    this.#entry(upstream.key).checkedAtMs = Number.NEGATIVE_INFINITY;
+  }
+
+  /** Forgets lists of upstreams that no longer exist. */
+  keepOnly(keys: ReadonlySet<string>): void {
+    for (const key of this.#entries.keys()) if (!keys.has(key)) this.#entries.delete(key);
+  }
+
+  async #fetch(account: AccountId, upstream: Upstream, entry: Entry): Promise<void> {
+    const { now, log, onChange } = this.#options;
+    try {
+      const raw = joinArray(await upstream.listTools());
+      entry.checkedAtMs = now();
+      const isRecovered = entry.hasFailed;
+      entry.hasFailed = false;
+      if (entry.raw?.equals(raw) && entry.list !== undefined) {
+        if (isRecovered) onChange();
+        return;
+      }
+      entry.raw = raw;
+      entry.list = readToolArray(raw, entry.checkedAtMs);
+      onChange();
+      for (const tool of entry.list?.leftOut ?? []) {
+        log.warn('tool left out of the catalog', { service: upstream.service, tool: tool.name, reason: tool.reason });
+      }
+      await this.#keep(account, upstream, raw, entry.checkedAtMs);
+    } catch (error) {
+      entry.checkedAtMs = now();
+      log.warn('tool list not fetched', { service: upstream.service, reason: upstream.failure?.reason, error });
+      if (entry.hasFailed) return;
+      entry.hasFailed = true;
+      onChange();
+    }
+  }
+
+  /** A store that is down costs the memory of the list across a restart, and nothing else. */
+  async #keep(account: AccountId, upstream: Upstream, tools: Buffer, fetchedAtMs: number): Promise<void> {
+    try {
+      await this.#options.store.putToolList(account, { key: upstream.key, tools, fetchedAtMs });
+    } catch (error) {
+      this.#options.log.warn('tool list not stored', { service: upstream.service, error });
+    }
+  }
+
+  #entry(key: string): Entry {
+    let entry = this.#entries.get(key);
+    if (entry === undefined) {
+      entry = {
+        list: undefined,
+        raw: undefined,
+        checkedAtMs: Number.NEGATIVE_INFINITY,
+        hasFailed: false,
+        fetching: undefined,
+      };
+      this.#entries.set(key, entry);
+    }
+    return entry;
+  }
+}
+
+function joinArray(items: readonly Buffer[]): Buffer {
+  const parts: Buffer[] = [Buffer.from('[')];
+  items.forEach((item, index) => {
+    if (index > 0) parts.push(Buffer.from(','));
+    parts.push(item);
+  });
+  parts.push(Buffer.from(']'));
+  return Buffer.concat(parts);
+}
+
+/** Reads a JSON array of tools; a tool that no client could use is left out, never the list. */
+export function readToolArray(raw: Buffer, fetchedAtMs: number): ToolList | undefined {
+  const scan = new JsonScanner(raw);
+  const spans: Span[] = [];
+  if (scan.readElements(0, 0, spans) < 0) return undefined;
+  const tools = new Map<string, ListedTool>();
+  const leftOut: LeftOutTool[] = [];
+  for (const span of spans) {
+    const tool = readTool(raw.subarray(span.start, span.end));
+    if ('reason' in tool) leftOut.push(tool);
+    else if (tools.has(tool.name)) leftOut.push({ name: tool.name, reason: 'the upstream lists it twice' });
+    else tools.set(tool.name, tool);
+  }
+  return { tools, leftOut, fetchedAtMs };
+}
+
+function readTool(bytes: Buffer): ListedTool | LeftOutTool {
+  const scan = new JsonScanner(bytes);
+  const members: Member[] = [];
+  if (!scan.isObjectAt(0) || scan.readMembers(0, 1, members) < 0) {
+    return { name: '', reason: 'it is no JSON object, or has a key twice' };
+  }
+  const name = findMember(members, 'name');
+  const text = name === undefined ? undefined : scan.stringAt(name);
+  if (name === undefined || text === undefined) return { name: '', reason: 'it has no name' };
+  if (!isUpstreamToolName(text)) {
+    return { name: text.slice(0, 128), reason: 'its name is not 1 to 128 of A-Z a-z 0-9 _ . -' };
+  }
+  const schema = findMember(members, 'inputSchema');
+  if (schema === undefined || !scan.isObjectAt(schema.start)) {
+    return { name: text, reason: "its 'inputSchema' is missing or no object" };
+  }
+  return { name: text, bytes, nameAt: { start: name.start, end: name.end } };
+}

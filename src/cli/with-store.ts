@@ -1,0 +1,16 @@
+// Opens the store of a config file, or of the embedded default, for one command.
+
+import type { TokenDeps } from '../control-plane/tokens.ts';
+import { openVaulted } from '../gateway.ts';
+import { masterKeySource, requireSettings } from './settings-or-exit.ts';
+
+/** Throws `GatewayError` when the store or its master key cannot be used. */
+export async function withStore(config: string | undefined, work: (deps: TokenDeps) => Promise<void>): Promise<void> {
+  const settings = await requireSettings(config);
+  const { store, keys } = await openVaulted(settings, masterKeySource());
+  try {
+    await work({ store, pepper: keys.tokenPepper, now: Date.now });
+  } finally {
+    await store.close();
+  }
+}

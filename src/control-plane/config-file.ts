@@ -1,0 +1,202 @@
+// The file door: makes the store hold what the operator's config file declares, and nothing it no longer declares.
+
+import { isDeepStrictEqual } from 'node:util';
+import { GatewayError, type Problem } from '../domain/errors.ts';
+import type { AccountId, CustomHeader, ManagedBy, McpConfig, StoredSecret } from '../domain/mcp-config.ts';
+import type { Grant, StoredToken } from '../domain/principal.ts';
+import type { Secret } from '../domain/secret.ts';
+import type { AccountConfiguration, Store, Writer } from '../store/store.ts';
+import type { SecretRef } from '../vault/vault.ts';
+import type { Declared, DeclaredGrant, DeclaredMcpConfig, DeclaredSecret, DeclaredToken } from './declared.ts';
+
+export interface ApplyDependencies {
+  readonly sealSecret: (ref: SecretRef, plaintext: string) => string;
+  readonly openSecret: (ref: SecretRef, sealed: string) => Secret;
+  readonly hashToken: (text: string) => string;
+  readonly now: () => number;
+  readonly newId: (prefix: 'mcp' | 'sec' | 'tok') => string;
+}
+
+export interface ApplyCounts {
+  readonly created: number;
+  readonly updated: number;
+  readonly deleted: number;
+  readonly unchanged: number;
+}
+
+/** What to do with one kind of object: `next` is everything declared, in the file's order. */
+interface Plan<T> {
+  readonly next: readonly T[];
+  readonly created: readonly T[];
+  readonly updated: readonly T[];
+  readonly deleted: readonly T[];
+  readonly conflicts: readonly Problem[];
+}
+
+interface Named {
+  readonly id: string;
+  readonly name: string;
+  readonly managedBy: ManagedBy;
+}
+
+function planKind<D extends { readonly name: string }, T extends Named>(
+  list: 'secrets' | 'mcp_configs' | 'tokens',
+  declared: readonly D[],
+  stored: readonly T[],
+  toNext: (declared: D, current: T | undefined) => T,
+): Plan<T> {
+  const ours = new Map(stored.filter(({ managedBy }) => managedBy === 'file').map((each) => [each.name, each]));
+  const theirs = new Map(stored.filter(({ managedBy }) => managedBy === 'api').map((each) => [each.name, each]));
+  const conflicts = declared.flatMap(({ name }, index): Problem[] => {
+    const owner = ours.has(name) ? undefined : theirs.get(name);
+    const message = `'${name}' already belongs to ${owner?.id}, which was made through the API: rename one, or delete that one`;
+    return owner === undefined ? [] : [{ path: `${list}[${index}].name`, message }];
+  });
+  const next = declared.map((each) => toNext(each, ours.get(each.name)));
+  const names = new Set(next.map(({ name }) => name));
+  return {
+    next,
+    conflicts,
+    created: next.filter(({ name }) => !ours.has(name)),
+    updated: next.filter((each) => ours.has(each.name) && !isDeepStrictEqual(each, ours.get(each.name))),
+    deleted: [...ours.values()].filter(({ name }) => !names.has(name)),
+  };
+}
+
+function byName<T extends Named>(plan: Plan<T>): (name: string) => T {
+  const index = new Map(plan.next.map((each) => [each.name, each]));
+  return (name) => {
+    const found = index.get(name);
+    if (found === undefined) throw new GatewayError('invalid_argument', `The config file declares no '${name}'.`);
+    return found;
+  };
+}
+
+function planAll(before: AccountConfiguration, declared: Declared, deps: ApplyDependencies) {
+  const nowMs = deps.now();
+
+  const secrets = planKind<DeclaredSecret, StoredSecret>(
+    'secrets',
+    declared.secrets,
+    before.secrets,
+    (each, current) => {
+      const ref = { accountId: before.accountId, secretId: current?.id ?? deps.newId('sec'), name: each.name };
+      const value = each.value.reveal();
+      // Sealing is randomised, so only the opened value tells whether anything changed.
+      if (current && deps.openSecret({ ...ref, version: current.version }, current.sealed).reveal() === value)
+        return current;
+      const version = (current?.version ?? 0) + 1;
+      return {
+        id: ref.secretId,
+        name: each.name,
+        version,
+        sealed: deps.sealSecret({ ...ref, version }, value),
+        managedBy: 'file',
+        createTimeMs: current?.createTimeMs ?? nowMs,
+        updateTimeMs: nowMs,
+      };
+    },
+  );
+  const secretNamed = byName(secrets);
+
+  const mcpConfigs = planKind<DeclaredMcpConfig, McpConfig>(
+    'mcp_configs',
+    declared.mcpConfigs,
+    before.mcpConfigs,
+    (each, current) => {
+      const customHeaders = each.customHeaders.map(
+        (header): CustomHeader =>
+          'secret' in header ? { name: header.name, secretId: secretNamed(header.secret).id } : header,
+      );
+      const next: McpConfig = {
+        ...each,
+        customHeaders,
+        id: current?.id ?? deps.newId('mcp'),
+        revision: current?.revision ?? 1,
+        managedBy: 'file',
+        createTimeMs: current?.createTimeMs ?? nowMs,
+      };
+      return current === undefined || isDeepStrictEqual(next, current)
+        ? next
+        : { ...next, revision: next.revision + 1 };
+    },
+  );
+  const configNamed = byName(mcpConfigs);
+
+  const tokens = planKind<DeclaredToken, StoredToken>('tokens', declared.tokens, before.tokens, (each, current) => {
+    const hash = deps.hashToken(each.value.reveal());
+    return {
+      id: current?.id ?? deps.newId('tok'),
+      name: each.name,
+      hash,
+      nameStyle: each.nameStyle,
+      grants: each.grants.map((grant) => toGrant(grant, configNamed(grant.mcpConfig), secretNamed)),
+      managedBy: 'file',
+      createTimeMs: current?.createTimeMs ?? nowMs,
+      expiresAtMs: each.expiresAtMs,
+      // A revoked value stays revoked, whatever the file says; a new value under the same name is a rotation.
+      revokedAtMs: current?.hash === hash ? current.revokedAtMs : null,
+    };
+  });
+  return { secrets, mcpConfigs, tokens };
+}
+
+function toGrant(grant: DeclaredGrant, config: McpConfig, secretNamed: (name: string) => StoredSecret): Grant {
+  return {
+    mcpConfigId: config.id,
+    secretId: grant.secret === null ? null : secretNamed(grant.secret).id,
+    allowedTools: grant.allowedTools,
+    // The file names secret and endpoint together, so its owner has said where the secret may go (design §3.13).
+    secretOrigin: new URL(config.endpoint).origin,
+  };
+}
+
+/** A value that is somebody else's already would make two principals of one token. */
+function findTakenTokens(tokens: Plan<StoredToken>, before: AccountConfiguration): Problem[] {
+  const taken = new Map(
+    before.tokens.filter(({ managedBy }) => managedBy === 'api').map(({ hash, name }) => [hash, name]),
+  );
+  return tokens.next.flatMap(({ hash }, index): Problem[] => {
+    const owner = taken.get(hash);
+    const message = `has the value of the token '${owner}', which was made through the API: use another value`;
+    return owner === undefined ? [] : [{ path: `tokens[${index}].value_from`, message }];
+  });
+}
+
+async function write(writer: Writer, { secrets, mcpConfigs, tokens }: ReturnType<typeof planAll>): Promise<void> {
+  // Updated tokens leave first: two that swap their values would meet at the store's unique hash.
+  for (const { id } of [...tokens.deleted, ...tokens.updated]) await writer.deleteToken(id);
+  for (const { id } of mcpConfigs.deleted) await writer.deleteMcpConfig(id);
+  for (const { id } of secrets.deleted) await writer.deleteSecret(id);
+  for (const secret of [...secrets.created, ...secrets.updated]) await writer.putSecret(secret);
+  for (const config of [...mcpConfigs.created, ...mcpConfigs.updated]) await writer.putMcpConfig(config);
+  for (const token of [...tokens.created, ...tokens.updated]) await writer.putToken(token);
+}
+
+/**
+ * Makes the file-managed objects of `account` equal to `declared`, in one transaction. An object keeps its id as long as
+ * it keeps its name; what is equal is not written, so applying a file twice raises no epoch.
+ * @throws GatewayError conflict when the name of a declared object, or the value of a token, belongs to one made through the API
+ */
+export async function applyDeclared(
+  store: Store,
+  account: AccountId,
+  declared: Declared,
+  deps: ApplyDependencies,
+): Promise<ApplyCounts> {
+  return store.write(account, async (writer) => {
+    const before = await writer.readConfiguration();
+    const plan = planAll(before, declared, deps);
+    const kinds = [plan.secrets, plan.mcpConfigs, plan.tokens];
+    const problems = [...kinds.flatMap(({ conflicts }) => conflicts), ...findTakenTokens(plan.tokens, before)];
+    if (problems.length > 0) {
+      const lines = problems.map(({ path, message }) => `${path} ${message}`);
+      throw new GatewayError('conflict', `The config file cannot be applied: ${lines.join('; ')}.`, { problems });
+    }
+    await write(writer, plan);
+    const count = (of: 'next' | 'created' | 'updated' | 'deleted') =>
+      kinds.reduce((sum, kind) => sum + kind[of].length, 0);
+    const [created, updated] = [count('created'), count('updated')];
+    return { created, updated, deleted: count('deleted'), unchanged: count('next') - created - updated };
+  });
+}

@@ -1,0 +1,186 @@
+// What operators write: McpConfigs, secrets and tokens in snake_case, as the config file and the REST API take them.
+// Objects are strict; a door that must bear unknown fields drops them by their `unrecognized_keys` issue and says so.
+
+import * as z from 'zod';
+import { findPatternProblem } from '../catalog/allow-list.ts';
+import { isConfigName, isSecretName } from '../domain/mcp-config.ts';
+import { NAME_STYLES } from '../domain/principal.ts';
+
+const HEADER_NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,128}$/;
+const HEADER_VALUE = /^[\t\x20-\x7e]{0,8192}$/;
+/** Framing, hop-by-hop and MCP headers are the gateway's own: a config that sets them could smuggle a request or a session. */
+const RESERVED_HEADER =
+  /^(?:host|connection|keep-alive|te|trailer|transfer-encoding|upgrade|expect|accept-encoding|content-.*|mcp-.*|proxy-.*)$/i;
+const TOKEN_NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$/;
+/** A portable name of an environment variable (POSIX.1-2024, Base Definitions 8.1). */
+export const VARIABLE_NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
+const ISO_DATE = /^\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:Z|[+-]\d\d:\d\d))?$/;
+
+/** Runs one finder over a value and reports what it finds; a finder answers `undefined` for a good value. */
+function checkedBy<T>(find: (value: T) => string | undefined) {
+  return (context: z.core.ParsePayload<T>): void => {
+    const message = find(context.value);
+    if (message !== undefined) context.issues.push({ code: 'custom', message, input: context.value });
+  };
+}
+
+function findEndpointProblem(endpoint: string): string | undefined {
+  // `new URL` forgives blanks, backslashes and missing slashes; another parser of the same text may then see another host.
+  if (!/^https?:\/\/[\x21-\x5b\x5d-\x7e]+$/i.test(endpoint) || !URL.canParse(endpoint))
+    return 'is not an http(s) URL: write it like https://mcp.example.com/mcp';
+  const url = new URL(endpoint);
+  if (url.username !== '' || url.password !== '')
+    return 'holds a user name or password: store it as a secret and grant it with the config';
+  return endpoint.includes('#') ? 'holds a fragment (#…), which is never sent: remove it' : undefined;
+}
+
+function findHeaderNameProblem(name: string): string | undefined {
+  if (!HEADER_NAME.test(name))
+    return "is not a header name: letters, digits and -_.!#$%&'*+^`|~ only, at most 128 characters";
+  return RESERVED_HEADER.test(name) ? 'is a header the gateway sets itself: remove it' : undefined;
+}
+
+function findPattern(pattern: string): string | undefined {
+  const problem = findPatternProblem(pattern);
+  return problem && `${problem.message} (character ${problem.position + 1})`;
+}
+
+function findDateProblem(text: string): string | undefined {
+  return ISO_DATE.test(text) && !Number.isNaN(Date.parse(text))
+    ? undefined
+    : 'is not a date: write 2027-01-31 (00:00 UTC of that day) or 2027-01-31T18:00:00Z';
+}
+
+/** A condition on a whole object, reported beside the problems of its fields; a misspelt key is problem enough by itself. */
+function exactlyOne<T extends object>(keys: readonly string[], message: string) {
+  return z.refine<T>((value) => keys.filter((key) => Object.hasOwn(value, key)).length === 1, {
+    error: message,
+    when: ({ value, issues }) =>
+      typeof value === 'object' &&
+      value !== null &&
+      issues.every((issue) => issue.code !== 'unrecognized_keys' && issue.code !== 'invalid_type'),
+  });
+}
+
+const headerName = z.string().check(checkedBy(findHeaderNameProblem));
+const headerValue = z
+  .string()
+  .regex(HEADER_VALUE, 'is not a header value: printable ASCII, spaces and tabs on one line, at most 8192 characters');
+const secretName = z.string().refine(isSecretName, 'is not a secret name: 1 to 128 letters, digits, _ or -');
+const configName = z
+  .string()
+  .refine(isConfigName, 'is not a config name: 1 to 128 letters, digits, _ or -, beginning with a letter or digit');
+const pattern = z.string().check(checkedBy(findPattern));
+const noKey = z
+  .never('is only for type header: remove it, or write type: header')
+  .optional()
+  .describe('Only for type `header`.');
+
+export const authMechanismSchema = z
+  .discriminatedUnion('type', [
+    z.strictObject({ type: z.literal('bearer'), key: noKey }),
+    z.strictObject({ type: z.literal('basic'), key: noKey }),
+    z.strictObject({ type: z.literal('header'), key: headerName.describe('The header that carries the secret.') }),
+  ])
+  .describe(
+    'How the secret is sent: `bearer`, `basic` (the secret is `user:password`), or `header` with the header name in `key`.',
+  );
+
+export const customHeaderSchema = z
+  .strictObject({
+    name: headerName.describe('Header name.'),
+    value: headerValue.optional().describe('A literal value, for what is not secret.'),
+    secret: secretName.optional().describe('The secret whose value is sent.'),
+  })
+  .check(exactlyOne(['value', 'secret'], 'needs either value or secret, and only one of them'))
+  .meta({ oneOf: [{ required: ['value'] }, { required: ['secret'] }] });
+
+function findRepeatedHeader(headers: readonly { readonly name: string }[]): string | undefined {
+  const names = headers.map((header) => header.name.toLowerCase());
+  const repeated = names.find((name, index) => names.indexOf(name) !== index);
+  return repeated === undefined ? undefined : `sets ${repeated} twice: keep one`;
+}
+
+/** The description of one upstream, as an operator writes it. */
+export const mcpConfigInputSchema = z.strictObject({
+  name: configName.describe('Unique name; the part before the first `-` is the service that prefixes its tools.'),
+  endpoint: z
+    .string()
+    .max(2048, 'is longer than 2048 characters')
+    .check(checkedBy(findEndpointProblem))
+    .describe('URL of the upstream MCP server.'),
+  allowed_tools: z
+    .array(pattern)
+    .describe('Globs over tool names, bare (`get_*`) or qualified (`github.get_*`). An empty list allows nothing.'),
+  auth_mechanism: authMechanismSchema.default({ type: 'bearer' }),
+  custom_headers: z
+    .array(customHeaderSchema)
+    .max(8, 'holds more than 8 headers')
+    .check(checkedBy(findRepeatedHeader))
+    .default([])
+    .describe('At most 8 headers sent with every request to the upstream, after the credential.'),
+  description: z.string().max(2048, 'is longer than 2048 characters').optional().describe('A note for people.'),
+});
+export type McpConfigInput = z.output<typeof mcpConfigInputSchema>;
+
+export const valueFromSchema = z
+  .strictObject({
+    env: z
+      .string()
+      .regex(VARIABLE_NAME, 'is not the name of an environment variable: write the bare name, without $ or braces')
+      .optional()
+      .describe('Environment variable that holds the value.'),
+    file: z
+      .string()
+      .min(1, 'is empty: write the path of a file')
+      .optional()
+      .describe('File that holds the value; a relative path starts at the directory of this file.'),
+  })
+  .check(exactlyOne(['env', 'file'], 'needs either env or file, and only one of them'))
+  .meta({ oneOf: [{ required: ['env'] }, { required: ['file'] }] });
+export type ValueFrom = z.output<typeof valueFromSchema>;
+
+const noLiteral = z
+  .never(
+    'is a secret written into the file: take it out, write value_from: { env: NAME } or { file: PATH }, and rotate it',
+  )
+  .optional()
+  .describe('Not allowed: a config file lives in git. Use `value_from`.');
+
+/** A secret as the config file declares it: where its value is, never the value. */
+export const secretInputSchema = z.strictObject({
+  name: secretName.describe('Unique name that grants and custom headers refer to.'),
+  value: noLiteral,
+  value_from: valueFromSchema.describe('Where the value is read from when the file is loaded.'),
+});
+export type SecretInput = z.output<typeof secretInputSchema>;
+
+export const grantInputSchema = z.strictObject({
+  mcp_config: configName.describe('Name of the McpConfig.'),
+  secret: secretName.optional().describe('Name of the secret sent to it; none if the upstream needs none.'),
+  allowed_tools: z.array(pattern).optional().describe('Narrows the allow-list of the config further, for this token.'),
+});
+export type GrantInput = z.output<typeof grantInputSchema>;
+
+/** An agent's token as the config file declares it. */
+export const tokenInputSchema = z.strictObject({
+  name: z
+    .string()
+    .regex(TOKEN_NAME, 'is not a token name: 1 to 128 letters, digits, _, . or -, beginning with a letter or digit')
+    .describe('Unique name, shown in logs and audit.'),
+  value: noLiteral,
+  value_from: valueFromSchema.describe('Where the token is read from: 32 to 256 visible ASCII characters.'),
+  grants: z
+    .array(grantInputSchema)
+    .describe('What the token may use, in order: of two grants that allow one tool, the first wins.'),
+  names: z
+    .enum(NAME_STYLES)
+    .default('dot')
+    .describe('Spelling of tool names: `dot`, `underscore`, or `bare` for a token of one service.'),
+  expires_at: z
+    .string()
+    .check(checkedBy(findDateProblem))
+    .optional()
+    .describe('Date or date-time (ISO 8601) after which the token is refused.'),
+});
+export type TokenInput = z.output<typeof tokenInputSchema>;

@@ -1,0 +1,67 @@
+// Legacy sessions towards clients. The id is a sealed record that any replica can read; it authenticates nobody, it is
+// bound to the principal who opened it (2025-11-25 basic/security: session hijacking).
+
+import { randomBytes } from 'node:crypto';
+import { LRUCache } from 'lru-cache';
+import { LEGACY_REVISIONS } from '../protocol/era.ts';
+import type { Sealer } from '../vault/sealer.ts';
+
+export interface Session {
+  /** Unguessable; names the session inside the gateway, where the sealed id would be long. */
+  readonly nonce: string;
+  readonly revision: string;
+  readonly expiresAtMs: number;
+}
+
+/** A session may be used this long after `initialize`. */
+const LIFETIME_MS = 24 * 60 * 60 * 1000;
+const MAX_REMEMBERED = 20_000;
+
+export interface SessionsOptions {
+  readonly sealer: Sealer;
+  readonly now: () => number;
+}
+
+export class Sessions {
+  readonly #options: SessionsOptions;
+  /** Sessions opened lately, by principal and id: unsealing costs more than the rest of a request's head. */
+  readonly #opened = new LRUCache<string, Session>({ max: MAX_REMEMBERED });
+  /** Nonces of sessions that were ended; one lost from here lives until it expires, and harms nobody but its owner. */
+  readonly #ended = new LRUCache<string, true>({ max: MAX_REMEMBERED });
+
+  constructor(options: SessionsOptions) {
+    this.#options = options;
+  }
+
+  /** A new session id for a principal. */
+  open(principalId: string, revision: string): string {
+    const expiresAtMs = this.#options.now() + LIFETIME_MS;
+    const record = [randomBytes(12).toString('base64url'), revision, expiresAtMs];
+    return this.#options.sealer.seal(Buffer.from(JSON.stringify(record)), principalId);
+  }
+
+  /** The session of an id, or `undefined` when it is not this principal's, ended, expired or not ours: all answered alike. */
+  find(principalId: string, id: string): Session | undefined {
+    const key = `${principalId}\n${id}`;
+    let session = this.#opened.get(key);
+    if (session === undefined) {
+      const record = this.#options.sealer.open(id, principalId);
+      session = record === undefined ? undefined : readRecord(record);
+      if (session === undefined) return undefined;
+      this.#opened.set(key, session);
+    }
+    return session.expiresAtMs <= this.#options.now() || this.#ended.has(session.nonce) ? undefined : session;
+  }
+
+  end(session: Session): void {
+    this.#ended.set(session.nonce, true);
+  }
+}
+
+function readRecord(bytes: Buffer): Session | undefined {
+  const record: unknown = JSON.parse(bytes.toString('utf8'));
+  if (!Array.isArray(record)) return undefined;
+  const [nonce, revision, expiresAtMs] = record;
+  if (typeof nonce !== 'string' || typeof expiresAtMs !== 'number') return undefined;
+  return (LEGACY_REVISIONS as readonly unknown[]).includes(revision) ? { nonce, revision, expiresAtMs } : undefined;
+}

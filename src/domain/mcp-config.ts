@@ -1,0 +1,63 @@
+// The McpConfig and its secrets as the store keeps them and every other room reads them.
+
+declare const accountIdBrand: unique symbol;
+/** The tenant. A type of its own, so that a query cannot forget its account and still compile. */
+export type AccountId = string & { readonly [accountIdBrand]: true };
+
+/** Who may change an object: the API, or the config file that declares it. */
+export type ManagedBy = 'api' | 'file';
+
+/** How the credential is attached: `Authorization: Bearer`, `Authorization: Basic` (secret is `user:password`), or the header `key`. */
+export type AuthMechanism =
+  | { readonly type: 'bearer' }
+  | { readonly type: 'basic' }
+  | { readonly type: 'header'; readonly key: string };
+
+/** A header sent with every upstream request: a literal value, or the value of a secret. */
+export type CustomHeader =
+  | { readonly name: string; readonly value: string }
+  | { readonly name: string; readonly secretId: string };
+
+/** The stored description of one upstream. `allowedTools` empty means nothing is listed and nothing can be called. */
+export interface McpConfig {
+  readonly id: string;
+  readonly name: string;
+  readonly endpoint: string;
+  readonly allowedTools: readonly string[];
+  readonly authMechanism: AuthMechanism;
+  readonly customHeaders: readonly CustomHeader[];
+  readonly description: string | null;
+  /** Counts the writes to this config, from 1. */
+  readonly revision: number;
+  readonly managedBy: ManagedBy;
+  readonly createTimeMs: number;
+}
+
+const CONFIG_NAME = /^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$/;
+
+export function isConfigName(name: string): boolean {
+  return CONFIG_NAME.test(name);
+}
+
+/** The service is the first segment of the config's name: `github-readonly` → `github`. */
+export function serviceOf(configName: string): string {
+  const dash = configName.indexOf('-');
+  return dash < 0 ? configName : configName.slice(0, dash);
+}
+
+const SECRET_NAME = /^[A-Za-z0-9_-]{1,128}$/;
+
+export function isSecretName(name: string): boolean {
+  return SECRET_NAME.test(name);
+}
+
+/** A secret as the store sees it. `sealed` is opaque outside `vault/`; `version` counts the values written, from 1. */
+export interface StoredSecret {
+  readonly id: string;
+  readonly name: string;
+  readonly version: number;
+  readonly sealed: string;
+  readonly managedBy: ManagedBy;
+  readonly createTimeMs: number;
+  readonly updateTimeMs: number;
+}

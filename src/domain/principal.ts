@@ -1,0 +1,44 @@
+// Tokens, keys and grants: who may call, and what they may use.
+
+import type { ManagedBy } from './mcp-config.ts';
+
+/** Spelling of tool names on the wire; a property of the token, overridden by `?names=`. */
+export const NAME_STYLES = ['dot', 'underscore', 'bare'] as const;
+export type NameStyle = (typeof NAME_STYLES)[number];
+
+/** One McpConfig plus at most one secret that a token may use. */
+export interface Grant {
+  readonly mcpConfigId: string;
+  readonly secretId: string | null;
+  /** Narrows the config's allow-list further; `null` means it does not. */
+  readonly allowedTools: readonly string[] | null;
+  /** The origin the secret may be sent to; a config that moves elsewhere suspends the grant (design §3.13). */
+  readonly secretOrigin: string | null;
+}
+
+/** A data-plane token as stored: its HMAC, never its value. The id is the principal, stable across rotation. */
+export interface StoredToken {
+  readonly id: string;
+  readonly name: string;
+  readonly hash: string;
+  readonly nameStyle: NameStyle;
+  /** Ordered: of two grants that admit one tool, the first wins. */
+  readonly grants: readonly Grant[];
+  readonly managedBy: ManagedBy;
+  readonly createTimeMs: number;
+  readonly expiresAtMs: number | null;
+  readonly revokedAtMs: number | null;
+}
+
+export const ROLES = ['owner', 'editor', 'viewer'] as const;
+export type Role = (typeof ROLES)[number];
+
+/** A control-plane key as stored. */
+export interface StoredApiKey {
+  readonly id: string;
+  readonly name: string;
+  readonly hash: string;
+  readonly role: Role;
+  readonly createTimeMs: number;
+  readonly revokedAtMs: number | null;
+}

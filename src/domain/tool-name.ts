@@ -1,0 +1,25 @@
+// Tool names: which upstream names are exposed at all, and the canonical `service.tool` form.
+
+/** Upstream names outside this are not exposed (MCP 2026-07-28 server/tools#tool-names, made a MUST at ingestion). */
+const UPSTREAM_TOOL_NAME = /^[A-Za-z0-9_.-]{1,128}$/;
+
+export function isUpstreamToolName(name: string): boolean {
+  return UPSTREAM_TOOL_NAME.test(name);
+}
+
+/** `github` + `search_issues` → `github.search_issues`. A service holds no dot, so the first dot is the border. */
+export function toCanonicalName(service: string, upstreamName: string): string {
+  return `${service}.${upstreamName}`;
+}
+
+export interface CanonicalName {
+  readonly service: string;
+  readonly upstreamName: string;
+}
+
+/** Splits at the first dot; `undefined` when there is none. */
+export function parseCanonicalName(name: string): CanonicalName | undefined {
+  const dot = name.indexOf('.');
+  if (dot < 1 || dot === name.length - 1) return undefined;
+  return { service: name.slice(0, dot), upstreamName: name.slice(dot + 1) };
+}

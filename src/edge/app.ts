@@ -1,0 +1,129 @@
+// The one route table. On Node the exact path `/mcp` goes from the listener straight to the endpoint, so that Hono
+// builds no Request for it; every other path is answered here.
+
+import { getRequestListener, type HttpBindings } from '@hono/node-server';
+import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
+import { type Context, Hono } from 'hono';
+import { problemBody, type RestDoor } from '../control-plane/rest.ts';
+import { ERRORS, GatewayError } from '../domain/errors.ts';
+import type { Authenticator } from '../identity/authenticate.ts';
+import type { Logger } from '../telemetry/logger.ts';
+import { METRICS_CONTENT_TYPE } from '../telemetry/metrics.ts';
+import type { Telemetry } from '../telemetry/telemetry.ts';
+import { type FindOriginProblem, isLocalPeer } from './origin.ts';
+import { writeRefusal } from './refusal.ts';
+import type { EdgeRequest, EdgeResponse, OnRequest } from './request-gate.ts';
+
+export interface AppDeps {
+  readonly handleMcp: OnRequest;
+  readonly rest: RestDoor;
+  readonly authenticator: Authenticator;
+  readonly telemetry: Telemetry;
+  readonly log: Logger;
+  readonly configSchema: object;
+  /** Whether requests should be sent here now. */
+  readonly isReady: () => boolean;
+  /** Names services and reasons: for operators. */
+  readonly readyDetail: () => object;
+}
+
+type Bindings = { Bindings: Partial<HttpBindings> };
+
+/** Where MCP clients look for OAuth after a 401: answered at once, so that their search ends (RFC 9728, RFC 8414, RFC 7591). */
+const OAUTH_PATHS = [
+  '/.well-known/oauth-protected-resource',
+  '/.well-known/oauth-protected-resource/*',
+  '/.well-known/oauth-authorization-server',
+  '/.well-known/oauth-authorization-server/*',
+  '/.well-known/openid-configuration',
+  '/.well-known/openid-configuration/*',
+  '/register',
+];
+
+export function createApp(deps: AppDeps): Hono<Bindings> {
+  const app = new Hono<Bindings>({ strict: true });
+  app.all('/mcp', (context) => {
+    const { incoming, outgoing } = context.env;
+    if (incoming === undefined || outgoing === undefined) {
+      throw new GatewayError('internal', 'The MCP endpoint needs a real connection.');
+    }
+    deps.handleMcp(incoming as EdgeRequest, outgoing as EdgeResponse);
+    return RESPONSE_ALREADY_SENT;
+  });
+  app.get('/livez', (context) => context.json({ status: 'live' }));
+  app.get('/readyz', (context) => {
+    const isReady = deps.isReady();
+    const state = { status: isReady ? 'ready' : 'not ready' };
+    if (context.req.query('detail') === undefined) return context.json(state, isReady ? 200 : 503);
+    requireOperator(context, deps.authenticator);
+    return context.json({ ...state, ...deps.readyDetail() }, isReady ? 200 : 503);
+  });
+  app.get('/metrics', (context) => {
+    requireOperator(context, deps.authenticator);
+    return context.body(deps.telemetry.metrics.render(), 200, { 'content-type': METRICS_CONTENT_TYPE });
+  });
+  app.get('/schema/config.json', (context) => context.json(deps.configSchema));
+  for (const path of OAUTH_PATHS) {
+    app.all(path, () => {
+      throw new GatewayError(
+        'not_found',
+        'There is no OAuth here. Send the token you were given as the header "Authorization: Bearer TOKEN".',
+      );
+    });
+  }
+  app.route('/v1', deps.rest);
+  app.notFound((context) =>
+    toResponse(
+      context,
+      new GatewayError('not_found', `Nothing is served at ${shown(context.req.path)}. Agents connect to /mcp.`),
+    ),
+  );
+  app.onError((error, context) => {
+    if (error instanceof GatewayError) return toResponse(context, error);
+    deps.log.error('request failed', { error });
+    return toResponse(context, new GatewayError('internal', 'The gateway failed on this request. Its log says why.'));
+  });
+  return app;
+}
+
+/** What the listener calls: Host and Origin first, then the endpoint or the routes. */
+export function createRequestHandler(
+  app: Hono<Bindings>,
+  deps: { readonly handleMcp: OnRequest; readonly findOriginProblem: FindOriginProblem; readonly telemetry: Telemetry },
+): OnRequest {
+  const serveRoutes = getRequestListener(app.fetch, { overrideGlobalObjects: false });
+  return (request, response) => {
+    const problem = deps.findOriginProblem(request);
+    if (problem !== undefined) {
+      deps.telemetry.httpRefusals.labels('forbidden').add();
+      writeRefusal(response, 403, 'forbidden', problem);
+      return;
+    }
+    const url = request.url ?? '';
+    if (url === '/mcp' || url.startsWith('/mcp?')) deps.handleMcp(request, response);
+    else void serveRoutes(request as Parameters<typeof serveRoutes>[0], response as Parameters<typeof serveRoutes>[1]);
+  };
+}
+
+/** Metrics and details name services and tools: an API key, or a peer on this machine. */
+function requireOperator(context: Context<Bindings>, authenticator: Authenticator): void {
+  const { incoming } = context.env;
+  if (incoming !== undefined && isLocalPeer(incoming as EdgeRequest)) return;
+  const operator = authenticator.authenticateApiKey(context.req.header('authorization'));
+  if (operator.kind === 'denied') throw new GatewayError(operator.code, operator.message);
+}
+
+function toResponse(context: Context, error: GatewayError): Response {
+  const headers: Record<string, string> = { 'content-type': 'application/problem+json' };
+  if (error.code === 'unauthenticated') {
+    headers['www-authenticate'] = 'Bearer';
+    headers.connection = 'close';
+  }
+  const { status } = ERRORS[error.code];
+  return context.body(JSON.stringify(problemBody(error)), status as 400, headers);
+}
+
+/** A path as it may stand in an error. */
+function shown(path: string): string {
+  return path.slice(0, 100).replace(/[^\x21-\x7e]/g, '?');
+}

@@ -1,0 +1,106 @@
+// The HTTP/1.1 half of the listener: a server that never listens itself and is only fed sockets.
+
+import type { IncomingMessage, OutgoingHttpHeader, OutgoingHttpHeaders, Server } from 'node:http';
+import { createServer, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { refusalBody } from './refusal.ts';
+import type { RequestGate } from './request-gate.ts';
+
+export interface Http1Options {
+  readonly headersTimeoutMs: number;
+  readonly requestTimeoutMs: number;
+  readonly keepAliveTimeoutMs: number;
+  readonly checkIntervalMs: number;
+  /** When it says so, every response whose headers are still to be written ends its connection. */
+  readonly isDraining: () => boolean;
+}
+
+export const MAX_HEADER_BYTES = 16_384;
+
+/** How long a peer may go on sending after its refusal: closing on unread bytes resets the connection and loses the answer. */
+const LINGER_MS = 1_000;
+const LINGER_BYTES = 256 * 1024;
+
+/** Feed it with `emit('connection', socket)`; `close()` stops its clock, which only then lets go of slow requests. */
+export function createHttp1Server(options: Http1Options, gate: RequestGate): Server {
+  const server = createServer({
+    headersTimeout: options.headersTimeoutMs,
+    requestTimeout: options.requestTimeoutMs,
+    connectionsCheckingInterval: options.checkIntervalMs,
+    keepAliveTimeout: options.keepAliveTimeoutMs,
+    maxHeaderSize: MAX_HEADER_BYTES,
+    requireHostHeader: true,
+    noDelay: true,
+    // Said aloud: left out, `--insecure-http-parser` in NODE_OPTIONS would decide.
+    insecureHTTPParser: false,
+    joinDuplicateHeaders: false,
+    // An offered upgrade may be ignored (RFC 9110 §7.8). Refusing would cost every Java client its first request.
+    shouldUpgradeCallback: () => false,
+    ServerResponse: createResponseClass(options.isDraining),
+  });
+  server.on('request', gate.request);
+  server.on('checkContinue', gate.checkContinue);
+  server.on('checkExpectation', gate.checkExpectation);
+  server.on('connect', (_request, stream) => stream.destroy());
+  server.on('clientError', refuseMalformed);
+  // Without this a server that is only fed sockets enforces no timeout and knows no idle connection.
+  server.emit('listening');
+  return server;
+}
+
+/** `writeHead` is the one place every response passes, also those that were already being worked on when the drain began. */
+function createResponseClass(isDraining: () => boolean): typeof ServerResponse {
+  return class<Request extends IncomingMessage = IncomingMessage> extends ServerResponse<Request> {
+    override writeHead(
+      statusCode: number,
+      reason?: string | OutgoingHttpHeaders | OutgoingHttpHeader[],
+      headers?: OutgoingHttpHeaders | OutgoingHttpHeader[],
+    ): this {
+      if (isDraining()) this.shouldKeepAlive = false;
+      return super.writeHead(statusCode, reason as string, headers);
+    }
+  };
+}
+
+/** Node keeps the response being written on a socket here, and tells it to nobody else. */
+interface AnsweringSocket extends Socket {
+  readonly _httpMessage?: ServerResponse | null;
+}
+
+function refuseMalformed(error: Error & { code?: string; reason?: string }, stream: Duplex): void {
+  const socket = stream as AnsweringSocket;
+  // The parser reports every further chunk of a refused connection.
+  if (!socket.writable) {
+    if (socket.bytesRead > LINGER_BYTES) socket.destroy();
+    return;
+  }
+  // A second answer in the middle of the first would be read as part of it.
+  if (error.code === 'ECONNRESET' || socket._httpMessage?.headersSent) {
+    socket.destroy();
+    return;
+  }
+  const { status, message } = toRefusal(error.code, error.reason);
+  const body = refusalBody(status, 'invalid_request', message);
+  socket.end(
+    `HTTP/1.1 ${status}\r\nContent-Type: application/json\r\n` +
+      `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
+  );
+  setTimeout(() => socket.destroy(), LINGER_MS).unref();
+}
+
+function toRefusal(code: string | undefined, reason: string | undefined): { status: number; message: string } {
+  switch (code) {
+    case 'HPE_HEADER_OVERFLOW':
+      return {
+        status: 431,
+        message: `The request headers are over ${MAX_HEADER_BYTES} bytes. Send fewer or shorter ones.`,
+      };
+    case 'HPE_CHUNK_EXTENSIONS_OVERFLOW':
+      return { status: 413, message: 'The chunk extensions of the request body are too long. Leave them out.' };
+    case 'ERR_HTTP_REQUEST_TIMEOUT':
+      return { status: 408, message: 'The request did not arrive completely in time. Send it again, without pauses.' };
+    default:
+      return { status: 400, message: `The request is not valid HTTP/1.1${reason === undefined ? '' : `: ${reason}`}.` };
+  }
+}

@@ -1,0 +1,174 @@
+// One port for HTTP/1.1 and HTTP/2 with prior knowledge. It owns every socket from accept to close, because the
+// two HTTP servers behind it never listen themselves and so can neither count nor close what they are fed.
+
+import type { ServerHttp2Session } from 'node:http2';
+import type { Socket } from 'node:net';
+import { createServer } from 'node:net';
+import { GatewayError } from '../domain/errors.ts';
+import { createHttp1Server } from './http1.ts';
+import { createHttp2Server, feedHttp2 } from './http2.ts';
+import type { OnRequest } from './request-gate.ts';
+import { createRequestGate } from './request-gate.ts';
+import type { Protocol } from './sniff.ts';
+import { sniff } from './sniff.ts';
+
+/** Times in milliseconds; the defaults are those of a public edge behind a load balancer with a 60 s idle timeout. */
+export interface ListenerOptions {
+  readonly host: string;
+  /** 0 lets the system pick a free one. */
+  readonly port: number;
+  /** For all of the first bytes, up to the decision between the two protocols. Default 10,000. */
+  readonly sniffTimeoutMs?: number;
+  /** Default 10,000. */
+  readonly headersTimeoutMs?: number;
+  /** To receive a whole request; the answer may take as long as it likes. Default 30,000. */
+  readonly requestTimeoutMs?: number;
+  /** For a connection without a request. Default 75,000. */
+  readonly keepAliveTimeoutMs?: number;
+  /** How often the two receive timeouts are looked at. Default 1,000. */
+  readonly checkIntervalMs?: number;
+  /** Further connections are closed as they come. Default 20,000. */
+  readonly maxConnections?: number;
+  /** Hears what `onRequest` throws. */
+  readonly onError?: (error: unknown) => void;
+}
+
+export interface Listener {
+  /** @throws GatewayError `invalid_argument` when the address cannot be bound. */
+  listen(): Promise<{ readonly host: string; readonly port: number }>;
+  /** Accepts nothing new, lets requests in flight finish for at most `deadlineMs`, then cuts what is left. Resolves when every socket is gone. */
+  drain(deadlineMs: number): Promise<void>;
+  /** Cuts everything at once, also during a drain. */
+  close(): Promise<void>;
+  /** Open sockets of either protocol, undecided ones included. */
+  readonly connections: number;
+  readonly draining: boolean;
+}
+
+const SWEEP_MS = 100;
+
+/** A listener that is not listening yet. `onRequest` gets every request of either protocol that is fit to be read. */
+export function createListener(options: ListenerOptions, onRequest: OnRequest): Listener {
+  const { host, port, sniffTimeoutMs = 10_000, requestTimeoutMs = 30_000, keepAliveTimeoutMs = 75_000 } = options;
+  const sockets = new Map<Socket, Protocol | 'undecided'>();
+  const sessions = new Set<ServerHttp2Session>();
+  let stopped: Promise<void> | undefined;
+  let onEmpty = (): void => undefined;
+  const isDraining = (): boolean => stopped !== undefined;
+
+  const gate = createRequestGate(onRequest, options.onError ?? (() => undefined));
+  const http1 = createHttp1Server(
+    {
+      headersTimeoutMs: options.headersTimeoutMs ?? 10_000,
+      requestTimeoutMs,
+      keepAliveTimeoutMs,
+      checkIntervalMs: options.checkIntervalMs ?? 1_000,
+      isDraining,
+    },
+    gate,
+  );
+  const http2 = createHttp2Server({ requestTimeoutMs, keepAliveTimeoutMs, onSession: track }, gate);
+  // Half-open as in node:http: a peer may finish sending before it reads its answer.
+  const server = createServer({ allowHalfOpen: true, noDelay: true }, accept);
+  server.maxConnections = options.maxConnections ?? 20_000;
+
+  function accept(socket: Socket): void {
+    sockets.set(socket, 'undecided');
+    socket.once('close', () => {
+      sockets.delete(socket);
+      if (sockets.size === 0) onEmpty();
+    });
+    sniff(socket, sniffTimeoutMs, (protocol) => {
+      sockets.set(socket, protocol);
+      if (protocol === 'http2') {
+        feedHttp2(http2, socket);
+        return;
+      }
+      http1.emit('connection', socket);
+      socket.resume();
+    });
+  }
+
+  function track(session: ServerHttp2Session): void {
+    sessions.add(session);
+    session.once('close', () => sessions.delete(session));
+    if (isDraining()) session.close();
+  }
+
+  function stop(): Promise<void> {
+    stopped ??= new Promise((resolve) => {
+      const sweeping = setInterval(() => {
+        for (const [socket, protocol] of sockets) if (protocol === 'undecided') socket.destroy();
+        closeIdle();
+      }, SWEEP_MS);
+      onEmpty = () => {
+        clearInterval(sweeping);
+        http1.close();
+        resolve();
+      };
+      server.close();
+      for (const session of sessions) session.close();
+      closeIdle();
+      if (sockets.size === 0) onEmpty();
+    });
+    return stopped;
+  }
+
+  /** Node calls a connection idle as soon as its response has been handed over, sent or not: one slow reader makes all wait. */
+  function closeIdle(): void {
+    for (const [socket, protocol] of sockets) if (protocol === 'http1' && socket.writableLength > 0) return;
+    http1.closeIdleConnections();
+  }
+
+  function cut(): void {
+    for (const socket of sockets.keys()) socket.destroy();
+  }
+
+  return {
+    listen() {
+      return new Promise((resolve, reject) => {
+        server.once('error', (error) => reject(toListenError(error, host, port)));
+        server.listen(port, host, () => {
+          const address = server.address();
+          // From here on an error is one connection that could not be accepted.
+          server.removeAllListeners('error').on('error', () => undefined);
+          resolve({ host, port: typeof address === 'object' && address !== null ? address.port : port });
+        });
+      });
+    },
+    async drain(deadlineMs) {
+      const cutting = setTimeout(cut, deadlineMs);
+      await stop();
+      clearTimeout(cutting);
+    },
+    async close() {
+      const gone = stop();
+      cut();
+      await gone;
+    },
+    get connections() {
+      return sockets.size;
+    },
+    get draining() {
+      return isDraining();
+    },
+  };
+}
+
+function toListenError(error: NodeJS.ErrnoException, host: string, port: number): GatewayError {
+  return new GatewayError('invalid_argument', describe(error.code, host, port), { cause: error });
+}
+
+function describe(code: string | undefined, host: string, port: number): string {
+  switch (code) {
+    case 'EADDRINUSE':
+      return `Port ${port} on ${host} is in use. Stop the other process, or set listen.port to another number (0 picks a free one).`;
+    case 'EACCES':
+      return `Port ${port} on ${host} needs more rights than this process has. Set listen.port to 1024 or above.`;
+    case 'EADDRNOTAVAIL':
+    case 'ENOTFOUND':
+      return `${host} is not an address of this machine. Set listen.host to one that is, such as 127.0.0.1 or 0.0.0.0.`;
+    default:
+      return `Listening on port ${port} of ${host} failed${code === undefined ? '' : ` (${code})`}. Check listen.host and listen.port.`;
+  }
+}

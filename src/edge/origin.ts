@@ -1,0 +1,75 @@
+// Host and Origin: keeps web pages and rebound names away from a gateway on somebody's machine (MCP basic/transports
+// #security-warning; Docker mcp-gateway CVE-2025-64443).
+
+import { isIP } from 'node:net';
+import type { EdgeRequest } from './request-gate.ts';
+
+export interface OriginRules {
+  /** The address the listener is bound to. */
+  readonly boundHost: string;
+  readonly publicUrl: string | undefined;
+  readonly allowedHosts: readonly string[];
+  readonly allowedOrigins: readonly string[];
+}
+
+export type FindOriginProblem = (request: EdgeRequest) => string | undefined;
+
+/** Compiles the rules; the check returns the message of a 403, or `undefined`. */
+export function createOriginCheck(rules: OriginRules): FindOriginProblem {
+  const isBoundToLoopback = isLoopbackHost(rules.boundHost);
+  const hosts = new Set(rules.allowedHosts.map((host) => host.toLowerCase()));
+  const origins = new Set(rules.allowedOrigins);
+  if (rules.publicUrl !== undefined) {
+    const { host, origin } = new URL(rules.publicUrl);
+    hosts.add(host);
+    origins.add(origin);
+  }
+  const checksHost = isBoundToLoopback || hosts.size > 0;
+
+  return (request) => {
+    const host = hostOf(request);
+    if (checksHost && !isKnownHost(host, hosts, isBoundToLoopback)) {
+      return `The Host '${host.slice(0, 100)}' is not served here. Use the gateway's own address, or add the name to allowed_hosts.`;
+    }
+    const { origin } = request.headers;
+    if (origin === undefined || origins.has(origin) || isSameOrigin(origin, host)) return undefined;
+    if (isBoundToLoopback && isLoopbackOrigin(origin)) return undefined;
+    return `Pages of this Origin may not call the gateway. Add it to allowed_origins if they should.`;
+  };
+}
+
+function hostOf(request: EdgeRequest): string {
+  const { host, ':authority': authority } = request.headers;
+  return (host ?? (typeof authority === 'string' ? authority : '')).toLowerCase();
+}
+
+function isKnownHost(host: string, hosts: ReadonlySet<string>, isBoundToLoopback: boolean): boolean {
+  const name = withoutPort(host);
+  return hosts.has(host) || hosts.has(name) || (isBoundToLoopback && isLoopbackHost(name));
+}
+
+function withoutPort(host: string): string {
+  return host.replace(/:\d{1,5}$/, '');
+}
+
+function isSameOrigin(origin: string, host: string): boolean {
+  return origin === `http://${host}` || origin === `https://${host}`;
+}
+
+function isLoopbackOrigin(origin: string): boolean {
+  const url = URL.parse(origin);
+  return url !== null && isLoopbackHost(url.hostname);
+}
+
+function isLoopbackHost(host: string): boolean {
+  const name = host.replace(/^\[(.*)\]$/, '$1');
+  return name === 'localhost' || name === '::1' || (isIP(name) === 4 && name.startsWith('127.'));
+}
+
+/** Whether the peer itself is on this machine, and does not speak for somebody else. */
+export function isLocalPeer(request: EdgeRequest): boolean {
+  const { headers, socket } = request;
+  if (headers['x-forwarded-for'] !== undefined || headers.forwarded !== undefined) return false;
+  const address = socket.remoteAddress ?? '';
+  return isLoopbackHost(address.replace(/^::ffff:/, ''));
+}

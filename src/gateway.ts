@@ -1,0 +1,318 @@
+// The composition root: builds every room with plain constructors and wires the store's change feed to the caches.
+// Read it from top to bottom to know what the process consists of.
+
+import { randomUUIDv7 } from 'node:crypto';
+import type { UpstreamRequest } from './catalog/account-snapshot.ts';
+import { Catalogs } from './catalog/catalogs.ts';
+import { explainTool } from './catalog/explain.ts';
+import { ToolLists } from './catalog/tool-lists.ts';
+import { type ApplyCounts, applyDeclared } from './control-plane/config-file.ts';
+import type { Declared } from './control-plane/declared.ts';
+import { createRestDoor } from './control-plane/rest.ts';
+import { findLive } from './control-plane/tokens.ts';
+import { McpEndpoint } from './data-plane/endpoint.ts';
+import { Sessions } from './data-plane/sessions.ts';
+import { GatewayError } from './domain/errors.ts';
+import type { StoredSecret } from './domain/mcp-config.ts';
+import { IMPLEMENTATION, VERSION } from './domain/version.ts';
+import { createApp, createRequestHandler } from './edge/app.ts';
+import { createListener } from './edge/listener.ts';
+import { createOriginCheck } from './edge/origin.ts';
+import { Authenticator } from './identity/authenticate.ts';
+import { hashToken } from './identity/tokens.ts';
+import { toJsonSchema } from './settings/schema.ts';
+import type { Settings } from './settings/settings.ts';
+import { openStore } from './store/open-store.ts';
+import { type AccountConfiguration, DEFAULT_ACCOUNT, type Store } from './store/store.ts';
+import { createLogger, type Logger } from './telemetry/logger.ts';
+import { createTelemetry, type Telemetry } from './telemetry/telemetry.ts';
+import { judgeEndpoint } from './upstream/address-guard.ts';
+import { Upstream } from './upstream/upstream.ts';
+import { assertMasterKey, deriveKeys, type Keys } from './vault/keys.ts';
+import { type MasterKeySource, readMasterKey } from './vault/master-key.ts';
+import { createSealer } from './vault/sealer.ts';
+import { Vault } from './vault/vault.ts';
+
+export interface GatewayOptions {
+  readonly settings: Settings;
+  readonly masterKey: Pick<MasterKeySource, 'value' | 'file'>;
+  /** Milliseconds since 1970. */
+  readonly now?: () => number;
+  readonly log?: Logger;
+}
+
+/** The state of the config file, for `/readyz?detail`. */
+export interface ReloadState {
+  readonly ok: boolean;
+  readonly atMs: number;
+  readonly problems: readonly string[];
+}
+
+export interface Gateway {
+  readonly log: Logger;
+  /** Starts to serve. Throws `GatewayError` when the address cannot be bound. */
+  listen(): Promise<{ readonly url: string }>;
+  /** Makes what the config file declares the configuration in force; resolves when it is. */
+  apply(declared: Declared): Promise<ApplyCounts>;
+  /** Says how the last read of the config file went. */
+  reportReload(state: ReloadState): void;
+  /** Takes no new work, finishes calls in flight for at most `limits.drainMs`, then lets go of everything. */
+  close(): Promise<void>;
+}
+
+/** The store with the keys that open what is in it: all that the command line needs to make a first key. */
+export interface Vaulted {
+  readonly store: Store;
+  readonly keys: Keys;
+}
+
+/** Opens the store and checks that the master key is its own. Throws `GatewayError`. */
+export async function openVaulted(
+  settings: Pick<Settings, 'store'>,
+  masterKey: Pick<MasterKeySource, 'value' | 'file'>,
+): Promise<Vaulted> {
+  const { url } = settings.store;
+  const store = await openStore(url);
+  try {
+    // Replicas that share a store share its key, so only a file of our own gets a key file beside it.
+    const beside = url.startsWith('sqlite:') ? { beside: `${url.slice('sqlite:'.length)}.key` } : {};
+    const keys = deriveKeys(readMasterKey({ ...masterKey, ...beside }));
+    await assertMasterKey(store, keys);
+    return { store, keys };
+  } catch (error) {
+    await store.close();
+    throw error;
+  }
+}
+
+export async function createGateway(options: GatewayOptions): Promise<Gateway> {
+  const { settings, now = Date.now } = options;
+  const log = options.log ?? createLogger({ level: settings.log.level });
+  const { store, keys } = await openVaulted(settings, options.masterKey);
+  const telemetry = createTelemetry();
+  const vault = new Vault(keys);
+  const authenticator = new Authenticator({ pepper: keys.tokenPepper, now });
+  const catalogs = new Catalogs({
+    openSecret: (accountId, secret) => vault.open(toSecretRef(accountId, secret), secret.sealed),
+    createUpstream: (request) => createUpstream(request, settings, telemetry, now),
+    createLists: (onChange) => new ToolLists({ store, ttlMs: settings.limits.listTtlMs, now, log, onChange }),
+    ttlMs: settings.limits.listTtlMs,
+    now,
+  });
+  const sessions = new Sessions({ sealer: createSealer(keys.sealing, 'session'), now });
+  const endpoint = new McpEndpoint({ authenticator, catalogs, sessions, telemetry, log, limits: settings.limits });
+  const configuration = new ConfigurationInForce({ store, authenticator, catalogs, telemetry, log });
+  let reload: ReloadState = { ok: true, atMs: now(), problems: [] };
+
+  const rest = createRestDoor({
+    authenticator,
+    explain: async (account, tool, token) => {
+      const known = catalogs.snapshot(account)?.tokens.values() ?? [];
+      const explanation = await explainTool(
+        catalogs,
+        account,
+        findLive([...known], token, 'token'),
+        tool,
+        settings.limits.listWaitMs,
+      );
+      if (explanation === undefined) throw new GatewayError('not_found', `The token '${token}' is gone.`);
+      return explanation;
+    },
+  });
+  const handleMcp = endpoint.handle.bind(endpoint);
+  const app = createApp({
+    handleMcp,
+    rest,
+    authenticator,
+    telemetry,
+    log,
+    configSchema: toJsonSchema(),
+    isReady: () => configuration.isLoaded && !listener.draining,
+    readyDetail: () => ({
+      epochs: configuration.epochs(),
+      config_file: reload,
+      upstreams: describeUpstreams(catalogs),
+    }),
+  });
+  const findOriginProblem = createOriginCheck({ boundHost: settings.listen.host, ...settings });
+  const onRequest = createRequestHandler(app, { handleMcp, findOriginProblem, telemetry });
+  const listener = createListener(
+    { ...settings.listen, onError: (error) => log.error('request failed', { error }) },
+    onRequest,
+  );
+  declareGauges(telemetry, catalogs, configuration);
+
+  const apply: Gateway['apply'] = async (declared) => {
+    const counts = await applyDeclared(store, DEFAULT_ACCOUNT, declared, {
+      sealSecret: (ref, plaintext) => vault.seal(ref, plaintext),
+      openSecret: (ref, sealed) => vault.open(ref, sealed),
+      hashToken: (text) => hashToken(keys.tokenPepper, text),
+      now,
+      newId: (prefix) => `${prefix}_${randomUUIDv7().replaceAll('-', '')}`,
+    });
+    await configuration.refresh();
+    return counts;
+  };
+
+  return {
+    log,
+    apply,
+    async listen() {
+      for (const account of await store.accounts()) await catalogs.lists.restore(account.id);
+      await apply(settings.declared);
+      const { host, port } = await listener.listen();
+      return { url: `http://${host.includes(':') ? `[${host}]` : host}:${port}` };
+    },
+    reportReload(state) {
+      reload = state;
+      telemetry.configLastReloadOk.set(state.ok ? 1 : 0);
+      if (!state.ok) telemetry.configReloadFailures.add();
+    },
+    async close() {
+      await listener.drain(settings.limits.drainMs);
+      configuration.close();
+      endpoint.close();
+      await catalogs.close();
+      await store.close();
+    },
+  };
+}
+
+interface InForceDeps {
+  readonly store: Store;
+  readonly authenticator: Authenticator;
+  readonly catalogs: Catalogs;
+  readonly telemetry: Telemetry;
+  readonly log: Logger;
+}
+
+const RETRY_MS = 250;
+
+/** Keeps the caches at the store's epoch. When the store is down, the last good configuration stays in force. */
+class ConfigurationInForce {
+  readonly #deps: InForceDeps;
+  readonly #unsubscribe: () => void;
+  #configurations: readonly AccountConfiguration[] = [];
+  #reading: Promise<void> | undefined;
+  #isStale = false;
+  #retry: NodeJS.Timeout | undefined;
+
+  constructor(deps: InForceDeps) {
+    this.#deps = deps;
+    this.#unsubscribe = deps.store.onChange(() => this.#refreshUntilRead());
+  }
+
+  get isLoaded(): boolean {
+    return this.#configurations.length > 0;
+  }
+
+  epochs(): Record<string, number> {
+    return Object.fromEntries(this.#configurations.map(({ accountId, epoch }) => [accountId, epoch]));
+  }
+
+  /** Reads the configuration again; resolves when one at least as new as the call is in force. */
+  async refresh(): Promise<void> {
+    this.#isStale = true;
+    while (this.#isStale || this.#reading !== undefined) {
+      this.#reading ??= this.#read().finally(() => {
+        this.#reading = undefined;
+      });
+      await this.#reading;
+    }
+  }
+
+  close(): void {
+    this.#unsubscribe();
+    clearTimeout(this.#retry);
+  }
+
+  /** The feed tells of a change once: what could not be read is tried again until it can. */
+  #refreshUntilRead(): void {
+    this.refresh().catch((error: unknown) => {
+      this.#deps.log.warn('configuration not read', { error });
+      this.#retry = setTimeout(() => this.#refreshUntilRead(), RETRY_MS).unref();
+    });
+  }
+
+  async #read(): Promise<void> {
+    this.#isStale = false;
+    const { store, authenticator, catalogs, log } = this.#deps;
+    const accounts = await store.accounts();
+    const configurations = await Promise.all(accounts.map(({ id }) => store.readConfiguration(id)));
+    // Both in one turn of the event loop: no request sees a token of one epoch and a catalog of another.
+    authenticator.replace(configurations);
+    catalogs.replace(configurations);
+    this.#configurations = configurations;
+    log.info('configuration in force', { epoch: Math.max(...configurations.map(({ epoch }) => epoch)) });
+  }
+}
+
+function createUpstream(
+  { key, config, credentialHeaders }: UpstreamRequest,
+  settings: Settings,
+  telemetry: Telemetry,
+  now: () => number,
+): Upstream {
+  const { endpoint, managedBy } = config.config;
+  const url = new URL(endpoint);
+  // What the operator's own file names, the operator has admitted (design §3, Endpoints).
+  const policy = { ...settings.upstreams, ...(managedBy === 'file' ? { admitted: url.origin } : {}) };
+  const problem = judgeEndpoint(url, policy);
+  if (problem !== undefined) throw new GatewayError('invalid_argument', `endpoint: ${problem}.`);
+  const { limits } = settings;
+  return new Upstream({
+    key,
+    service: config.service,
+    endpoint: url,
+    policy,
+    credentialHeaders,
+    limits: {
+      connections: limits.connectionsPerCredential,
+      connectTimeoutMs: limits.connectTimeoutMs,
+      headersTimeoutMs: limits.headerTimeoutMs,
+      idleTimeoutMs: limits.idleTimeoutMs,
+    },
+    clientInfo: IMPLEMENTATION,
+    now,
+    onFailure: (failure) => telemetry.upstreamFailures.labels(config.service, failure.reason).add(),
+  });
+}
+
+function toSecretRef(accountId: AccountConfiguration['accountId'], secret: StoredSecret) {
+  return { accountId, secretId: secret.id, name: secret.name, version: secret.version };
+}
+
+function describeUpstreams(catalogs: Catalogs): object[] {
+  return [...catalogs.upstreams()].map((upstream) => {
+    const { service, failure } = upstream;
+    const tools = catalogs.lists.get(upstream)?.tools.size ?? null;
+    if (failure === undefined) return { service, state: tools === null ? 'starting' : 'ok', tools };
+    const { stage, message, reason, atMs, sinceMs } = failure;
+    return {
+      service,
+      state: 'failing',
+      tools,
+      last_failure: {
+        stage,
+        reason,
+        message,
+        at: new Date(atMs).toISOString(),
+        since: new Date(sinceMs).toISOString(),
+      },
+    };
+  });
+}
+
+function declareGauges(telemetry: Telemetry, catalogs: Catalogs, configuration: ConfigurationInForce): void {
+  telemetry.buildInfo.labels(VERSION, process.version).set(1);
+  telemetry.epoch.collect((family) => {
+    for (const [account, epoch] of Object.entries(configuration.epochs())) family.labels(account).set(epoch);
+  });
+  telemetry.poolConnections.collect((family) => {
+    for (const { service, pools } of catalogs.upstreams()) {
+      const { connected, free } = pools.stats();
+      family.labels(service, 'idle').add(free);
+      family.labels(service, 'busy').add(connected - free);
+    }
+  });
+}

@@ -1,0 +1,134 @@
+// From an Authorization header to who is calling. Nothing else of a request says who that is.
+
+import { hash } from 'node:crypto';
+import { LRUCache } from 'lru-cache';
+import type { AccountId } from '../domain/mcp-config.ts';
+import type { Role, StoredApiKey, StoredToken } from '../domain/principal.ts';
+import type { AccountConfiguration } from '../store/store.ts';
+import { type Denied, deny, explainHeader, explainUnknown, parseBearer } from './denied.ts';
+import { hashToken } from './tokens.ts';
+
+/** An agent. The same object for every call until the configuration changes. */
+export interface TokenPrincipal {
+  readonly kind: 'token';
+  readonly accountId: AccountId;
+  readonly token: StoredToken;
+}
+
+/** A person or a program that runs the gateway. */
+export interface Operator {
+  readonly kind: 'operator';
+  readonly accountId: AccountId;
+  readonly keyId: string;
+  readonly name: string;
+  readonly role: Role;
+}
+
+interface KnownKey {
+  readonly operator: Operator;
+  readonly key: StoredApiKey;
+}
+
+/** Everything there is to know at one moment; replaced whole, so that no answer mixes two configurations. */
+interface Snapshot {
+  readonly tokens: ReadonlyMap<string, TokenPrincipal>;
+  readonly keys: ReadonlyMap<string, KnownKey>;
+  /** By hash of the header: the values themselves are not kept. Only matches enter, or guesses would drive them out. */
+  readonly recent: LRUCache<string, TokenPrincipal>;
+}
+
+const MAX_RECENT = 10_000;
+
+export interface AuthenticatorOptions {
+  readonly pepper: Buffer;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+}
+
+export class Authenticator {
+  readonly #pepper: Buffer;
+  readonly #now: () => number;
+  #snapshot: Snapshot = toSnapshot([]);
+
+  constructor(options: AuthenticatorOptions) {
+    this.#pepper = options.pepper;
+    this.#now = options.now;
+  }
+
+  /** From here on these accounts' tokens and keys are known, and no others. */
+  replace(accounts: readonly AccountConfiguration[]): void {
+    this.#snapshot = toSnapshot(accounts);
+  }
+
+  /** Who holds the token, or what is wrong with it and what to do. Expiry is looked at on every call. */
+  authenticateToken(authorization: string | undefined): TokenPrincipal | Denied {
+    const { recent } = this.#snapshot;
+    if (authorization !== undefined) {
+      const principal = recent.get(hash('sha256', authorization, 'base64url'));
+      if (principal !== undefined) return this.#refuseToken(principal.token) ?? principal;
+    }
+    return this.#lookUpToken(authorization);
+  }
+
+  /** Whose API key it is, or what is wrong with it and what to do. */
+  authenticateApiKey(authorization: string | undefined): Operator | Denied {
+    const value = parseBearer(authorization);
+    if (value === undefined) return explainHeader(authorization, 'key');
+    const digest = hashToken(this.#pepper, value);
+    const known = this.#snapshot.keys.get(digest);
+    if (known === undefined) return explainUnknown(value, 'key', this.#snapshot.tokens.has(digest));
+    const { key, operator } = known;
+    if (key.revokedAtMs === null) return operator;
+    return deny(
+      `The API key "${key.name}" (${key.id}) was revoked on ${toDate(key.revokedAtMs)}. Use another API key.`,
+    );
+  }
+
+  #lookUpToken(authorization: string | undefined): TokenPrincipal | Denied {
+    const value = parseBearer(authorization);
+    if (authorization === undefined || value === undefined) return explainHeader(authorization, 'agt');
+    // The time a Map takes may tell something about the digest, and who does not have the pepper cannot choose that.
+    const digest = hashToken(this.#pepper, value);
+    const { tokens, keys, recent } = this.#snapshot;
+    const principal = tokens.get(digest);
+    if (principal === undefined) return explainUnknown(value, 'agt', keys.has(digest));
+    const refusal = this.#refuseToken(principal.token);
+    if (refusal === undefined) recent.set(hash('sha256', authorization, 'base64url'), principal);
+    return refusal ?? principal;
+  }
+
+  /** The value has matched: whoever sent it may be told which token it is. */
+  #refuseToken(token: StoredToken): Denied | undefined {
+    if (token.revokedAtMs !== null) {
+      return deny(
+        `The token "${token.name}" (${token.id}) was revoked on ${toDate(token.revokedAtMs)}. Ask the operator for a new one.`,
+      );
+    }
+    if (token.expiresAtMs !== null && this.#now() >= token.expiresAtMs) {
+      return deny(
+        `The token "${token.name}" (${token.id}) expired on ${toDate(token.expiresAtMs)}. Ask the operator for a new one.`,
+      );
+    }
+    return undefined;
+  }
+}
+
+function toSnapshot(accounts: readonly AccountConfiguration[]): Snapshot {
+  const tokens = new Map<string, TokenPrincipal>();
+  const keys = new Map<string, KnownKey>();
+  for (const { accountId, tokens: storedTokens, apiKeys } of accounts) {
+    for (const token of storedTokens) tokens.set(token.hash, { kind: 'token', accountId, token });
+    for (const key of apiKeys) {
+      keys.set(key.hash, {
+        key,
+        operator: { kind: 'operator', accountId, keyId: key.id, name: key.name, role: key.role },
+      });
+    }
+  }
+  return { tokens, keys, recent: new LRUCache({ max: MAX_RECENT }) };
+}
+
+/** `2026-11-20T12:00:00Z`. */
+function toDate(timeMs: number): string {
+  return `${new Date(timeMs).toISOString().slice(0, 19)}Z`;
+}

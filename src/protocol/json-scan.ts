@@ -1,0 +1,291 @@
+// A strict JSON scanner over bytes (RFC 8259): finds where members are and builds nothing, so that a payload is
+// forwarded as it came. JSON.parse is no substitute: it keeps the last of two equal keys and loses 9007199254740993.
+
+/** Deeper nesting is refused: parsers behind us may recurse. */
+export const MAX_DEPTH = 64;
+
+/** A member of a JSON object: its decoded key, the offset of the key's quote, and the half-open byte span of the value. */
+export interface Member {
+  readonly key: string;
+  readonly keyStart: number;
+  readonly start: number;
+  readonly end: number;
+}
+
+export interface Span {
+  readonly start: number;
+  readonly end: number;
+}
+
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+const COLON = 0x3a;
+const COMMA = 0x2c;
+const OPEN_BRACE = 0x7b;
+const CLOSE_BRACE = 0x7d;
+const OPEN_BRACKET = 0x5b;
+const CLOSE_BRACKET = 0x5d;
+
+// One table look-up per byte instead of three comparisons.
+const PLAIN = 1;
+const SPACE = 2;
+const DIGIT = 4;
+const CLASS = new Uint8Array(256);
+for (let byte = 0x20; byte < 256; byte++) if (byte !== QUOTE && byte !== BACKSLASH) CLASS[byte] = PLAIN;
+for (const byte of [0x20, 0x09, 0x0a, 0x0d]) CLASS[byte] = (CLASS[byte] ?? 0) | SPACE;
+for (let byte = 0x30; byte <= 0x39; byte++) CLASS[byte] = (CLASS[byte] ?? 0) | DIGIT;
+
+const LITERALS = new Map([
+  [0x74, 'true'],
+  [0x66, 'false'],
+  [0x6e, 'null'],
+]);
+
+/**
+ * Walks one JSON text. Every `skip…` and `read…` takes the offset where something begins and returns the offset
+ * behind it, or -1 with `problem` and `problemAt` set. Assumes valid UTF-8 (check with `isUtf8` first).
+ */
+export class JsonScanner {
+  readonly bytes: Buffer;
+  problem = '';
+  problemAt = 0;
+  /** Kinds of the open containers; a field, so that a skip allocates nothing and never recurses. */
+  #open = new Uint8Array(MAX_DEPTH + 1);
+
+  constructor(bytes: Buffer) {
+    this.bytes = bytes;
+  }
+
+  fail(at: number, problem: string): -1 {
+    this.problem = problem;
+    this.problemAt = at;
+    return -1;
+  }
+
+  skipSpace(at: number): number {
+    const bytes = this.bytes;
+    while ((CLASS[bytes[at] as number] as number) & SPACE) at++;
+    return at;
+  }
+
+  /** Skips one value of any kind. `depth` is how many containers are already open around it. */
+  skipValue(at: number, depth: number): number {
+    const bytes = this.bytes;
+    const open = this.#open;
+    const floor = depth;
+    for (;;) {
+      let byte = bytes[at];
+      while ((CLASS[byte as number] as number) & SPACE) byte = bytes[++at];
+      if (byte === QUOTE) at = this.skipString(at);
+      else if (byte === OPEN_BRACE || byte === OPEN_BRACKET) {
+        if (depth >= MAX_DEPTH) return this.fail(at, `nested deeper than ${MAX_DEPTH} levels`);
+        const isObject = byte === OPEN_BRACE;
+        at = this.skipSpace(at + 1);
+        if (bytes[at] === (isObject ? CLOSE_BRACE : CLOSE_BRACKET)) at++;
+        else {
+          open[depth++] = byte;
+          if (isObject) at = this.#skipKey(at);
+          if (at < 0) return -1;
+          continue;
+        }
+      } else at = this.#skipScalar(at);
+      if (at < 0) return -1;
+
+      // A value has ended: close what closes, then go on behind the next comma.
+      for (;;) {
+        if (depth === floor) return at;
+        byte = bytes[at];
+        while ((CLASS[byte as number] as number) & SPACE) byte = bytes[++at];
+        const inObject = open[depth - 1] === OPEN_BRACE;
+        if (byte === COMMA) {
+          at++;
+          if (inObject) at = this.#skipKey(this.skipSpace(at));
+          if (at < 0) return -1;
+          break;
+        }
+        if (byte !== (inObject ? CLOSE_BRACE : CLOSE_BRACKET)) {
+          return this.fail(at, inObject ? "expected ',' or '}'" : "expected ',' or ']'");
+        }
+        at++;
+        depth--;
+      }
+    }
+  }
+
+  /** Skips a string from its opening quote. */
+  skipString(at: number): number {
+    const bytes = this.bytes;
+    const start = at++;
+    for (;;) {
+      while ((CLASS[bytes[at] as number] as number) & PLAIN) at++;
+      const byte = bytes[at];
+      if (byte === QUOTE) return at + 1;
+      if (byte !== BACKSLASH) {
+        return byte === undefined
+          ? this.fail(start, 'a string is not closed')
+          : this.fail(at, 'a control character stands unescaped in a string');
+      }
+      at = this.#skipEscape(at);
+      if (at < 0) return -1;
+    }
+  }
+
+  /** Reads the members of the object that begins at `at`; appends them to `into`. Refuses a key that occurs twice after unescaping. */
+  readMembers(at: number, depth: number, into: Member[]): number {
+    const bytes = this.bytes;
+    if (bytes[at] !== OPEN_BRACE) return this.fail(at, 'expected an object');
+    if (depth >= MAX_DEPTH) return this.fail(at, `nested deeper than ${MAX_DEPTH} levels`);
+    at = this.skipSpace(at + 1);
+    if (bytes[at] === CLOSE_BRACE) return at + 1;
+    let seen: Set<string> | undefined;
+    for (;;) {
+      const keyStart = at;
+      at = this.#skipKey(at);
+      if (at < 0) return -1;
+      const key = this.#keyAt(keyStart);
+      if (into.length >= 12) {
+        seen ??= new Set(into.map((member) => member.key));
+        if (seen.has(key)) return this.fail(keyStart, `the key ${quoteKey(key)} occurs twice`);
+        seen.add(key);
+      } else if (hasKey(into, key)) return this.fail(keyStart, `the key ${quoteKey(key)} occurs twice`);
+      const start = this.skipSpace(at);
+      const end = this.skipValue(start, depth + 1);
+      if (end < 0) return -1;
+      into.push({ key, keyStart, start, end });
+      at = this.skipSpace(end);
+      if (bytes[at] === CLOSE_BRACE) return at + 1;
+      if (bytes[at] !== COMMA) return this.fail(at, "expected ',' or '}'");
+      at = this.skipSpace(at + 1);
+    }
+  }
+
+  /** Reads the element spans of the array that begins at `at`. */
+  readElements(at: number, depth: number, into: Span[]): number {
+    const bytes = this.bytes;
+    if (bytes[at] !== OPEN_BRACKET) return this.fail(at, 'expected an array');
+    at = this.skipSpace(at + 1);
+    if (bytes[at] === CLOSE_BRACKET) return at + 1;
+    for (;;) {
+      const start = this.skipSpace(at);
+      const end = this.skipValue(start, depth + 1);
+      if (end < 0) return -1;
+      into.push({ start, end });
+      at = this.skipSpace(end);
+      if (bytes[at] === CLOSE_BRACKET) return at + 1;
+      if (bytes[at] !== COMMA) return this.fail(at, "expected ',' or ']'");
+      at++;
+    }
+  }
+
+  /** The decoded string at a span that includes its quotes, or `undefined` when it is no string. */
+  stringAt(span: Span): string | undefined {
+    if (this.bytes[span.start] !== QUOTE) return undefined;
+    const raw = this.bytes.toString('utf8', span.start + 1, span.end - 1);
+    return raw.includes('\\') ? (JSON.parse(`"${raw}"`) as string) : raw;
+  }
+
+  isObjectAt(at: number): boolean {
+    return this.bytes[at] === OPEN_BRACE;
+  }
+
+  isArrayAt(at: number): boolean {
+    return this.bytes[at] === OPEN_BRACKET;
+  }
+
+  /** Skips a key and its colon. */
+  #skipKey(at: number): number {
+    if (this.bytes[at] !== QUOTE) return this.fail(at, 'expected a key in quotes');
+    at = this.skipString(at);
+    if (at < 0) return -1;
+    at = this.skipSpace(at);
+    return this.bytes[at] === COLON ? at + 1 : this.fail(at, "expected ':'");
+  }
+
+  #keyAt(start: number): string {
+    let end = start + 1;
+    while ((CLASS[this.bytes[end] as number] as number) & PLAIN) end++;
+    if (this.bytes[end] === QUOTE) return this.bytes.toString('utf8', start + 1, end);
+    return this.stringAt({ start, end: this.skipString(start) }) as string;
+  }
+
+  #skipEscape(at: number): number {
+    switch (this.bytes[at + 1]) {
+      case QUOTE:
+      case BACKSLASH:
+      case 0x2f: // '/'
+      case 0x62: // 'b'
+      case 0x66: // 'f'
+      case 0x6e: // 'n'
+      case 0x72: // 'r'
+      case 0x74: // 't'
+        return at + 2;
+      case 0x75: // 'u'
+        return /^[0-9a-fA-F]{4}$/.test(this.bytes.toString('latin1', at + 2, at + 6))
+          ? at + 6
+          : this.fail(at, "expected four hexadecimal digits behind '\\u'");
+      default:
+        return this.fail(at, 'an unknown escape');
+    }
+  }
+
+  #skipScalar(at: number): number {
+    const bytes = this.bytes;
+    const byte = bytes[at];
+    if (byte === undefined) return this.fail(at, 'the text ends where a value was expected');
+    const literal = LITERALS.get(byte);
+    if (literal !== undefined) {
+      return bytes.toString('latin1', at, at + literal.length) === literal
+        ? at + literal.length
+        : this.fail(at, 'an unknown literal');
+    }
+    return this.#skipNumber(at);
+  }
+
+  #skipNumber(start: number): number {
+    const bytes = this.bytes;
+    let at = start;
+    if (bytes[at] === 0x2d) at++; // '-'
+    if (bytes[at] === 0x30) at++;
+    else {
+      const digits = this.#skipDigits(at);
+      if (digits === at) return this.fail(start, 'expected a value');
+      at = digits;
+    }
+    if (bytes[at] === 0x2e) {
+      const digits = this.#skipDigits(at + 1);
+      if (digits === at + 1) return this.fail(at, "expected a digit behind '.'");
+      at = digits;
+    }
+    if (bytes[at] === 0x65 || bytes[at] === 0x45) {
+      at++;
+      if (bytes[at] === 0x2b || bytes[at] === 0x2d) at++;
+      const digits = this.#skipDigits(at);
+      if (digits === at) return this.fail(at, 'expected a digit in the exponent');
+      at = digits;
+    }
+    return at;
+  }
+
+  #skipDigits(at: number): number {
+    while ((CLASS[this.bytes[at] as number] as number) & DIGIT) at++;
+    return at;
+  }
+}
+
+/** The member called `key`, or `undefined`. */
+export function findMember(members: readonly Member[], key: string): Member | undefined {
+  for (let index = 0; index < members.length; index++) {
+    const member = members[index] as Member;
+    if (member.key === key) return member;
+  }
+  return undefined;
+}
+
+function hasKey(members: readonly Member[], key: string): boolean {
+  return findMember(members, key) !== undefined;
+}
+
+/** A key as it may stand in an error message: escaped and short. */
+export function quoteKey(key: string): string {
+  return JSON.stringify(key.length > 64 ? `${key.slice(0, 64)}…` : key);
+}

@@ -1,0 +1,93 @@
+// Rewrites a client's `tools/call` into the one its upstream is sent: new id, upstream name, progress token, and the
+// `_meta` envelope of the upstream's era. `arguments` and everything unknown stay the bytes they were.
+
+import {
+  type Era,
+  META_CLIENT_CAPABILITIES,
+  META_CLIENT_INFO,
+  META_LOG_LEVEL,
+  META_PROTOCOL_VERSION,
+  MODERN_REVISION,
+} from './era.ts';
+import { findMember, type Member } from './json-scan.ts';
+import type { Message } from './jsonrpc.ts';
+import { type Edit, splice } from './splice.ts';
+
+/** Keys that belong to one hop: each hop authors its own (2026-07-28 basic/index#meta). */
+const ENVELOPE_KEYS: ReadonlySet<string> = new Set([
+  META_PROTOCOL_VERSION,
+  META_CLIENT_CAPABILITIES,
+  META_CLIENT_INFO,
+  META_LOG_LEVEL,
+]);
+
+export interface CallRewrite {
+  readonly clientEra: Era;
+  readonly upstreamEra: Era;
+  /** Without quotes; also stands in for the client's progress token. */
+  readonly upstreamId: string;
+  readonly upstreamName: string;
+  /** `Implementation` as raw JSON, for upstreams that must be told who calls where the client did not say. */
+  readonly clientInfo: string;
+}
+
+/** The upstream's request body. `message` must be a request with an `id` and a string `params.name`. */
+export function rewriteCall(message: Message, rewrite: CallRewrite): Buffer {
+  const quotedId = `"${rewrite.upstreamId}"`;
+  const edits: Edit[] = [];
+  const { id, paramsAt } = message;
+  const name = findMember(message.params, 'name');
+  if (id !== undefined) edits.push({ start: id.start, end: id.end, text: quotedId });
+  if (name !== undefined) edits.push({ start: name.start, end: name.end, text: `"${rewrite.upstreamName}"` });
+  if (rewrite.clientEra === rewrite.upstreamEra) {
+    const token = findMember(message.meta, 'progressToken');
+    if (token !== undefined) edits.push({ start: token.start, end: token.end, text: quotedId });
+    if (rewrite.clientEra === 'modern') declareNoCapabilities(message, edits);
+  } else if (message.metaAt !== undefined) {
+    edits.push({ start: message.metaAt.start, end: message.metaAt.end, text: rebuildMeta(message, rewrite) });
+  } else if (rewrite.upstreamEra === 'modern' && paramsAt !== undefined) {
+    // `params` holds at least `name`, so a comma is due.
+    const at = paramsAt.start + 1;
+    edits.push({ start: at, end: at, text: `"_meta":{${envelope(rewrite.clientInfo)}},` });
+  }
+  return splice(message.bytes, edits.sort(byStart));
+}
+
+/** What the client can do is not what this hop can relay: server-initiated requests are declared per hop. */
+function declareNoCapabilities(message: Message, edits: Edit[]): void {
+  const declared = findMember(message.meta, META_CLIENT_CAPABILITIES);
+  if (declared !== undefined) edits.push({ start: declared.start, end: declared.end, text: '{}' });
+}
+
+function rebuildMeta(message: Message, rewrite: CallRewrite): Buffer {
+  const parts: Buffer[] = [];
+  if (rewrite.upstreamEra === 'modern') parts.push(Buffer.from(envelope(rewrite.clientInfo)));
+  for (const member of message.meta) {
+    if (ENVELOPE_KEYS.has(member.key)) continue;
+    parts.push(
+      member.key === 'progressToken' ? Buffer.from(`"progressToken":"${rewrite.upstreamId}"`) : whole(message, member),
+    );
+  }
+  const joined: Buffer[] = [Buffer.from('{')];
+  parts.forEach((part, index) => {
+    if (index > 0) joined.push(COMMA);
+    joined.push(part);
+  });
+  joined.push(Buffer.from('}'));
+  return Buffer.concat(joined);
+}
+
+const COMMA = Buffer.from(',');
+
+function envelope(clientInfo: string): string {
+  return `"${META_PROTOCOL_VERSION}":"${MODERN_REVISION}","${META_CLIENT_CAPABILITIES}":{},"${META_CLIENT_INFO}":${clientInfo}`;
+}
+
+/** Key and value as they stand in the message. */
+function whole(message: Message, member: Member): Buffer {
+  return message.bytes.subarray(member.keyStart, member.end);
+}
+
+function byStart(a: Edit, b: Edit): number {
+  return a.start - b.start;
+}

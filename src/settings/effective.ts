@@ -1,0 +1,44 @@
+// What will run, as an operator reads it: the file's own words, with every default filled in and no secret.
+
+import { stringify } from 'yaml';
+import type { Settings } from './settings.ts';
+
+/** The keys of the declared objects that the file spells otherwise. */
+const FILE_WORDS: Readonly<Record<string, string>> = { nameStyle: 'names', expiresAtMs: 'expires_at' };
+
+function toFileWord(key: string): string {
+  return FILE_WORDS[key] ?? key.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+}
+
+function toFileWords(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(toFileWords);
+  if (typeof value !== 'object' || value === null) return value;
+  const entries = Object.entries(value).filter(([, each]) => each !== undefined && each !== null);
+  return Object.fromEntries(
+    entries.map(([key, each]) => [
+      toFileWord(key),
+      key === 'expiresAtMs' ? new Date(Number(each)).toISOString() : toFileWords(each),
+    ]),
+  );
+}
+
+function redactUrl(text: string): string {
+  if (!URL.canParse(text)) return text;
+  const url = new URL(text);
+  // A database URL may carry its password in the query as well.
+  return url.password === '' && url.search === '' ? text : `${url.protocol}//${url.host}${url.pathname} [redacted]`;
+}
+
+/** The settings as YAML in the words of the config file. Secrets, tokens and the database password show as `[redacted]`. */
+export function renderEffective(settings: Settings): string {
+  const { declared, ...rest } = settings;
+  const secretsAndTokens = {
+    secrets: declared.secrets.map(({ name, value }) => ({ name, value: value.toJSON() })),
+    mcpConfigs: declared.mcpConfigs,
+    tokens: declared.tokens.map((token) => ({ ...token, value: token.value.toJSON() })),
+  };
+  return stringify(toFileWords({ ...rest, store: { url: redactUrl(settings.store.url) }, ...secretsAndTokens }), {
+    lineWidth: 0,
+    aliasDuplicateObjects: false,
+  });
+}

@@ -1,0 +1,153 @@
+// The whole config file: its shape, its defaults and its words. The JSON schema and the README table come out of it.
+
+import { isIP } from 'node:net';
+import * as z from 'zod';
+import { mcpConfigInputSchema, secretInputSchema, tokenInputSchema } from '../control-plane/schemas.ts';
+import { LOG_LEVELS } from '../telemetry/logger.ts';
+
+function isOrigin(text: string): boolean {
+  return URL.canParse(text) && new URL(text).origin === text && /^https?:/.test(text);
+}
+
+function isPublicUrl(text: string): boolean {
+  if (!/^https?:\/\//.test(text) || !URL.canParse(text)) return false;
+  const url = new URL(text);
+  return url.username === '' && url.password === '' && url.search === '' && url.hash === '';
+}
+
+function isCidr(text: string): boolean {
+  const [address, bits, ...rest] = text.split('/');
+  const family = isIP(address ?? '');
+  return family !== 0 && rest.length === 0 && /^\d{1,3}$/.test(bits ?? '') && Number(bits) <= (family === 4 ? 32 : 128);
+}
+
+const port = z.int().min(0).max(65535);
+const milliseconds = z.int().min(1);
+
+function listenSchema(defaultPort: number) {
+  return z
+    .strictObject({
+      host: z.string().min(1, 'is empty: write an address').default('127.0.0.1').describe('Address to listen on.'),
+      port: port.default(defaultPort).describe('Port to listen on; 0 takes any free one.'),
+    })
+    .prefault({});
+}
+
+const limitsSchema = z.strictObject({
+  body_bytes: z.int().min(1024).default(4_194_304).describe('Largest request body, in bytes.'),
+  call_timeout_ms: milliseconds.max(1_800_000).default(300_000).describe('Longest duration of one call, all included.'),
+  connect_timeout_ms: milliseconds.default(5000).describe('Longest wait for a connection to an upstream.'),
+  header_timeout_ms: milliseconds.default(60_000).describe("Longest wait for the first bytes of an upstream's answer."),
+  idle_timeout_ms: milliseconds.default(300_000).describe("Longest silence inside an upstream's answer."),
+  list_wait_ms: milliseconds.default(2000).describe('How long a list waits for upstreams never seen before.'),
+  list_ttl_ms: milliseconds.default(60_000).describe("How long an upstream's list is used before it is asked again."),
+  connections_per_credential: z
+    .int()
+    .min(1)
+    .default(256)
+    .describe('Most connections to one upstream with one credential.'),
+  drain_ms: milliseconds.default(60_000).describe('How long calls under way may finish when the gateway stops.'),
+});
+
+/** The config file. Keys are snake_case, as written; `toSettings` gives what the program works with. */
+export const settingsSchema = z
+  .strictObject({
+    $schema: z.string().optional().describe('JSON schema of this file, for editors.'),
+    listen: listenSchema(8080),
+    admin: z
+      .strictObject({ listen: listenSchema(9090) })
+      .optional()
+      .describe('A second listener for everything but `/mcp`. Without it one port serves all.'),
+    public_url: z
+      .string()
+      .refine(isPublicUrl, 'is not an http(s) URL without user, query and fragment, such as https://mcp.example.com')
+      .optional()
+      .describe('URL under which clients reach the gateway, where it differs from `listen`.'),
+    allowed_hosts: z
+      .array(z.string().regex(/^[A-Za-z0-9.\-:[\]]+$/, 'is not a host name: write mcp.example.com or host:port'))
+      .default([])
+      .describe('Host names accepted in the Host header besides those of `listen` and `public_url`.'),
+    allowed_origins: z
+      .array(z.string().refine(isOrigin, 'is not an origin: write https://app.example.com, without a path'))
+      .default([])
+      .describe('Origins whose pages may call the gateway from a browser.'),
+    store: z
+      .strictObject({
+        url: z
+          .string()
+          .regex(
+            // SQLite would read `:memory:` as a database that is gone with the process.
+            /^(?:sqlite:(?!:memory:).+|postgres(?:ql)?:\/\/.+)$/,
+            'is not a store: write sqlite:PATH or postgres://user@host/database',
+          )
+          .default('sqlite:.switchboard/switchboard.db')
+          .describe('`sqlite:PATH` (relative to this file) or `postgres://…`.'),
+      })
+      .prefault({}),
+    upstreams: z
+      .strictObject({
+        allow_http: z
+          .boolean()
+          .default(false)
+          .describe('Lets configs made through the API use plain http. Endpoints in this file need no permission.'),
+        allow_cidrs: z
+          .array(z.string().refine(isCidr, 'is not an address range: write 10.0.0.0/8 or fd00::/8'))
+          .default([])
+          .describe('Private address ranges that configs made through the API may reach.'),
+      })
+      .prefault({}),
+    limits: limitsSchema.prefault({}),
+    log: z
+      .strictObject({
+        level: z
+          .enum(LOG_LEVELS)
+          .default('info')
+          .describe(`Lowest level that is logged: ${LOG_LEVELS.join(', ')}.`),
+      })
+      .prefault({}),
+    secrets: z.array(secretInputSchema).default([]).describe('Credentials for upstreams, sealed in the store.'),
+    mcp_configs: z.array(mcpConfigInputSchema).default([]).describe('The upstream MCP servers.'),
+    tokens: z.array(tokenInputSchema).default([]).describe('The tokens of agents.'),
+  })
+  .describe('Config file of Switchboard, the MCP gateway.');
+
+/** The file after parsing: defaults filled in, nothing unknown. */
+export type SettingsDocument = z.output<typeof settingsSchema>;
+
+/** What this program reads of a JSON schema it generated itself. */
+export interface JsonSchema {
+  readonly description?: string;
+  readonly default?: unknown;
+  readonly required?: readonly string[];
+  readonly properties?: Readonly<Record<string, JsonSchema>>;
+  readonly items?: JsonSchema;
+  readonly oneOf?: readonly JsonSchema[];
+  readonly not?: object;
+}
+
+/** JSON schema (draft 2020-12) of what an operator may write, served at `/schema/config.json`. */
+export function toJsonSchema(): JsonSchema {
+  const { $schema, ...rest } = z.toJSONSchema(settingsSchema, { target: 'draft-2020-12', io: 'input' });
+  return { $schema, title: 'Switchboard config', ...rest } as JsonSchema;
+}
+
+function toRows(schema: JsonSchema, path: string): string[] {
+  return Object.entries(schema.properties ?? {}).flatMap(([key, property]) => {
+    if (property.not !== undefined || key === '$schema') return [];
+    const place = path === '' ? key : `${path}.${key}`;
+    const inner = property.items?.properties ? toRows(property.items, `${place}[]`) : toRows(property, place);
+    if (property.description === undefined) return inner;
+    const isRequired = schema.required?.includes(key) === true;
+    const value = isRequired
+      ? 'required'
+      : property.default === undefined
+        ? ''
+        : `\`${JSON.stringify(property.default)}\``;
+    return [`| \`${place}\` | ${value} | ${property.description.replaceAll('|', '\\|')} |`, ...inner];
+  });
+}
+
+/** The settings as a Markdown table, for the README. */
+export function toSettingsTable(): string {
+  return ['| Setting | Default | Meaning |', '| --- | --- | --- |', ...toRows(toJsonSchema(), '')].join('\n');
+}

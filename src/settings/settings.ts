@@ -1,0 +1,124 @@
+// Settings as the program works with them, and the one place where the words of the file become them.
+
+import { dirname, isAbsolute, resolve } from 'node:path';
+import type { Declared, DeclaredMcpConfig, DeclaredToken } from '../control-plane/declared.ts';
+import type { McpConfigInput, TokenInput } from '../control-plane/schemas.ts';
+import { GatewayError } from '../domain/errors.ts';
+import type { Secret } from '../domain/secret.ts';
+import type { LogLevel } from '../telemetry/logger.ts';
+import type { ConfigFile } from './config-file.ts';
+import type { Address, Environment } from './environment.ts';
+import type { SettingsDocument } from './schema.ts';
+
+export interface Limits {
+  readonly bodyBytes: number;
+  readonly callTimeoutMs: number;
+  readonly connectTimeoutMs: number;
+  readonly headerTimeoutMs: number;
+  readonly idleTimeoutMs: number;
+  readonly listWaitMs: number;
+  readonly listTtlMs: number;
+  readonly connectionsPerCredential: number;
+  readonly drainMs: number;
+}
+
+/** Everything that is settled when the gateway starts. */
+export interface Settings {
+  readonly listen: Address;
+  readonly admin: { readonly listen: Address } | undefined;
+  readonly publicUrl: string | undefined;
+  readonly allowedHosts: readonly string[];
+  readonly allowedOrigins: readonly string[];
+  /** A `sqlite:` path from a file is absolute here. A `postgres:` URL may hold a password: never print it. */
+  readonly store: { readonly url: string };
+  readonly upstreams: { readonly allowHttp: boolean; readonly allowCidrs: readonly string[] };
+  readonly limits: Limits;
+  readonly log: { readonly level: LogLevel };
+  /** What the file declares, to be applied to the store. */
+  readonly declared: Declared;
+}
+
+function toDeclaredConfig(input: McpConfigInput): DeclaredMcpConfig {
+  const { auth_mechanism: auth } = input;
+  return {
+    name: input.name,
+    endpoint: input.endpoint,
+    allowedTools: input.allowed_tools,
+    authMechanism: auth.type === 'header' ? { type: 'header', key: auth.key } : { type: auth.type },
+    customHeaders: input.custom_headers.map(({ name, value, secret }) =>
+      secret === undefined ? { name, value: value ?? '' } : { name, secret },
+    ),
+    description: input.description ?? null,
+  };
+}
+
+function toDeclaredToken(input: TokenInput, value: Secret): DeclaredToken {
+  return {
+    name: input.name,
+    value,
+    grants: input.grants.map((grant) => ({
+      mcpConfig: grant.mcp_config,
+      secret: grant.secret ?? null,
+      allowedTools: grant.allowed_tools ?? null,
+    })),
+    nameStyle: input.names,
+    expiresAtMs: input.expires_at === undefined ? null : Date.parse(input.expires_at),
+  };
+}
+
+function toStoreUrl(url: string, directory: string): string {
+  const path = url.startsWith('sqlite:') ? url.slice('sqlite:'.length) : undefined;
+  return path === undefined || isAbsolute(path) ? url : `sqlite:${resolve(directory, path)}`;
+}
+
+/** What a config file contributes; without a file, the values are empty and the directory is unknown. */
+export type SettingsSource = Pick<ConfigFile, 'document' | 'secrets' | 'tokens' | 'digest'> & {
+  readonly file: string | undefined;
+};
+
+function openedValue(values: ReadonlyMap<string, Secret>, name: string): Secret {
+  const value = values.get(name);
+  // An empty stand-in would be a token that anybody can guess.
+  if (value === undefined) throw new GatewayError('internal', `The value of '${name}' was not opened.`);
+  return value;
+}
+
+function toDeclared({ document, secrets, tokens, digest }: SettingsSource): Declared {
+  return {
+    secrets: document.secrets.map(({ name }) => ({ name, value: openedValue(secrets, name) })),
+    mcpConfigs: document.mcp_configs.map(toDeclaredConfig),
+    tokens: document.tokens.map((input) => toDeclaredToken(input, openedValue(tokens, input.name))),
+    digest,
+  };
+}
+
+function toLimits(limits: SettingsDocument['limits']): Limits {
+  return {
+    bodyBytes: limits.body_bytes,
+    callTimeoutMs: limits.call_timeout_ms,
+    connectTimeoutMs: limits.connect_timeout_ms,
+    headerTimeoutMs: limits.header_timeout_ms,
+    idleTimeoutMs: limits.idle_timeout_ms,
+    listWaitMs: limits.list_wait_ms,
+    listTtlMs: limits.list_ttl_ms,
+    connectionsPerCredential: limits.connections_per_credential,
+    drainMs: limits.drain_ms,
+  };
+}
+
+/** Settings of a document that was read without problems; `SWITCHBOARD_LISTEN` and `SWITCHBOARD_LOG_LEVEL` take precedence. */
+export function toSettings(source: SettingsSource, environment: Environment): Settings {
+  const { document, file } = source;
+  return {
+    listen: environment.listen ?? document.listen,
+    admin: document.admin,
+    publicUrl: document.public_url,
+    allowedHosts: document.allowed_hosts,
+    allowedOrigins: document.allowed_origins,
+    store: { url: file === undefined ? document.store.url : toStoreUrl(document.store.url, dirname(file)) },
+    upstreams: { allowHttp: document.upstreams.allow_http, allowCidrs: document.upstreams.allow_cidrs },
+    limits: toLimits(document.limits),
+    log: { level: environment.logLevel ?? document.log.level },
+    declared: toDeclared(source),
+  };
+}

@@ -1,0 +1,73 @@
+// Tells when the content of the config file changed, whichever way: written in place, renamed over, or behind a symlink.
+
+import { type FSWatcher, watch } from 'node:fs';
+import { dirname } from 'node:path';
+import { digestOf, readBytes } from './read-bytes.ts';
+
+const DEBOUNCE_MS = 30;
+const MAX_FILE_BYTES = 10_000_000;
+
+export interface WatchOptions {
+  /** Longest time until a change is noticed where the file system tells nothing; 250 unless told. */
+  readonly intervalMs?: number;
+  /** Digest of the content that is in use, so that a change between loading and watching is not lost. */
+  readonly loadedDigest?: string;
+}
+
+/**
+ * Calls `onChange` after each change of the file's content; what is then in the file may be half-written or broken, so
+ * the caller keeps its last good settings. A file that is away for a while, as during a rename, is no change.
+ * Returns the function that stops watching.
+ */
+export function watchConfigFile(file: string, onChange: () => void, options: WatchOptions = {}): () => void {
+  const { intervalMs = 250, loadedDigest } = options;
+  let digest = loadedDigest;
+  let isStopped = false;
+  let isChecking = false;
+  let isDue = false;
+  let debounce: NodeJS.Timeout | undefined;
+  let watcher: FSWatcher | undefined;
+
+  async function check(): Promise<void> {
+    if (isChecking) {
+      isDue = true;
+      return;
+    }
+    isChecking = true;
+    const read = await readBytes(file, MAX_FILE_BYTES);
+    isChecking = false;
+    if (isStopped) return;
+    const current = read.ok ? digestOf(read.bytes) : digest;
+    const hasChanged = digest !== undefined && current !== digest;
+    digest = current;
+    if (hasChanged) onChange();
+    if (isDue) {
+      isDue = false;
+      await check();
+    }
+  }
+
+  function checkSoon(): void {
+    clearTimeout(debounce);
+    debounce = setTimeout(() => void check(), DEBOUNCE_MS).unref();
+  }
+
+  // The content decides, never the modification time: a rewrite of equal length within one clock tick counts too.
+  const poll = setInterval(() => void check(), intervalMs).unref();
+  try {
+    // The directory, as a watch on the file follows the inode that an editor or a symlink swap leaves behind.
+    watcher = watch(dirname(file), { persistent: false }, checkSoon);
+    watcher.on('error', () => watcher?.close());
+  } catch {
+    // No watch to be had (inotify limits, network file systems): the poll alone notices.
+    watcher = undefined;
+  }
+  void check();
+
+  return () => {
+    isStopped = true;
+    clearInterval(poll);
+    clearTimeout(debounce);
+    watcher?.close();
+  };
+}

@@ -1,0 +1,66 @@
+// What SQLite's result codes mean to a caller of the store: which are the caller's, which the operator's.
+
+import { GatewayError } from '../domain/errors.ts';
+
+const BUSY = 5;
+const CORRUPT = 11;
+const NOT_A_DATABASE = 26;
+const FOREIGN_KEY = 787;
+const PRIMARY_KEY = 1555;
+const UNIQUE = 2067;
+
+/** What to tell the caller who broke a UNIQUE constraint, by table. */
+const CONFLICTS: ReadonlyMap<string, string> = new Map([
+  ['mcp_configs', 'Another McpConfig of this account has this name. Choose another name, or update that McpConfig.'],
+  ['secrets', 'Another secret of this account has this name. Choose another name, or update that secret.'],
+  ['tokens', 'Another token has this value. Give every token a value of its own.'],
+  ['api_keys', 'Another API key has this value. Give every API key a value of its own.'],
+]);
+
+/** True when another connection holds the lock: the only failure that waiting cures. */
+export function isBusy(error: unknown): boolean {
+  return (sqliteCode(error) ?? 0) % 256 === BUSY;
+}
+
+/** A failure of a running store as a GatewayError; what is not SQLite's own comes back as it is. */
+export function toStoreError(error: unknown): unknown {
+  const code = sqliteCode(error);
+  if (code === UNIQUE || code === PRIMARY_KEY) {
+    const table = /failed: (\w+)\./.exec(textOf(error))?.[1] ?? '';
+    return new GatewayError('conflict', CONFLICTS.get(table) ?? 'An object like this exists already.', {
+      cause: error,
+    });
+  }
+  if (code === FOREIGN_KEY) return new GatewayError('not_found', 'There is no such account.', { cause: error });
+  if (code === undefined && !isClosed(error)) return error;
+  return new GatewayError(
+    'store_unavailable',
+    `The store did not take part: ${textOf(error)}. Nothing was changed; try again.`,
+    { cause: error },
+  );
+}
+
+/** A failure to open `file`, with what the operator can do about it. */
+export function toOpenError(file: string, error: unknown): GatewayError {
+  if (error instanceof GatewayError) return error;
+  const code = (sqliteCode(error) ?? 0) % 256;
+  const advice =
+    code === NOT_A_DATABASE || code === CORRUPT
+      ? 'The file is no SQLite database, or it is damaged: restore a backup, or move it away to start with an empty store.'
+      : 'It must be a file that this user may read and write, on a local disk, in a directory this user may write to.';
+  return new GatewayError('store_unavailable', `The store ${file} cannot be opened: ${textOf(error)}. ${advice}`, {
+    cause: error,
+  });
+}
+
+function sqliteCode(error: unknown): number | undefined {
+  return error instanceof Error && 'errcode' in error && typeof error.errcode === 'number' ? error.errcode : undefined;
+}
+
+function isClosed(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ERR_INVALID_STATE';
+}
+
+function textOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,58 @@
+// The tables as Kysely sees them. Columns are snake_case in the database and camelCase here (CamelCasePlugin),
+// so a row is its domain object, with the lists in it as JSON text and the account beside it.
+
+import type { McpConfig, StoredSecret } from '../domain/mcp-config.ts';
+import type { StoredApiKey, StoredToken } from '../domain/principal.ts';
+import type { StoredToolList } from './store.ts';
+
+type Row<T, JsonColumn extends keyof T = never> = { readonly accountId: string } & {
+  readonly [K in keyof T]: K extends JsonColumn ? string : T[K];
+};
+
+export type McpConfigRow = Row<McpConfig, 'allowedTools' | 'authMechanism' | 'customHeaders'>;
+export type TokenRow = Row<StoredToken, 'grants'>;
+
+export interface Tables {
+  readonly accounts: { readonly accountId: string; readonly name: string; readonly epoch: number };
+  readonly mcpConfigs: McpConfigRow;
+  readonly secrets: Row<StoredSecret>;
+  readonly tokens: TokenRow;
+  readonly apiKeys: Row<StoredApiKey>;
+  readonly toolLists: Row<StoredToolList>;
+  readonly pins: { readonly name: string; readonly value: string };
+}
+
+export function toMcpConfigRow(accountId: string, config: McpConfig): McpConfigRow {
+  return {
+    ...config,
+    accountId,
+    allowedTools: JSON.stringify(config.allowedTools),
+    authMechanism: JSON.stringify(config.authMechanism),
+    customHeaders: JSON.stringify(config.customHeaders),
+  };
+}
+
+export function toMcpConfig({ accountId: _, ...row }: McpConfigRow): McpConfig {
+  return {
+    ...row,
+    allowedTools: JSON.parse(row.allowedTools),
+    authMechanism: JSON.parse(row.authMechanism),
+    customHeaders: JSON.parse(row.customHeaders),
+  };
+}
+
+export function toTokenRow(accountId: string, token: StoredToken): TokenRow {
+  return { ...token, accountId, grants: JSON.stringify(token.grants) };
+}
+
+export function toToken({ accountId: _, ...row }: TokenRow): StoredToken {
+  return { ...row, grants: JSON.parse(row.grants) };
+}
+
+/** Takes the account off a row that is its domain object otherwise. */
+export function withoutAccount<T extends { readonly accountId: string }>({
+  accountId: _,
+  ...rest
+}: T): Omit<T, 'accountId'> {
+  return rest;
+}

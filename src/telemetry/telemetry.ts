@@ -1,0 +1,84 @@
+// Every metric of the gateway, each declared once: name, help, labels and the closed sets of their values.
+
+import type { ErrorCode, UpstreamFailureReason } from '../domain/errors.ts';
+import {
+  type Counter,
+  type CounterFamily,
+  type Gauge,
+  type GaugeFamily,
+  type Histogram,
+  type HistogramFamily,
+  Metrics,
+} from './metrics.ts';
+
+/**
+ * How a `tools/call` ended. `answered`: the upstream's bytes were passed on, whatever they say (results are not read).
+ * `invalid`: refused before the tool was looked up. `limited`: a rate limit or overload. `cancelled`: the client left.
+ */
+export const CALL_OUTCOMES = [
+  'answered',
+  'unknown_tool',
+  'invalid',
+  'limited',
+  'upstream_failed',
+  'cancelled',
+  'internal',
+] as const;
+export type CallOutcome = (typeof CALL_OUTCOMES)[number];
+
+/** How a list ended. `partial`: answered without an upstream that was never seen before and did not answer in time. */
+export const LIST_OUTCOMES = ['complete', 'partial', 'failed'] as const;
+export type ListOutcome = (typeof LIST_OUTCOMES)[number];
+
+export const CONNECTION_STATES = ['busy', 'idle'] as const;
+export type ConnectionState = (typeof CONNECTION_STATES)[number];
+
+/** Seconds. From 50 µs, because a warm call costs the gateway less than a millisecond. */
+const OVERHEAD_BOUNDS = [
+  0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1,
+] as const;
+
+export interface Telemetry {
+  readonly metrics: Metrics;
+  /** For a name that is not in the catalog, `service` and `tool` are empty: what a client makes up is never a label. */
+  readonly calls: CounterFamily<[service: string, tool: string, outcome: CallOutcome]>;
+  readonly callOverhead: Histogram;
+  readonly lists: CounterFamily<[outcome: ListOutcome]>;
+  readonly upstreamFailures: CounterFamily<[service: string, reason: UpstreamFailureReason]>;
+  readonly poolConnections: GaugeFamily<[service: string, state: ConnectionState]>;
+  readonly epoch: GaugeFamily<[account: string]>;
+  readonly configReloadFailures: Counter;
+  readonly configLastReloadOk: Gauge;
+  readonly httpRefusals: CounterFamily<[reason: ErrorCode]>;
+  readonly buildInfo: GaugeFamily<[version: string, node: string]>;
+}
+
+/** A registry of its own with every metric declared; the composition root sets `buildInfo` and the collectors. */
+export function createTelemetry(): Telemetry {
+  const metrics = new Metrics();
+  const overhead: HistogramFamily<[]> = metrics.histogram(
+    'call_overhead_seconds',
+    'Time the gateway itself added to a tools/call.',
+    OVERHEAD_BOUNDS,
+  );
+  const configLastReloadOk = metrics
+    .gauge('config_last_reload_ok', '1 if the last read of the config file was good.')
+    .labels();
+  // The gateway does not start on a bad file, so until a reload fails this is the truth.
+  configLastReloadOk.set(1);
+  return {
+    metrics,
+    calls: metrics.counter('calls_total', 'Tool calls, by how they ended.', 'service', 'tool', 'outcome'),
+    callOverhead: overhead.labels(),
+    lists: metrics.counter('list_total', 'Lists answered, by how they ended.', 'outcome'),
+    upstreamFailures: metrics.counter('upstream_failures_total', 'Failed upstream requests.', 'service', 'reason'),
+    poolConnections: metrics.gauge('pool_connections', 'Open upstream connections.', 'service', 'state'),
+    epoch: metrics.gauge('epoch', 'Version of the configuration in force.', 'account'),
+    configReloadFailures: metrics
+      .counter('config_reload_failures_total', 'Config files that could not be used.')
+      .labels(),
+    configLastReloadOk,
+    httpRefusals: metrics.counter('http_refusals_total', 'Requests refused by the gateway.', 'reason'),
+    buildInfo: metrics.gauge('build_info', 'Always 1; the labels say what is running.', 'version', 'node'),
+  };
+}

@@ -1,0 +1,87 @@
+// Turns an opened credential and a config's custom headers into the headers of an upstream request. Done once per
+// credential, ahead of the calls; nothing of the client's own request comes in here.
+
+import { GatewayError } from '../domain/errors.ts';
+import type { AuthMechanism } from '../domain/mcp-config.ts';
+import type { Secret } from '../domain/secret.ts';
+
+/** A custom header whose secret, if it names one, has been opened. */
+export interface OpenedHeader {
+  readonly name: string;
+  readonly value: Secret | string;
+}
+
+const HEADER_NAME = /^[!#$%&'*+.^_`|~0-9a-z-]+$/;
+// Framing, hop-by-hop and protocol headers are the gateway's own: one set here would smuggle a request or forge a session.
+const RESERVED_NAME =
+  /^(content-.*|mcp-.*|accept-encoding|connection|expect|host|keep-alive|proxy-connection|te|trailer|transfer-encoding|upgrade)$/;
+const PRINTABLE_ASCII = /^[\x20-\x7e\t]*$/;
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+const CONTROL_CHARACTER = /[\u0000-\u001f\u007f]/;
+
+/** Whether a config may not set this header, in any spelling (design §3.13). */
+export function isReservedHeader(name: string): boolean {
+  return RESERVED_NAME.test(name.toLowerCase());
+}
+
+/**
+ * The credential as a flat `[name, value, …]` array with lower-case names. Custom headers come after and replace one of
+ * the same name; without a secret there are only those. Throws `invalid_argument` that names the field, never the value.
+ */
+export function toCredentialHeaders(
+  mechanism: AuthMechanism,
+  secret: Secret | undefined,
+  customHeaders: readonly OpenedHeader[],
+): readonly string[] {
+  const headers = new Map<string, string>();
+  if (secret !== undefined) {
+    const name = mechanism.type === 'header' ? toName(mechanism.key, 'auth_mechanism.key') : 'authorization';
+    headers.set(name, toCredential(mechanism, secret.reveal()));
+  }
+  for (const [index, header] of customHeaders.entries()) {
+    const value = typeof header.value === 'string' ? header.value : header.value.reveal();
+    const place = `custom_headers[${index}]`;
+    headers.set(toName(header.name, `${place}.name`), toValue(value, `${place}.value`));
+  }
+  return [...headers].flat();
+}
+
+function toCredential(mechanism: AuthMechanism, secret: string): string {
+  if (mechanism.type !== 'basic') {
+    const value = toValue(secret, 'secret');
+    return mechanism.type === 'bearer' ? `Bearer ${value}` : value;
+  }
+  if (!secret.includes(':')) {
+    throw refused('secret', 'has no colon; auth_mechanism basic needs a secret written as user:password');
+  }
+  // RFC 7617 §2: no control characters, UTF-8 otherwise.
+  if (CONTROL_CHARACTER.test(secret)) throw holdsControlCharacter('secret');
+  return `Basic ${Buffer.from(secret).toString('base64')}`;
+}
+
+function toName(name: string, place: string): string {
+  const lowerCase = name.toLowerCase();
+  if (!HEADER_NAME.test(lowerCase)) {
+    throw refused(place, "is not an HTTP header name; use letters, digits and '-' as in X-Api-Key");
+  }
+  if (isReservedHeader(lowerCase)) throw refused(place, 'names a header that only the gateway sets; use another one');
+  return lowerCase;
+}
+
+function toValue(value: string, place: string): string {
+  if (CONTROL_CHARACTER.test(value.replaceAll('\t', ' '))) throw holdsControlCharacter(place);
+  // Beyond ASCII no two servers agree on the encoding of a header.
+  if (!PRINTABLE_ASCII.test(value)) throw refused(place, 'holds a character outside ASCII; headers cannot carry it');
+  return value;
+}
+
+function holdsControlCharacter(place: string): GatewayError {
+  return refused(
+    place,
+    'holds a line break or another control character; a line break at the end of a file is one too',
+  );
+}
+
+function refused(path: string, message: string): GatewayError {
+  return new GatewayError('invalid_argument', `${path} ${message}`, { problems: [{ path, message }] });
+}

@@ -1,0 +1,50 @@
+// What went wrong with an upstream, in the words a client and an operator are told: never an address, never its text.
+
+import { GatewayError, type UpstreamFailureReason } from '../domain/errors.ts';
+
+/** Where in the conversation with the upstream it went wrong. */
+export type FailureStage = 'connect' | 'probe' | 'initialize' | 'list' | 'call';
+
+/** The state of an upstream that does not work now; `sinceMs` is when it stopped working. */
+export interface UpstreamFailure {
+  readonly reason: UpstreamFailureReason;
+  readonly stage: FailureStage;
+  readonly message: string;
+  readonly sinceMs: number;
+  readonly atMs: number;
+}
+
+/** Thrown inside the upstream room; becomes an `UpstreamFailure` once it is known since when. */
+export class UpstreamError extends Error {
+  readonly reason: UpstreamFailureReason;
+  readonly stage: FailureStage;
+
+  constructor(reason: UpstreamFailureReason, stage: FailureStage, message: string, cause?: unknown) {
+    super(message, { cause });
+    this.name = 'UpstreamError';
+    this.reason = reason;
+    this.stage = stage;
+  }
+}
+
+/** How long a client is asked to wait before it tries a broken upstream again. */
+const RETRY_AFTER_MS = 1000;
+
+/** The error a client gets: which service, why, since when, and what to do (design §3, table). */
+export function toUpstreamFailedError(service: string, failure: UpstreamFailure): GatewayError {
+  const since = new Date(failure.sinceMs).toISOString();
+  return new GatewayError(
+    'upstream_failed',
+    `The upstream of '${service}' failed: ${failure.message} (${failure.reason}, since ${since}). Other services are not affected; try again later or ask the operator of this gateway.`,
+    {
+      data: {
+        source: 'gateway',
+        service,
+        reason: failure.reason,
+        since,
+        retry_after_ms: RETRY_AFTER_MS,
+      },
+      retryAfterMs: RETRY_AFTER_MS,
+    },
+  );
+}

@@ -1,0 +1,134 @@
+// Finds out which era an upstream speaks and opens legacy sessions (2026-07-28 basic/versioning, basic/transports/
+// streamable-http#backward-compatibility). Never probes with `tools/call`: a server might run it.
+
+import type { Dispatcher } from 'undici';
+import {
+  type Era,
+  LEGACY_REVISIONS,
+  META_CLIENT_CAPABILITIES,
+  META_CLIENT_INFO,
+  META_PROTOCOL_VERSION,
+  MODERN_REVISION,
+} from '../protocol/era.ts';
+import { findMember, JsonScanner, type Member, type Span } from '../protocol/json-scan.ts';
+import type { Message } from '../protocol/jsonrpc.ts';
+import { type ControlAnswer, sendControlRequest } from './control-request.ts';
+import { type FailureStage, UpstreamError } from './failure.ts';
+
+/** How an upstream is spoken to on one conversation: everything a call needs to know. */
+export interface Link {
+  readonly era: Era;
+  readonly revision: string;
+  /** Set by stateful legacy upstreams only. */
+  readonly sessionId: string | undefined;
+  /** Flat [name, value, …] array sent with every request of this conversation. */
+  readonly headers: readonly string[];
+}
+
+export interface HandshakeOptions {
+  readonly pool: Dispatcher;
+  readonly path: string;
+  /** Credential and content headers, sent with everything. */
+  readonly headers: readonly string[];
+  /** `Implementation` as raw JSON. */
+  readonly clientInfo: string;
+  readonly timeoutMs: number;
+  readonly mintId: () => string;
+}
+
+const MAX_ANSWER_BYTES = 1024 * 1024;
+
+/** Asks `server/discover`; any answer but a modern one means legacy. Throws `UpstreamError` when the upstream cannot be asked. */
+export async function probeEra(options: HandshakeOptions): Promise<Era> {
+  const meta = modernMeta(options.clientInfo);
+  const body = `{"jsonrpc":"2.0","id":"${options.mintId()}","method":"server/discover","params":{"_meta":${meta}}}`;
+  const headers = [...options.headers, ...modernHeaders('server/discover')];
+  const answer = await send(options, headers, body, 'probe');
+  refuseUnusable(answer, 'probe');
+  return isModern(answer) ? 'modern' : 'legacy';
+}
+
+export function modernMeta(clientInfo: string): string {
+  return `{"${META_PROTOCOL_VERSION}":"${MODERN_REVISION}","${META_CLIENT_CAPABILITIES}":{},"${META_CLIENT_INFO}":${clientInfo}}`;
+}
+
+export function modernHeaders(method: string): string[] {
+  return ['mcp-protocol-version', MODERN_REVISION, 'mcp-method', method];
+}
+
+/** The conversation with a modern upstream: there is none, so one link serves everybody. */
+export function modernLink(options: HandshakeOptions): Link {
+  return { era: 'modern', revision: MODERN_REVISION, sessionId: undefined, headers: options.headers };
+}
+
+/** `initialize` and `notifications/initialized` (2025-11-25 basic/lifecycle). Throws `UpstreamError`. */
+export async function openLegacyLink(options: HandshakeOptions): Promise<Link> {
+  const params = `{"protocolVersion":"${LEGACY_REVISIONS[0]}","capabilities":{},"clientInfo":${options.clientInfo}}`;
+  const body = `{"jsonrpc":"2.0","id":"${options.mintId()}","method":"initialize","params":${params}}`;
+  const answer = await send(options, options.headers, body, 'initialize');
+  refuseUnusable(answer, 'initialize');
+  const revision = answer.message === undefined ? undefined : readResultString(answer.message, 'protocolVersion');
+  if (revision === undefined) {
+    throw new UpstreamError('broken_answer', 'initialize', 'it does not answer initialize as an MCP server does');
+  }
+  if (!(LEGACY_REVISIONS as readonly string[]).includes(revision)) {
+    throw new UpstreamError('broken_answer', 'initialize', 'it speaks no protocol revision that this gateway knows');
+  }
+  const sessionId = readSessionId(answer);
+  const headers = [...options.headers, 'mcp-protocol-version', revision];
+  if (sessionId !== undefined) headers.push('mcp-session-id', sessionId);
+  await send(options, headers, '{"jsonrpc":"2.0","method":"notifications/initialized"}', 'initialize');
+  return { era: 'legacy', revision, sessionId, headers };
+}
+
+/** `server/discover` was answered with the modern revision, or refused as only a modern server refuses. */
+function isModern(answer: ControlAnswer): boolean {
+  if (answer.message === undefined) return false;
+  const scan = new JsonScanner(answer.message.bytes);
+  const result = readResult(answer.message);
+  const versions = result === undefined ? undefined : findMember(result, 'supportedVersions');
+  if (versions === undefined || !scan.isArrayAt(versions.start)) return false;
+  const spans: Span[] = [];
+  scan.readElements(versions.start, 2, spans);
+  return spans.some((span) => scan.stringAt(span) === MODERN_REVISION);
+}
+
+/** Neither a refused credential nor a server error says anything about the era. */
+function refuseUnusable(answer: ControlAnswer, stage: FailureStage): void {
+  const { status } = answer;
+  if (status === 401 || status === 403) {
+    throw new UpstreamError('credential_refused', stage, 'it refused the credential this gateway holds for it');
+  }
+  if (status === 429) throw new UpstreamError('rate_limited', stage, 'it limits the rate of requests');
+  if (status >= 500 || (status >= 300 && status < 400)) {
+    throw new UpstreamError('bad_status', stage, `it answered HTTP ${status}`);
+  }
+}
+
+/** A session id outside visible ASCII could not be sent back (2025-11-25 basic/transports#session-management). */
+function readSessionId(answer: ControlAnswer): string | undefined {
+  const value = answer.headers['mcp-session-id'];
+  if (typeof value !== 'string') return undefined;
+  if (/^[\x21-\x7e]{1,2048}$/.test(value)) return value;
+  throw new UpstreamError('broken_answer', 'initialize', 'it sent a session id that no header can carry');
+}
+
+/** The members of an answer's `result` object. */
+export function readResult(message: Message): Member[] | undefined {
+  const scan = new JsonScanner(message.bytes);
+  const members: Member[] = [];
+  if (scan.readMembers(scan.skipSpace(0), 0, members) < 0) return undefined;
+  const result = findMember(members, 'result');
+  const inside: Member[] = [];
+  return result !== undefined && scan.readMembers(result.start, 1, inside) >= 0 ? inside : undefined;
+}
+
+function readResultString(message: Message, key: string): string | undefined {
+  const member = findMember(readResult(message) ?? [], key);
+  return member === undefined ? undefined : new JsonScanner(message.bytes).stringAt(member);
+}
+
+function send(options: HandshakeOptions, headers: readonly string[], body: string, stage: FailureStage) {
+  const { pool, path, timeoutMs } = options;
+  return sendControlRequest(pool, { path, headers, body, stage, timeoutMs, maxBytes: MAX_ANSWER_BYTES });
+}

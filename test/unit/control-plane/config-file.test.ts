@@ -1,0 +1,212 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, afterEach, before, beforeEach, test } from 'node:test';
+import { type ApplyDependencies, applyDeclared } from '../../../src/control-plane/config-file.ts';
+import type { Declared, DeclaredMcpConfig, DeclaredToken } from '../../../src/control-plane/declared.ts';
+import { GatewayError } from '../../../src/domain/errors.ts';
+import { Secret } from '../../../src/domain/secret.ts';
+import { openSqliteStore } from '../../../src/store/sqlite.ts';
+import { DEFAULT_ACCOUNT, type Store } from '../../../src/store/store.ts';
+
+let directory: string;
+let store: Store;
+let files = 0;
+before(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'switchboard-apply-'));
+});
+after(() => rm(directory, { recursive: true }));
+beforeEach(async () => {
+  store = await openSqliteStore({ file: join(directory, `${files++}.db`) });
+});
+afterEach(() => store.close());
+
+let clock = 1000;
+let ids = 0;
+let seals = 0;
+/** Seals differ from one another, as real ones do; the references they were made for are checked when opened. */
+const deps: ApplyDependencies = {
+  sealSecret: (ref, plaintext) => JSON.stringify([ref, plaintext, seals++]),
+  openSecret: (ref, sealed) => {
+    const [sealedFor, plaintext] = JSON.parse(sealed);
+    assert.deepEqual(sealedFor, ref);
+    return new Secret(plaintext);
+  },
+  hashToken: (text) => `hash of ${text}`,
+  now: () => clock++,
+  newId: (prefix) => `${prefix}_${ids++}`,
+};
+
+const CONFIG: DeclaredMcpConfig = {
+  name: 'github-readonly',
+  endpoint: 'https://api.example.com:8443/mcp',
+  allowedTools: ['get_*'],
+  authMechanism: { type: 'bearer' },
+  customHeaders: [{ name: 'x-key', secret: 'GITHUB_TOKEN' }],
+  description: null,
+};
+const TOKEN: DeclaredToken = {
+  name: 'devbox',
+  value: new Secret('token-a'),
+  grants: [{ mcpConfig: 'github-readonly', secret: 'GITHUB_TOKEN', allowedTools: null }],
+  nameStyle: 'dot',
+  expiresAtMs: null,
+};
+const DECLARED: Declared = {
+  secrets: [{ name: 'GITHUB_TOKEN', value: new Secret('ghp_1') }],
+  mcpConfigs: [CONFIG],
+  tokens: [TOKEN],
+  digest: '',
+};
+const EMPTY: Declared = { secrets: [], mcpConfigs: [], tokens: [], digest: '' };
+
+const apply = (declared: Declared) => applyDeclared(store, DEFAULT_ACCOUNT, declared, deps);
+const configuration = () => store.readConfiguration(DEFAULT_ACCOUNT);
+
+async function refusal(declared: Declared): Promise<GatewayError> {
+  try {
+    await apply(declared);
+  } catch (error) {
+    assert.ok(error instanceof GatewayError);
+    return error;
+  }
+  return assert.fail('the file was applied');
+}
+
+test('what the file declares is stored as managed by the file, with names resolved to ids', async () => {
+  assert.deepEqual(await apply(DECLARED), { created: 3, updated: 0, deleted: 0, unchanged: 0 });
+  const { secrets, mcpConfigs, tokens } = await configuration();
+  const [secret] = secrets;
+  const [config] = mcpConfigs;
+  assert.equal(secret?.version, 1);
+  assert.deepEqual(config?.customHeaders, [{ name: 'x-key', secretId: secret?.id }]);
+  assert.equal(config?.revision, 1);
+  assert.equal(tokens[0]?.hash, 'hash of token-a');
+  assert.deepEqual(tokens[0]?.grants, [
+    { mcpConfigId: config?.id, secretId: secret?.id, allowedTools: null, secretOrigin: 'https://api.example.com:8443' },
+  ]);
+  assert.deepEqual(
+    [secret, config, tokens[0]].map((each) => each?.managedBy),
+    ['file', 'file', 'file'],
+  );
+});
+
+test('applying the same file again changes nothing and raises no epoch', async () => {
+  await apply(DECLARED);
+  const once = await configuration();
+  assert.deepEqual(await apply(DECLARED), { created: 0, updated: 0, deleted: 0, unchanged: 3 });
+  assert.deepEqual(await configuration(), once);
+});
+
+test('a whole file is one step of the epoch', async () => {
+  const { epoch } = await configuration();
+  await apply(DECLARED);
+  assert.equal((await configuration()).epoch, epoch + 1);
+});
+
+test('an edited config keeps its id and gains a revision; nothing else is written', async () => {
+  await apply(DECLARED);
+  const first = await configuration();
+  const edited = { ...DECLARED, mcpConfigs: [{ ...CONFIG, allowedTools: ['get_*', 'list_*'] }] };
+  assert.deepEqual(await apply(edited), { created: 0, updated: 1, deleted: 0, unchanged: 2 });
+  const second = await configuration();
+  assert.deepEqual(second.mcpConfigs, [{ ...first.mcpConfigs[0], allowedTools: ['get_*', 'list_*'], revision: 2 }]);
+  assert.deepEqual([second.secrets, second.tokens], [first.secrets, first.tokens]);
+});
+
+test('a config that moves to another origin takes its grants with it', async () => {
+  await apply(DECLARED);
+  const moved = { ...DECLARED, mcpConfigs: [{ ...CONFIG, endpoint: 'https://elsewhere.example.com/mcp' }] };
+  assert.deepEqual(await apply(moved), { created: 0, updated: 2, deleted: 0, unchanged: 1 });
+  assert.equal((await configuration()).tokens[0]?.grants[0]?.secretOrigin, 'https://elsewhere.example.com');
+});
+
+test('a new value of a secret is a new version under the same id', async () => {
+  await apply(DECLARED);
+  const [before] = (await configuration()).secrets;
+  await apply({ ...DECLARED, secrets: [{ name: 'GITHUB_TOKEN', value: new Secret('ghp_2') }] });
+  const [secret] = (await configuration()).secrets;
+  assert.equal(secret?.id, before?.id);
+  assert.equal(secret?.version, 2);
+  assert.equal(secret?.createTimeMs, before?.createTimeMs);
+  assert.ok(secret && before && secret.updateTimeMs > before.updateTimeMs);
+});
+
+test('what is no longer declared is deleted, and what the API made stays', async () => {
+  await apply(DECLARED);
+  const [config] = (await configuration()).mcpConfigs;
+  await store.write(DEFAULT_ACCOUNT, (writer) =>
+    writer.putMcpConfig({ ...config!, id: 'mcp_api', name: 'made-by-api', managedBy: 'api' }),
+  );
+  assert.deepEqual(await apply(EMPTY), { created: 0, updated: 0, deleted: 3, unchanged: 0 });
+  const { secrets, mcpConfigs, tokens } = await configuration();
+  assert.deepEqual([secrets, tokens, mcpConfigs.map(({ id }) => id)], [[], [], ['mcp_api']]);
+});
+
+test('a name that the API owns is refused with both owners, and nothing is changed', async () => {
+  await apply(DECLARED);
+  const { mcpConfigs, tokens, secrets } = await configuration();
+  await store.write(DEFAULT_ACCOUNT, async (writer) => {
+    await writer.putMcpConfig({ ...mcpConfigs[0]!, id: 'mcp_api', name: 'a', managedBy: 'api' });
+    await writer.putSecret({ ...secrets[0]!, id: 'sec_api', name: 'A', managedBy: 'api' });
+    await writer.putToken({ ...tokens[0]!, id: 'tok_api', name: 't', hash: 'hash of token-x', managedBy: 'api' });
+  });
+  const untouched = await configuration();
+  const error = await refusal({
+    ...DECLARED,
+    secrets: [...DECLARED.secrets, { name: 'A', value: new Secret('x') }],
+    mcpConfigs: [CONFIG, { ...CONFIG, name: 'a' }],
+    tokens: [
+      { ...TOKEN, value: new Secret('token-x') },
+      { ...TOKEN, name: 't', value: new Secret('token-b') },
+    ],
+  });
+  assert.equal(error.code, 'conflict');
+  assert.deepEqual(error.problems, [
+    {
+      path: 'secrets[1].name',
+      message: "'A' already belongs to sec_api, which was made through the API: rename one, or delete that one",
+    },
+    {
+      path: 'mcp_configs[1].name',
+      message: "'a' already belongs to mcp_api, which was made through the API: rename one, or delete that one",
+    },
+    {
+      path: 'tokens[1].name',
+      message: "'t' already belongs to tok_api, which was made through the API: rename one, or delete that one",
+    },
+    {
+      path: 'tokens[0].value_from',
+      message: "has the value of the token 't', which was made through the API: use another value",
+    },
+  ]);
+  assert.deepEqual(await configuration(), untouched);
+});
+
+test('two tokens may swap their values and keep their ids', async () => {
+  const pair = (a: string, b: string): Declared => ({
+    ...DECLARED,
+    tokens: [
+      { ...TOKEN, value: new Secret(a) },
+      { ...TOKEN, name: 'other', value: new Secret(b) },
+    ],
+  });
+  await apply(pair('token-a', 'token-b'));
+  const idOf = new Map((await configuration()).tokens.map(({ name, id }) => [name, id]));
+  await apply(pair('token-b', 'token-a'));
+  for (const { name, id, hash } of (await configuration()).tokens) {
+    assert.equal(id, idOf.get(name));
+    assert.equal(hash, name === 'devbox' ? 'hash of token-b' : 'hash of token-a');
+  }
+});
+
+test('a revoked token stays revoked until the file gives it another value', async () => {
+  await apply(DECLARED);
+  const [token] = (await configuration()).tokens;
+  await store.write(DEFAULT_ACCOUNT, (writer) => writer.putToken({ ...token!, revokedAtMs: 5 }));
+  assert.equal((await apply(DECLARED)).unchanged, 3);
+  assert.equal((await configuration()).tokens[0]?.revokedAtMs, 5);
+  await apply({ ...DECLARED, tokens: [{ ...TOKEN, value: new Secret('token-b') }] });
+  assert.equal((await configuration()).tokens[0]?.revokedAtMs, null);
+});

@@ -1,0 +1,57 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { UPSTREAM_FAILURE_REASONS } from '../../../src/domain/errors.ts';
+import { CALL_OUTCOMES, CONNECTION_STATES, createTelemetry, LIST_OUTCOMES } from '../../../src/telemetry/telemetry.ts';
+
+test('every metric is declared, also before anything happened', () => {
+  const types = [
+    ...createTelemetry()
+      .metrics.render()
+      .matchAll(/^# TYPE switchboard_(\S+) (\S+)$/gm),
+  ];
+  assert.deepEqual(types.map(([, name, type]) => `${name} ${type}`).sort(), [
+    'build_info gauge',
+    'call_overhead_seconds histogram',
+    'calls_total counter',
+    'config_last_reload_ok gauge',
+    'config_reload_failures_total counter',
+    'epoch gauge',
+    'http_refusals_total counter',
+    'list_total counter',
+    'pool_connections gauge',
+    'upstream_failures_total counter',
+  ]);
+});
+
+test('two gateways in one process count apart', () => {
+  const first = createTelemetry();
+  const second = createTelemetry();
+  first.calls.labels('github', 'search', 'answered').add();
+  assert.match(first.metrics.render(), /^switchboard_calls_total\{.*\} 1$/m);
+  assert.doesNotMatch(second.metrics.render(), /^switchboard_calls_total\{/m);
+});
+
+test('the overhead histogram starts at 50 µs and its bounds ascend', () => {
+  const { metrics, callOverhead } = createTelemetry();
+  callOverhead.observe(0.00004);
+  const bounds = [...metrics.render().matchAll(/^switchboard_call_overhead_seconds_bucket\{le="([^"]+)"\} 1$/gm)];
+  const seconds = bounds.map(([, bound]) => (bound === '+Inf' ? Infinity : Number(bound)));
+  assert.equal(seconds[0], 0.00005);
+  assert.equal(seconds.at(-1), Infinity);
+  assert.deepEqual(
+    seconds,
+    seconds.toSorted((left, right) => left - right),
+  );
+});
+
+test('counters without labels start at zero, so that an alert on their increase sees the first one', () => {
+  const text = createTelemetry().metrics.render();
+  assert.match(text, /^switchboard_config_reload_failures_total 0$/m);
+  assert.match(text, /^switchboard_config_last_reload_ok 1$/m);
+});
+
+test('closed sets of label values hold words that need no escaping', () => {
+  for (const word of [...CALL_OUTCOMES, ...LIST_OUTCOMES, ...CONNECTION_STATES, ...UPSTREAM_FAILURE_REASONS]) {
+    assert.match(word, /^[a-z_]+$/);
+  }
+});
