@@ -3,7 +3,7 @@
 
 import type { AccountId } from '../domain/mcp-config.ts';
 import { isUpstreamToolName } from '../domain/tool-name.ts';
-import { findMember, JsonScanner, type Member, type Span } from '../protocol/json-scan.ts';
+import { findMember, isObjectAt, JsonScanner, type Member, type Span, stringAt } from '../protocol/json-scan.ts';
 import type { Store } from '../store/store.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { Upstream } from '../upstream/upstream.ts';
@@ -183,17 +183,17 @@ export function readToolArray(raw: Buffer, fetchedAtMs: number): ToolList | unde
 function readTool(bytes: Buffer): ListedTool | LeftOutTool {
   const scan = new JsonScanner(bytes);
   const members: Member[] = [];
-  if (!scan.isObjectAt(0) || scan.readMembers(0, 1, members) < 0) {
+  if (!isObjectAt(scan.bytes, 0) || scan.readMembers(0, 1, members) < 0) {
     return { name: '', reason: 'it is no JSON object, or has a key twice' };
   }
   const name = findMember(members, 'name');
-  const text = name === undefined ? undefined : scan.stringAt(name);
+  const text = name === undefined ? undefined : stringAt(scan.bytes, name);
   if (name === undefined || text === undefined) return { name: '', reason: 'it has no name' };
   if (!isUpstreamToolName(text)) {
     return { name: text.slice(0, 128), reason: 'its name is not 1 to 128 of A-Z a-z 0-9 _ . -' };
   }
   const schema = findMember(members, 'inputSchema');
-  if (schema === undefined || !scan.isObjectAt(schema.start)) {
+  if (schema === undefined || !isObjectAt(scan.bytes, schema.start)) {
     return { name: text, reason: "its 'inputSchema' is missing or no object" };
   }
   return { name: text, bytes, nameAt: { start: name.start, end: name.end } };

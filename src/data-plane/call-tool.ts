@@ -49,6 +49,8 @@ export interface CallInput {
 type Phase = 'waiting' | 'held' | 'parts' | 'events' | 'refused' | 'done';
 
 export class ToolCall implements DispatchHandler {
+  /** Where it stands among the calls in flight; theirs to set. */
+  slot = -1;
   readonly #input: CallInput;
   readonly #shared: CallShared;
   #phase: Phase = 'waiting';

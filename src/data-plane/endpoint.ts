@@ -8,12 +8,13 @@ import { ERRORS } from '../domain/errors.ts';
 import { NAME_STYLES, type NameStyle } from '../domain/principal.ts';
 import type { Authenticator, TokenPrincipal } from '../identity/authenticate.ts';
 import { classify, type Era } from '../protocol/era.ts';
-import { findMember, JsonScanner, type Member } from '../protocol/json-scan.ts';
+import { findMember, type Member, stringAt } from '../protocol/json-scan.ts';
 import { type Message, resultAnswer, scanMessage } from '../protocol/jsonrpc.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { Counter } from '../telemetry/metrics.ts';
 import type { CallOutcome, Telemetry } from '../telemetry/telemetry.ts';
 import { type CallShared, ToolCall } from './call-tool.ts';
+import { CallsInFlight } from './calls-in-flight.ts';
 import { legacyInitializeResult, modernDiscoverResult } from './greetings.ts';
 import { toolsListAnswer } from './list-tools.ts';
 import {
@@ -63,15 +64,11 @@ interface Request extends Exchange {
 
 type Method = (request: Request) => void;
 
-/** How often calls in flight are looked at for their deadline; one timer for all of them. */
-const SWEEP_MS = 1000;
-
 export class McpEndpoint {
   readonly #deps: EndpointDeps;
-  readonly #calls = new Set<ToolCall>();
+  readonly #calls = new CallsInFlight(() => performance.now());
   readonly #callShared: CallShared;
   readonly #answered = new WeakMap<Route, Counter>();
-  readonly #sweep: NodeJS.Timeout;
   readonly #methods: Readonly<Record<Era, ReadonlyMap<string, Method>>>;
 
   constructor(deps: EndpointDeps) {
@@ -79,7 +76,7 @@ export class McpEndpoint {
     this.#callShared = {
       count: (route, outcome) => this.#countCall(route, outcome),
       observeOverhead: (seconds) => deps.telemetry.callOverhead.observe(seconds),
-      onEnd: (call) => this.#calls.delete(call),
+      onEnd: (call) => this.#calls.remove(call),
     };
     const shared: [string, Method][] = [
       ['tools/list', (request) => this.#listTools(request)],
@@ -93,7 +90,6 @@ export class McpEndpoint {
       ]),
       modern: new Map([['server/discover', (request) => this.#answer(request, modernDiscoverResult())], ...shared]),
     };
-    this.#sweep = setInterval(() => this.#expireCalls(), SWEEP_MS).unref();
   }
 
   /** Serves one request to `/mcp`. Never throws. */
@@ -120,7 +116,7 @@ export class McpEndpoint {
 
   /** Stops the deadline sweep; calls in flight go on. */
   close(): void {
-    clearInterval(this.#sweep);
+    this.#calls.close();
   }
 
   #post(exchange: Exchange): void {
@@ -194,7 +190,7 @@ export class McpEndpoint {
   #initialize(request: Request): void {
     const { message, principal, response, framing } = request;
     const asked = findMember(message.params, 'protocolVersion');
-    const revision = asked === undefined ? undefined : new JsonScanner(message.bytes).stringAt(asked);
+    const revision = asked === undefined ? undefined : stringAt(message.bytes, asked);
     if (revision === undefined) {
       this.#refuse(
         request,
@@ -245,7 +241,7 @@ export class McpEndpoint {
   #callTool(request: Request): void {
     const { message, principal, style } = request;
     const at = findMember(message.params, 'name');
-    const name = at === undefined ? undefined : new JsonScanner(message.bytes).stringAt(at);
+    const name = at === undefined ? undefined : stringAt(message.bytes, at);
     if (name === undefined) {
       this.#refuse(request, 'invalid_params', 'params.name is required and must be a string.', rawId(request));
       return;
@@ -371,11 +367,6 @@ export class McpEndpoint {
       this.#answered.set(route, counter);
     }
     counter.add();
-  }
-
-  #expireCalls(): void {
-    const nowMs = performance.now();
-    for (const call of this.#calls) if (call.deadlineMs <= nowMs) call.expire();
   }
 }
 

@@ -57,6 +57,8 @@ function limitReceiveTime(request: Http2ServerRequest, response: Http2ServerResp
   const { stream } = request;
   if (stream.endAfterHeaders) return;
   const timer = setTimeout(() => {
+    // Received but not read, as by an application that streams its answer to a request without a body.
+    if (stream.state.state === constants.NGHTTP2_STREAM_STATE_HALF_CLOSED_REMOTE) return;
     // Before the stream: closing that alone would end the half of a body as if it were whole.
     request.destroy();
     if (response.headersSent) {

@@ -1,7 +1,7 @@
 // Gives an upstream's answer the client's id back without walking through the answer: the id we minted is searched for
 // natively, and it counts only where it must be the top-level `id`, at the head or at the tail of the message.
 
-import { findMember, JsonScanner, type Member } from './json-scan.ts';
+import { findMember, isObjectAt, JsonScanner, type Member, stringAt } from './json-scan.ts';
 import { type Edit, splice } from './splice.ts';
 
 /** How far from either end the id may be: room for `{"jsonrpc":"2.0",` and white space. */
@@ -78,10 +78,10 @@ function walk(bytes: Buffer, rewrite: AnswerRewrite): Edit[] | undefined {
   const end = scan.readMembers(scan.skipSpace(0), 0, members);
   if (end < 0 || scan.skipSpace(end) !== bytes.length) return undefined;
   const id = findMember(members, 'id');
-  if (id === undefined || scan.stringAt(id) !== rewrite.upstreamId) return undefined;
+  if (id === undefined || stringAt(scan.bytes, id) !== rewrite.upstreamId) return undefined;
   const edits: Edit[] = [{ start: id.start, end: id.end, text: rewrite.clientId }];
   const result = findMember(members, 'result');
-  if (rewrite.addsResultType && result !== undefined && scan.isObjectAt(result.start)) {
+  if (rewrite.addsResultType && result !== undefined && isObjectAt(scan.bytes, result.start)) {
     const at = scan.skipSpace(result.start + 1);
     edits.push(resultTypeAt(at, at === result.end - 1));
   }

@@ -1,7 +1,7 @@
 // Decides once, at the edge, which era a message belongs to. From there each era has its own table of methods.
 
 import type { ErrorCode } from '../domain/errors.ts';
-import { findMember, JsonScanner } from './json-scan.ts';
+import { findMember, isObjectAt, stringAt } from './json-scan.ts';
 import type { Message } from './jsonrpc.ts';
 
 export type Era = 'legacy' | 'modern';
@@ -46,12 +46,11 @@ export function classify(message: Message, headers: McpHeaders): Classification 
   if (message.kind === 'response') return legacy(headers);
   const version = findMember(message.meta, META_PROTOCOL_VERSION);
   if (version === undefined) return withoutEnvelope(message, headers);
-  const scan = new JsonScanner(message.bytes);
-  const revision = scan.stringAt(version);
+  const revision = stringAt(message.bytes, version);
   if (revision === undefined) return refuse('invalid_params', `_meta["${META_PROTOCOL_VERSION}"] must be a string.`);
   if (revision !== MODERN_REVISION) return unsupportedVersion(revision);
   if (message.kind === 'notification') return MODERN;
-  return checkEnvelope(message, scan) ?? checkHeaders(message, scan, headers) ?? MODERN;
+  return checkEnvelope(message) ?? checkHeaders(message, headers) ?? MODERN;
 }
 
 const MODERN: Classification = { era: 'modern', revision: MODERN_REVISION };
@@ -86,22 +85,22 @@ function legacy(headers: McpHeaders): Classification {
   );
 }
 
-function checkEnvelope(message: Message, scan: JsonScanner): EraRefusal | undefined {
+function checkEnvelope(message: Message): EraRefusal | undefined {
   const capabilities = findMember(message.meta, META_CLIENT_CAPABILITIES);
-  if (capabilities === undefined || !scan.isObjectAt(capabilities.start)) {
+  if (capabilities === undefined || !isObjectAt(message.bytes, capabilities.start)) {
     return refuse(
       'invalid_params',
       `params._meta["${META_CLIENT_CAPABILITIES}"] is required and must be an object; {} means none.`,
     );
   }
   const info = findMember(message.meta, META_CLIENT_INFO);
-  if (info !== undefined && !scan.isObjectAt(info.start)) {
+  if (info !== undefined && !isObjectAt(message.bytes, info.start)) {
     return refuse('invalid_params', `params._meta["${META_CLIENT_INFO}"] must be an object.`);
   }
   return undefined;
 }
 
-function checkHeaders(message: Message, scan: JsonScanner, headers: McpHeaders): EraRefusal | undefined {
+function checkHeaders(message: Message, headers: McpHeaders): EraRefusal | undefined {
   if (headers.protocolVersion !== MODERN_REVISION) {
     return mismatch('MCP-Protocol-Version', headers.protocolVersion, MODERN_REVISION);
   }
@@ -109,7 +108,7 @@ function checkHeaders(message: Message, scan: JsonScanner, headers: McpHeaders):
   const mirrored = NAMED_BY.get(message.method);
   if (mirrored === undefined) return undefined;
   const at = findMember(message.params, mirrored);
-  const value = at === undefined ? undefined : scan.stringAt(at);
+  const value = at === undefined ? undefined : stringAt(message.bytes, at);
   if (value === undefined) return refuse('invalid_params', `params.${mirrored} is required and must be a string.`);
   return headers.name !== undefined && decodeHeaderValue(headers.name) === value
     ? undefined

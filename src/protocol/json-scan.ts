@@ -42,6 +42,27 @@ const LITERALS = new Map([
 ]);
 
 /**
+ * Kinds of the containers open around the value that is being skipped. One for all scanners, for a skip never yields:
+ * a typed array of their own would cost each scanner an allocation outside the heap.
+ */
+const OPEN = new Uint8Array(MAX_DEPTH + 1);
+
+/** The decoded string at a span that includes its quotes, or `undefined` when it is no string. */
+export function stringAt(bytes: Buffer, span: Span): string | undefined {
+  if (bytes[span.start] !== QUOTE) return undefined;
+  const raw = bytes.toString('utf8', span.start + 1, span.end - 1);
+  return raw.includes('\\') ? (JSON.parse(`"${raw}"`) as string) : raw;
+}
+
+export function isObjectAt(bytes: Buffer, at: number): boolean {
+  return bytes[at] === OPEN_BRACE;
+}
+
+export function isArrayAt(bytes: Buffer, at: number): boolean {
+  return bytes[at] === OPEN_BRACKET;
+}
+
+/**
  * Walks one JSON text. Every `skip…` and `read…` takes the offset where something begins and returns the offset
  * behind it, or -1 with `problem` and `problemAt` set. Assumes valid UTF-8 (check with `isUtf8` first).
  */
@@ -49,8 +70,6 @@ export class JsonScanner {
   readonly bytes: Buffer;
   problem = '';
   problemAt = 0;
-  /** Kinds of the open containers; a field, so that a skip allocates nothing and never recurses. */
-  #open = new Uint8Array(MAX_DEPTH + 1);
 
   constructor(bytes: Buffer) {
     this.bytes = bytes;
@@ -71,7 +90,6 @@ export class JsonScanner {
   /** Skips one value of any kind. `depth` is how many containers are already open around it. */
   skipValue(at: number, depth: number): number {
     const bytes = this.bytes;
-    const open = this.#open;
     const floor = depth;
     for (;;) {
       let byte = bytes[at];
@@ -83,7 +101,7 @@ export class JsonScanner {
         at = this.skipSpace(at + 1);
         if (bytes[at] === (isObject ? CLOSE_BRACE : CLOSE_BRACKET)) at++;
         else {
-          open[depth++] = byte;
+          OPEN[depth++] = byte;
           if (isObject) at = this.#skipKey(at);
           if (at < 0) return -1;
           continue;
@@ -96,7 +114,7 @@ export class JsonScanner {
         if (depth === floor) return at;
         byte = bytes[at];
         while ((CLASS[byte as number] as number) & SPACE) byte = bytes[++at];
-        const inObject = open[depth - 1] === OPEN_BRACE;
+        const inObject = OPEN[depth - 1] === OPEN_BRACE;
         if (byte === COMMA) {
           at++;
           if (inObject) at = this.#skipKey(this.skipSpace(at));
@@ -177,21 +195,6 @@ export class JsonScanner {
     }
   }
 
-  /** The decoded string at a span that includes its quotes, or `undefined` when it is no string. */
-  stringAt(span: Span): string | undefined {
-    if (this.bytes[span.start] !== QUOTE) return undefined;
-    const raw = this.bytes.toString('utf8', span.start + 1, span.end - 1);
-    return raw.includes('\\') ? (JSON.parse(`"${raw}"`) as string) : raw;
-  }
-
-  isObjectAt(at: number): boolean {
-    return this.bytes[at] === OPEN_BRACE;
-  }
-
-  isArrayAt(at: number): boolean {
-    return this.bytes[at] === OPEN_BRACKET;
-  }
-
   /** Skips a key and its colon. */
   #skipKey(at: number): number {
     if (this.bytes[at] !== QUOTE) return this.fail(at, 'expected a key in quotes');
@@ -205,7 +208,7 @@ export class JsonScanner {
     let end = start + 1;
     while ((CLASS[this.bytes[end] as number] as number) & PLAIN) end++;
     if (this.bytes[end] === QUOTE) return this.bytes.toString('utf8', start + 1, end);
-    return this.stringAt({ start, end: this.skipString(start) }) as string;
+    return stringAt(this.bytes, { start, end: this.skipString(start) }) as string;
   }
 
   #skipEscape(at: number): number {

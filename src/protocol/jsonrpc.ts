@@ -2,7 +2,7 @@
 
 import { isUtf8 } from 'node:buffer';
 import type { ErrorCode } from '../domain/errors.ts';
-import { findMember, JsonScanner, type Member, quoteKey } from './json-scan.ts';
+import { findMember, isArrayAt, isObjectAt, JsonScanner, type Member, quoteKey, stringAt } from './json-scan.ts';
 
 /** Member names the protocol gives a meaning to. A case variant of one is refused (Envoy AI Gateway GHSA-4gph-2hhr-5mwg). */
 const ENVELOPE_KEYS = new Set(['jsonrpc', 'id', 'method', 'params', 'result', 'error']);
@@ -66,7 +66,7 @@ export function scanMessage(bytes: Buffer): Message | MessageFault {
   const scan = new JsonScanner(bytes);
   const start = scan.skipSpace(0);
   if (start === bytes.length) return fault('parse_error', 'The body is empty; send one JSON-RPC message.');
-  if (scan.isArrayAt(start)) {
+  if (isArrayAt(scan.bytes, start)) {
     return fault('invalid_request', 'Batches are not served; send one JSON-RPC message per request.');
   }
   const members: Member[] = [];
@@ -87,12 +87,12 @@ function readEnvelope(scan: JsonScanner, members: readonly Member[]): Message | 
     return fault('invalid_request', `'id' must be a string or an integer of at most ${MAX_ID_BYTES} bytes.`);
   }
   const version = findMember(members, 'jsonrpc');
-  if (version === undefined || scan.stringAt(version) !== '2.0') {
+  if (version === undefined || stringAt(scan.bytes, version) !== '2.0') {
     return fault('invalid_request', `'jsonrpc' must be "2.0".`, idText);
   }
   const methodAt = findMember(members, 'method');
   if (methodAt === undefined) return readResponse(scan, members, id, idText);
-  const method = scan.stringAt(methodAt);
+  const method = stringAt(scan.bytes, methodAt);
   if (method === undefined) return fault('invalid_request', `'method' must be a string.`, idText);
   if (findMember(members, 'result') !== undefined || findMember(members, 'error') !== undefined) {
     return fault('invalid_request', `A message has either 'method' or a 'result' or 'error', not both.`, idText);
@@ -134,13 +134,14 @@ function readParams(
   const meta: Member[] = [];
   let metaAt: Member | undefined;
   if (paramsAt !== undefined) {
-    if (!scan.isObjectAt(paramsAt.start)) return fault('invalid_request', `'params' must be an object.`, idText);
+    if (!isObjectAt(scan.bytes, paramsAt.start)) return fault('invalid_request', `'params' must be an object.`, idText);
     if (scan.readMembers(paramsAt.start, 1, params) < 0) return repeatedKey(scan, 'params', idText);
     const variant = findCaseVariant(params, PARAMS_KEYS);
     if (variant !== undefined) return fault('invalid_request', `params: ${variant}`, idText);
     metaAt = findMember(params, '_meta');
     if (metaAt !== undefined) {
-      if (!scan.isObjectAt(metaAt.start)) return fault('invalid_params', `'params._meta' must be an object.`, idText);
+      if (!isObjectAt(scan.bytes, metaAt.start))
+        return fault('invalid_params', `'params._meta' must be an object.`, idText);
       if (scan.readMembers(metaAt.start, 2, meta) < 0) return repeatedKey(scan, 'params._meta', idText);
       const metaVariant = findCaseVariant(meta, META_KEYS);
       if (metaVariant !== undefined) return fault('invalid_request', `params._meta: ${metaVariant}`, idText);
@@ -157,7 +158,7 @@ export function rawText(bytes: Buffer, at: Member): string {
 
 function isId(scan: JsonScanner, id: Member): boolean {
   if (id.end - id.start > MAX_ID_BYTES) return false;
-  return scan.stringAt(id) !== undefined || INTEGER.test(rawText(scan.bytes, id));
+  return stringAt(scan.bytes, id) !== undefined || INTEGER.test(rawText(scan.bytes, id));
 }
 
 /**

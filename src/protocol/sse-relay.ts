@@ -2,7 +2,7 @@
 // client's id, event ids and retry hints stay behind (they belong to the upstream's session, design §3.11).
 
 import { type AnswerRewrite, AnswerStream, beginsLikeAnswer, rewriteAnswer } from './answer-splice.ts';
-import { findMember, JsonScanner } from './json-scan.ts';
+import { findMember, stringAt } from './json-scan.ts';
 import { type Message, scanMessage } from './jsonrpc.ts';
 import { splice } from './splice.ts';
 import { SseLines } from './sse-lines.ts';
@@ -129,7 +129,7 @@ export class SseRelay {
     const { progressToken, upstreamId } = this.#rewrite;
     const token = findMember(message.params, 'progressToken');
     if (token === undefined || progressToken === undefined) return;
-    if (new JsonScanner(message.bytes).stringAt(token) !== upstreamId) return;
+    if (stringAt(message.bytes, token) !== upstreamId) return;
     this.#event(splice(message.bytes, [{ start: token.start, end: token.end, text: progressToken }]));
   }
 

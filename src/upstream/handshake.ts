@@ -10,7 +10,7 @@ import {
   META_PROTOCOL_VERSION,
   MODERN_REVISION,
 } from '../protocol/era.ts';
-import { findMember, JsonScanner, type Member, type Span } from '../protocol/json-scan.ts';
+import { findMember, isArrayAt, JsonScanner, type Member, type Span, stringAt } from '../protocol/json-scan.ts';
 import type { Message } from '../protocol/jsonrpc.ts';
 import { type ControlAnswer, sendControlRequest } from './control-request.ts';
 import { type FailureStage, UpstreamError } from './failure.ts';
@@ -87,10 +87,10 @@ function isModern(answer: ControlAnswer): boolean {
   const scan = new JsonScanner(answer.message.bytes);
   const result = readResult(answer.message);
   const versions = result === undefined ? undefined : findMember(result, 'supportedVersions');
-  if (versions === undefined || !scan.isArrayAt(versions.start)) return false;
+  if (versions === undefined || !isArrayAt(scan.bytes, versions.start)) return false;
   const spans: Span[] = [];
   scan.readElements(versions.start, 2, spans);
-  return spans.some((span) => scan.stringAt(span) === MODERN_REVISION);
+  return spans.some((span) => stringAt(scan.bytes, span) === MODERN_REVISION);
 }
 
 /** Neither a refused credential nor a server error says anything about the era. */
@@ -125,7 +125,7 @@ export function readResult(message: Message): Member[] | undefined {
 
 function readResultString(message: Message, key: string): string | undefined {
   const member = findMember(readResult(message) ?? [], key);
-  return member === undefined ? undefined : new JsonScanner(message.bytes).stringAt(member);
+  return member === undefined ? undefined : stringAt(message.bytes, member);
 }
 
 function send(options: HandshakeOptions, headers: readonly string[], body: string, stage: FailureStage) {

@@ -1,7 +1,7 @@
 // Drains an upstream's `tools/list` page by page and keeps every tool as the bytes it came in.
 
 import type { Dispatcher } from 'undici';
-import { findMember, JsonScanner, type Span } from '../protocol/json-scan.ts';
+import { findMember, isArrayAt, JsonScanner, type Span, stringAt } from '../protocol/json-scan.ts';
 import type { Message } from '../protocol/jsonrpc.ts';
 import { sendControlRequest } from './control-request.ts';
 import { UpstreamError } from './failure.ts';
@@ -73,12 +73,12 @@ function readPage(message: Message, tools: Buffer[]): string | undefined {
   const result = readResult(message);
   if (result === undefined) throw broken('it answered tools/list with an error');
   const list = findMember(result, 'tools');
-  if (list === undefined || !scan.isArrayAt(list.start)) throw broken("it answered tools/list without 'tools'");
+  if (list === undefined || !isArrayAt(scan.bytes, list.start)) throw broken("it answered tools/list without 'tools'");
   const spans: Span[] = [];
   scan.readElements(list.start, 2, spans);
   for (const span of spans) tools.push(message.bytes.subarray(span.start, span.end));
   const cursor = findMember(result, 'nextCursor');
-  return cursor === undefined ? undefined : scan.stringAt(cursor);
+  return cursor === undefined ? undefined : stringAt(scan.bytes, cursor);
 }
 
 function broken(message: string): UpstreamError {
