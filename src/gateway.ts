@@ -15,11 +15,12 @@ import { Sessions } from './data-plane/sessions.ts';
 import { GatewayError } from './domain/errors.ts';
 import type { StoredSecret } from './domain/mcp-config.ts';
 import { IMPLEMENTATION, VERSION } from './domain/version.ts';
-import { createApp, createRequestHandler } from './edge/app.ts';
+import { createApp, createRequestHandler, type RequestHandlerDeps } from './edge/app.ts';
 import { createListener } from './edge/listener.ts';
 import { createOriginCheck } from './edge/origin.ts';
 import { Authenticator } from './identity/authenticate.ts';
 import { hashToken } from './identity/tokens.ts';
+import type { Address } from './settings/environment.ts';
 import { toJsonSchema } from './settings/schema.ts';
 import type { Settings } from './settings/settings.ts';
 import { openStore } from './store/open-store.ts';
@@ -51,7 +52,7 @@ export interface ReloadState {
 export interface Gateway {
   readonly log: Logger;
   /** Starts to serve. Throws `GatewayError` when the address cannot be bound. */
-  listen(): Promise<{ readonly url: string }>;
+  listen(): Promise<{ readonly url: string; readonly adminUrl: string }>;
   /** Makes what the config file declares the configuration in force; resolves when it is. */
   apply(declared: Declared): Promise<ApplyCounts>;
   /** Says how the last read of the config file went. */
@@ -134,12 +135,19 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
       upstreams: describeUpstreams(catalogs),
     }),
   });
-  const findOriginProblem = createOriginCheck({ boundHost: settings.listen.host, ...settings });
-  const onRequest = createRequestHandler(app, { handleMcp, findOriginProblem, telemetry });
-  const listener = createListener(
-    { ...settings.listen, onError: (error) => log.error('request failed', { error }) },
-    onRequest,
-  );
+  const open = (listen: Address, serves: RequestHandlerDeps['serves']) =>
+    createListener(
+      { ...listen, onError: (error) => log.error('request failed', { error }) },
+      createRequestHandler({
+        app,
+        handleMcp,
+        telemetry,
+        serves,
+        findOriginProblem: createOriginCheck({ boundHost: listen.host, ...settings }),
+      }),
+    );
+  const listener = open(settings.listen, settings.admin === undefined ? 'all' : 'mcp');
+  const adminListener = settings.admin && open(settings.admin.listen, 'admin');
   declareGauges(telemetry, catalogs, configuration);
 
   const apply: Gateway['apply'] = async (declared) => {
@@ -160,8 +168,8 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     async listen() {
       for (const account of await store.accounts()) await catalogs.lists.restore(account.id);
       await apply(settings.declared);
-      const { host, port } = await listener.listen();
-      return { url: `http://${host.includes(':') ? `[${host}]` : host}:${port}` };
+      const url = toUrl(await listener.listen());
+      return { url, adminUrl: adminListener === undefined ? url : toUrl(await adminListener.listen()) };
     },
     reportReload(state) {
       reload = state;
@@ -170,12 +178,21 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     },
     async close() {
       await listener.drain(settings.limits.drainMs);
+      // Last, so that `/readyz` says so while calls finish.
+      await adminListener?.drain(ADMIN_DRAIN_MS);
       configuration.close();
       endpoint.close();
       await catalogs.close();
       await store.close();
     },
   };
+}
+
+/** Operators' requests are short; a scrape that hangs does not hold up the exit. */
+const ADMIN_DRAIN_MS = 1_000;
+
+function toUrl({ host, port }: Address): string {
+  return `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 
 interface InForceDeps {

@@ -3,7 +3,7 @@
 // Node (config/runtime); where only that one is new enough, it takes over.
 'use strict';
 
-const { spawnSync } = require('node:child_process');
+const { spawn } = require('node:child_process');
 const { existsSync } = require('node:fs');
 const { join } = require('node:path');
 const { pathToFileURL } = require('node:url');
@@ -20,8 +20,13 @@ if (Number(process.versions.node.split('.')[0]) >= OLDEST_MAJOR) {
 } else {
   const pinned = join(__dirname, '..', 'node_modules', '.bin', 'node');
   if (existsSync(pinned)) {
-    const { status } = spawnSync(pinned, [__filename, ...process.argv.slice(2)], { stdio: 'inherit' });
-    process.exitCode = status ?? 1;
+    const child = spawn(pinned, [__filename, ...process.argv.slice(2)], { stdio: 'inherit' });
+    child.on('exit', (code) => {
+      process.exitCode = code ?? 1;
+    });
+    for (const signal of ['SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
+    // A terminal sends its Ctrl-C to the child as well; this process only has to outlive it.
+    process.on('SIGINT', () => undefined);
   } else {
     process.stderr.write(
       `Switchboard needs Node.js ${OLDEST_MAJOR} or newer; this is ${process.version}. Install Node.js 24 LTS and try again.\n`,

@@ -85,7 +85,9 @@ export class Catalog {
   spellings(style: NameStyle): readonly string[] {
     let spellings = this.#spellings.get(style);
     if (spellings === undefined) {
-      spellings = spellNames(this.routes, style);
+      // Of several services, a hidden `github.x` must not reach another upstream's `x`: there no name is bare.
+      const isBareOfMany = style === 'bare' && this.onlyService === undefined;
+      spellings = spellNames(this.routes, isBareOfMany ? 'dot' : style);
       this.#spellings.set(style, spellings);
     }
     return spellings;

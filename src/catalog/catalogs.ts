@@ -28,6 +28,9 @@ interface Entry {
 /** An upstream that is granted no more lives on this long, for calls that were routed to it and are still opening a session. */
 const RETIREMENT_MS = 10_000;
 
+/** When the process ends nobody waits for an answer any more; this is for the goodbyes to upstreams' sessions. */
+const CLOSE_GRACE_MS = 1_000;
+
 interface Account {
   readonly snapshot: AccountSnapshot;
   readonly entries: Map<string, Entry>;
@@ -78,20 +81,27 @@ export class Catalogs {
     return known === undefined ? undefined : this.#refreshEntry(known, tokenId, entry);
   }
 
-  /** Like `current`, but waits for upstreams whose tools were never seen, at most `waitMs` (design §3.10). */
+  /**
+   * Like `current`, but waits for upstreams whose tools were never seen, at most `waitMs` from when they were first
+   * asked (design §3.10): one that hangs would otherwise delay every list until it has timed out.
+   */
   async settled(account: AccountId, tokenId: string, waitMs: number): Promise<Catalog | undefined> {
     const catalog = this.current(account, tokenId);
     if (catalog === undefined) return undefined;
     const fetches: Promise<void>[] = [];
+    let patienceMs = 0;
     for (const { upstream } of catalog.grants) {
       if (upstream === undefined) continue;
       const fetch = this.lists.refresh(account, upstream);
-      if (this.lists.isPending(upstream)) fetches.push(fetch);
+      const leftMs = this.lists.isPending(upstream) ? waitMs - this.lists.pendingMs(upstream) : 0;
+      if (leftMs <= 0) continue;
+      fetches.push(fetch);
+      patienceMs = Math.max(patienceMs, leftMs);
     }
     if (fetches.length === 0) return catalog;
     let timer: NodeJS.Timeout | undefined;
     const timeout = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, waitMs);
+      timer = setTimeout(resolve, patienceMs);
     });
     await Promise.race([Promise.all(fetches), timeout]);
     clearTimeout(timer);
@@ -106,7 +116,9 @@ export class Catalogs {
   /** Ends all sessions and connections. */
   async close(): Promise<void> {
     for (const timer of this.#retired.values()) clearTimeout(timer);
-    await Promise.all([...this.#upstreams.values(), ...this.#retired.keys()].map((upstream) => upstream.close()));
+    this.lists.close();
+    const all = [...this.#upstreams.values(), ...this.#retired.keys()];
+    await Promise.all(all.map((upstream) => upstream.close(CLOSE_GRACE_MS)));
   }
 
   #compile(configuration: AccountConfiguration, before: AccountSnapshot | undefined): Account {

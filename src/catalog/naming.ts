@@ -35,15 +35,16 @@ export function spellNames(names: readonly CanonicalName[], style: NameStyle): s
 
 /**
  * Suffixes every member of a collision, again until none is left: an upstream may choose a name that looks suffixed.
- * Such a newcomer moves out of the way, the name that already had the suffix keeps it.
+ * Such a newcomer moves out of the way, the name that already had the suffix keeps it. Not so in `dot`: there a plain
+ * spelling is a canonical name, which nobody else's spelling may be, and the suffixed one moves.
  */
 function separate(drafts: readonly Draft[], style: NameStyle): void {
   let collisions: Draft[][];
   do {
     collisions = [...Map.groupBy(drafts, (draft) => spell(draft, style)).values()].filter(({ length }) => length > 1);
     for (const members of collisions) {
-      const plain = members.filter(({ attempt }) => attempt === 0);
-      for (const draft of plain.length > 0 ? plain : members) draft.attempt++;
+      const movable = members.filter(({ attempt }) => (attempt === 0) === (style !== 'dot'));
+      for (const draft of movable.length > 0 ? movable : members) draft.attempt++;
     }
   } while (collisions.length > 0);
 }

@@ -39,13 +39,23 @@ export interface ToolListsOptions {
 
 /** Last known tools older than this are forgotten (design §3.10). */
 export const KEPT_MS = 24 * 60 * 60 * 1000;
+/** An unchanged list is stored again at this age, so that a restart does not take it for an old one. */
+const STORED_AGAIN_MS = KEPT_MS / 24;
+/** A failed upstream is asked again after the first pause, and after pauses that double up to the longest. */
+const FIRST_RETRY_MS = 500;
+const LONGEST_RETRY_MS = 30_000;
 
 interface Entry {
   list: ToolList | undefined;
   raw: Buffer | undefined;
+  storedAtMs: number;
+  /** When the upstream was first asked. */
+  askedAtMs: number | undefined;
   /** When the upstream last confirmed the list, or last failed to. */
   checkedAtMs: number;
-  hasFailed: boolean;
+  /** In a row. */
+  failures: number;
+  retry: NodeJS.Timeout | undefined;
   fetching: Promise<void> | undefined;
 }
 
@@ -68,6 +78,7 @@ export class ToolLists {
       const entry = this.#entry(stored.key);
       entry.list ??= list;
       entry.raw ??= stored.tools;
+      entry.storedAtMs = stored.fetchedAtMs;
     }
   }
 
@@ -78,7 +89,13 @@ export class ToolLists {
   /** Whether the upstream has neither answered nor failed yet, so that waiting for it may help. */
   isPending(upstream: Upstream): boolean {
     const entry = this.#entries.get(upstream.key);
-    return entry === undefined || (entry.list === undefined && !entry.hasFailed);
+    return entry === undefined || (entry.list === undefined && entry.failures === 0);
+  }
+
+  /** How long a pending upstream has been asked for its list by now. */
+  pendingMs(upstream: Upstream): number {
+    const { now } = this.#options;
+    return now() - (this.#entries.get(upstream.key)?.askedAtMs ?? now());
   }
 
   /** Fetches the list if it is missing or stale. Never rejects: a failure is the upstream's state. */
@@ -86,6 +103,7 @@ export class ToolLists {
     const entry = this.#entry(upstream.key);
     if (entry.fetching !== undefined) return entry.fetching;
     if (this.#options.now() - entry.checkedAtMs < this.#options.ttlMs) return Promise.resolve();
+    entry.askedAtMs ??= this.#options.now();
     entry.fetching = this.#fetch(account, upstream, entry).finally(() => {
       entry.fetching = undefined;
     });
@@ -99,7 +117,16 @@ export class ToolLists {
 
   /** Forgets lists of upstreams that no longer exist. */
   keepOnly(keys: ReadonlySet<string>): void {
-    for (const key of this.#entries.keys()) if (!keys.has(key)) this.#entries.delete(key);
+    for (const [key, { retry }] of this.#entries) {
+      if (keys.has(key)) continue;
+      clearTimeout(retry);
+      this.#entries.delete(key);
+    }
+  }
+
+  /** Asks no upstream again. */
+  close(): void {
+    this.keepOnly(new Set());
   }
 
   async #fetch(account: AccountId, upstream: Upstream, entry: Entry): Promise<void> {
@@ -107,10 +134,11 @@ export class ToolLists {
     try {
       const raw = joinArray(await upstream.listTools());
       entry.checkedAtMs = now();
-      const isRecovered = entry.hasFailed;
-      entry.hasFailed = false;
+      const isRecovered = entry.failures > 0;
+      entry.failures = 0;
       if (entry.raw?.equals(raw) && entry.list !== undefined) {
         if (isRecovered) onChange();
+        if (entry.checkedAtMs - entry.storedAtMs >= STORED_AGAIN_MS) await this.#keep(account, upstream, entry, raw);
         return;
       }
       entry.raw = raw;
@@ -119,20 +147,31 @@ export class ToolLists {
       for (const tool of entry.list?.leftOut ?? []) {
         log.warn('tool left out of the catalog', { service: upstream.service, tool: tool.name, reason: tool.reason });
       }
-      await this.#keep(account, upstream, raw, entry.checkedAtMs);
+      await this.#keep(account, upstream, entry, raw);
     } catch (error) {
       entry.checkedAtMs = now();
+      entry.failures++;
       log.warn('tool list not fetched', { service: upstream.service, reason: upstream.failure?.reason, error });
-      if (entry.hasFailed) return;
-      entry.hasFailed = true;
-      onChange();
+      this.#retryLater(account, upstream, entry);
+      if (entry.failures === 1) onChange();
     }
   }
 
+  /** Nobody need list again for a recovered upstream to be noticed: agents that know its tools only call. */
+  #retryLater(account: AccountId, upstream: Upstream, entry: Entry): void {
+    if (this.#entries.get(upstream.key) !== entry) return;
+    const pauseMs = Math.min(FIRST_RETRY_MS * 2 ** (entry.failures - 1), LONGEST_RETRY_MS);
+    entry.retry = setTimeout(() => {
+      this.expire(upstream);
+      void this.refresh(account, upstream);
+    }, pauseMs).unref();
+  }
+
   /** A store that is down costs the memory of the list across a restart, and nothing else. */
-  async #keep(account: AccountId, upstream: Upstream, tools: Buffer, fetchedAtMs: number): Promise<void> {
+  async #keep(account: AccountId, upstream: Upstream, entry: Entry, tools: Buffer): Promise<void> {
     try {
-      await this.#options.store.putToolList(account, { key: upstream.key, tools, fetchedAtMs });
+      await this.#options.store.putToolList(account, { key: upstream.key, tools, fetchedAtMs: entry.checkedAtMs });
+      entry.storedAtMs = entry.checkedAtMs;
     } catch (error) {
       this.#options.log.warn('tool list not stored', { service: upstream.service, error });
     }
@@ -144,8 +183,11 @@ export class ToolLists {
       entry = {
         list: undefined,
         raw: undefined,
+        storedAtMs: Number.NEGATIVE_INFINITY,
+        askedAtMs: undefined,
         checkedAtMs: Number.NEGATIVE_INFINITY,
-        hasFailed: false,
+        failures: 0,
+        retry: undefined,
         fetching: undefined,
       };
       this.#entries.set(key, entry);
@@ -191,6 +233,10 @@ function readTool(bytes: Buffer): ListedTool | LeftOutTool {
   if (name === undefined || text === undefined) return { name: '', reason: 'it has no name' };
   if (!isUpstreamToolName(text)) {
     return { name: text.slice(0, 128), reason: 'its name is not 1 to 128 of A-Z a-z 0-9 _ . -' };
+  }
+  // A client that ignores case would show the tool under such a name, which may be one of another service.
+  if (members.some(({ key }) => key !== 'name' && key.toLowerCase() === 'name')) {
+    return { name: text, reason: "it has a second key that differs from 'name' in case only" };
   }
   const schema = findMember(members, 'inputSchema');
   if (schema === undefined || !isObjectAt(scan.bytes, schema.start)) {

@@ -5,7 +5,7 @@ import * as z from 'zod';
 
 export const DEMO_FILE = '.switchboard/demo.json';
 
-const schema = z.object({ url: z.string(), token: z.string(), api_key: z.string() });
+const schema = z.object({ url: z.url(), token: z.string(), api_key: z.string() });
 export type DemoCredentials = z.output<typeof schema>;
 
 /** What an earlier start kept, or `undefined` when there is none or it cannot be read as such. */

@@ -12,6 +12,7 @@ import { createLogger } from '../telemetry/logger.ts';
 import { connectLines } from './demo/connect-lines.ts';
 import { type DemoUpstreams, startDemoUpstreams } from './demo/start-demo-upstreams.ts';
 import { type DemoCredentials, keepDemoCredentials, readDemoCredentials } from './demo-credentials.ts';
+import { requireFreePort } from './require-free-port.ts';
 import { runUntilSignal } from './run-until-signal.ts';
 import { masterKeySource, requireSettings } from './settings-or-exit.ts';
 
@@ -19,6 +20,7 @@ const FOLDER = '.switchboard/demo';
 
 export async function startDemo(): Promise<void> {
   const settings = await requireSettings(undefined);
+  await requireFreePort(settings.listen);
   const log = createLogger({ level: settings.log.level === 'info' ? 'warn' : settings.log.level });
   const credentials = await prepareCredentials(settings);
   const upstreams = await startDemoUpstreams({

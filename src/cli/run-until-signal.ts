@@ -2,13 +2,21 @@
 
 import type { Gateway } from '../gateway.ts';
 
-/** Resolves when the gateway has let go of everything. A second signal ends the process at once. */
+/** One Ctrl-C arrives twice, from the terminal and from npm, which passes on what it got itself. */
+const ECHO_MS = 1_000;
+
+/** Resolves when the gateway has let go of everything. A second signal, a second later, ends the process at once. */
 export async function runUntilSignal(gateway: Gateway, cleanUp: () => Promise<void>): Promise<void> {
   const signal = await new Promise<NodeJS.Signals>((resolve) => {
     process.once('SIGTERM', resolve);
     process.once('SIGINT', resolve);
   });
-  for (const again of ['SIGTERM', 'SIGINT'] as const) process.once(again, () => process.exit(1));
+  const echoUntilMs = performance.now() + ECHO_MS;
+  for (const again of ['SIGTERM', 'SIGINT'] as const) {
+    process.on(again, () => {
+      if (performance.now() > echoUntilMs) process.exit(1);
+    });
+  }
   gateway.log.info('draining', { signal });
   await gateway.close();
   await cleanUp();

@@ -9,18 +9,22 @@ import { formatProblem } from '../settings/file-problem.ts';
 import { loadSettings } from '../settings/load-settings.ts';
 import type { Settings } from '../settings/settings.ts';
 import { watchConfigFile } from '../settings/watch-config-file.ts';
+import { requireFreePort } from './require-free-port.ts';
 import { runUntilSignal } from './run-until-signal.ts';
 import { masterKeySource, requireSettings } from './settings-or-exit.ts';
 
 export async function serve(options: { config: string }): Promise<void> {
   const { config: file } = options;
   const settings = await requireSettings(file);
+  await requireFreePort(settings.listen);
+  if (settings.admin !== undefined) await requireFreePort(settings.admin.listen);
   const gateway = await createGateway({ settings, masterKey: masterKeySource() });
-  const { url } = await gateway.listen();
+  const { url, adminUrl } = await gateway.listen();
   const reload = createReload(gateway, file, settings);
   const stopWatching = watchConfigFile(file, reload, { loadedDigest: settings.declared.digest });
   process.on('SIGHUP', reload);
   process.stdout.write(`Switchboard ${VERSION} serves ${url}/mcp\n`);
+  if (adminUrl !== url) process.stdout.write(`Operators connect to ${adminUrl}\n`);
   await runUntilSignal(gateway, async () => stopWatching());
   process.off('SIGHUP', reload);
 }

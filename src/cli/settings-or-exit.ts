@@ -1,24 +1,51 @@
-// Settings for a command, or every problem of the config file on stderr and exit code 1.
+// Settings for a command, or every problem of the config file on stderr, one a line, and exit code 1.
 
-import { GatewayError } from '../domain/errors.ts';
+import { readConfigFile } from '../settings/config-file.ts';
 import { readEnvironment } from '../settings/environment.ts';
-import { formatProblem } from '../settings/file-problem.ts';
+import { type FileProblem, formatProblem } from '../settings/file-problem.ts';
 import { loadSettings } from '../settings/load-settings.ts';
 import type { Settings } from '../settings/settings.ts';
+import { type Path, toPathText } from '../settings/yaml-source.ts';
 
-/** Prints warnings to stderr. Throws `GatewayError` that lists all problems, one a line. */
+interface Absent {
+  readonly path: Path;
+  readonly isUsed: (settings: Settings) => boolean;
+  readonly message: string;
+}
+
+/** What a config file may say and this version does not do: starting regardless would leave the operator believing it. */
+const ABSENT: readonly Absent[] = [
+  {
+    path: ['store', 'url'],
+    isUsed: ({ store }) => !store.url.startsWith('sqlite:'),
+    message: 'names a PostgreSQL, which is not in this version: write sqlite:PATH',
+  },
+];
+
+/** Prints warnings to stderr. Does not return when there are problems. */
 export async function requireSettings(file: string | undefined): Promise<Settings> {
   const outcome = await loadSettings(file, readEnvironment());
-  if (!outcome.ok) {
-    const count = outcome.problems.length;
-    const lines = outcome.problems.map(formatProblem).join('\n');
-    throw new GatewayError(
-      'invalid_argument',
-      `${count} problem${count === 1 ? '' : 's'} in the config file\n${lines}`,
-    );
-  }
+  if (!outcome.ok) return exitWith(outcome.problems);
+  const absent = ABSENT.filter(({ isUsed }) => isUsed(outcome.settings));
+  if (file !== undefined && absent.length > 0) return exitWith(await place(file, absent));
   for (const warning of outcome.warnings) process.stderr.write(`warning: ${formatProblem(warning)}\n`);
   return outcome.settings;
+}
+
+function exitWith(problems: readonly FileProblem[]): never {
+  // Each line begins with its place and not with our name, as editors expect of a checker.
+  for (const problem of problems) process.stderr.write(`${formatProblem(problem)}\n`);
+  process.exit(1);
+}
+
+async function place(file: string, absent: readonly Absent[]): Promise<FileProblem[]> {
+  const read = await readConfigFile(file);
+  return absent.map(({ path, message }) => ({
+    file,
+    path: toPathText(path),
+    message,
+    ...(read.ok ? read.positions.positionOf(path, 'key') : { line: 1, column: 1 }),
+  }));
 }
 
 /** The master key as the environment gives it. */

@@ -1,7 +1,6 @@
 // `switchboard tokens`: works on the store itself; a running gateway follows within half a second.
 
 import { createToken, type GrantInput, revokeToken } from '../control-plane/tokens.ts';
-import { GatewayError } from '../domain/errors.ts';
 import type { NameStyle, StoredToken } from '../domain/principal.ts';
 import { DEFAULT_ACCOUNT } from '../store/store.ts';
 import { type OutputFormat, printCreated, printTable } from './output.ts';
@@ -12,8 +11,9 @@ interface StoreOptions {
 }
 
 interface CreateOptions extends StoreOptions {
-  readonly grant: readonly string[];
-  readonly expires?: string;
+  readonly grant: readonly GrantInput[];
+  /** Milliseconds since 1970. */
+  readonly expires?: number;
   readonly names: NameStyle;
   readonly output: OutputFormat;
 }
@@ -22,9 +22,9 @@ export function createTokenCommand(name: string, options: CreateOptions): Promis
   return withStore(options.config, async (deps) => {
     const input = {
       name,
-      grants: options.grant.map(parseGrant),
+      grants: options.grant,
       nameStyle: options.names,
-      expiresAtMs: options.expires === undefined ? null : parseDate(options.expires, deps.now()),
+      expiresAtMs: options.expires ?? null,
     };
     const { token, value } = await createToken(deps, DEFAULT_ACCOUNT, input);
     printCreated(options.output, { id: token.id, name, token: value }, 'token');
@@ -57,22 +57,4 @@ export function revokeTokenCommand(nameOrId: string, options: StoreOptions): Pro
 function stateOf(token: StoredToken, nowMs: number): string {
   if (token.revokedAtMs !== null) return 'revoked';
   return token.expiresAtMs !== null && token.expiresAtMs <= nowMs ? 'expired' : 'live';
-}
-
-/** `github-readonly=GITHUB_TOKEN`, or a config alone. */
-function parseGrant(text: string): GrantInput {
-  const [mcpConfig = '', secret, ...rest] = text.split('=');
-  if (mcpConfig === '' || secret === '' || rest.length > 0) {
-    throw new GatewayError('invalid_argument', `--grant: '${text.slice(0, 64)}' is not CONFIG or CONFIG=SECRET.`);
-  }
-  return { mcpConfig, secret: secret ?? null, allowedTools: null };
-}
-
-function parseDate(text: string, nowMs: number): number {
-  const timeMs = Date.parse(text);
-  if (timeMs > nowMs) return timeMs;
-  throw new GatewayError(
-    'invalid_argument',
-    `--expires: '${text.slice(0, 64)}' is no date in the future; write one as 2027-01-31T00:00:00Z.`,
-  );
 }

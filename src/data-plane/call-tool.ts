@@ -5,10 +5,11 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { performance } from 'node:perf_hooks';
 import type { Route } from '../catalog/catalog.ts';
 import { GatewayError, type UpstreamFailureReason } from '../domain/errors.ts';
-import { AnswerStream, rewriteAnswer } from '../protocol/answer-splice.ts';
-import { type Era, META_LOG_LEVEL } from '../protocol/era.ts';
+import { AnswerStream, rewriteAnswer, rewriteShortAnswer } from '../protocol/answer-splice.ts';
+import { META_LOG_LEVEL } from '../protocol/era.ts';
 import { findMember, JsonScanner, type Member } from '../protocol/json-scan.ts';
-import { errorAnswer, type Message, rawText } from '../protocol/jsonrpc.ts';
+import { errorAnswer, rawText } from '../protocol/jsonrpc.ts';
+import { SHORT_BYTES, toText } from '../protocol/splice.ts';
 import { type RelayRewrite, SseRelay } from '../protocol/sse-relay.ts';
 import { rewriteCall } from '../protocol/tool-call.ts';
 import type { CallOutcome } from '../telemetry/telemetry.ts';
@@ -16,7 +17,21 @@ import { toUpstreamFailedError, UpstreamError } from '../upstream/failure.ts';
 import type { Link } from '../upstream/handshake.ts';
 import { classifyUpstreamError } from '../upstream/pool.ts';
 import type { DispatchController, DispatchHandler } from '../upstream/upstream.ts';
-import { end, type Framing, type HttpResponse, reply, toDataLines, toEvent, write, writeHead } from './reply.ts';
+import type { RpcRequest } from './exchange.ts';
+import {
+  acceptsStream,
+  EVENT_END,
+  EVENT_HEAD,
+  end,
+  type Framing,
+  type HttpResponse,
+  reply,
+  replyShort,
+  toDataLines,
+  toEvent,
+  write,
+  writeHead,
+} from './reply.ts';
 
 /** Answers up to this size are held and leave in one write; larger ones stream. */
 const HELD_BYTES = 64 * 1024;
@@ -30,18 +45,11 @@ export interface CallShared {
 }
 
 export interface CallInput {
+  readonly request: RpcRequest;
   readonly route: Route;
-  readonly message: Message;
-  readonly id: Member;
-  readonly era: Era;
   /** Names the conversation with the upstream: the client's session, or its principal. */
-  readonly session: string;
-  readonly response: HttpResponse;
-  /** What a whole answer is sent as. */
-  readonly framing: Framing;
-  /** Whether the client can read an event stream. */
-  readonly acceptsStream: boolean;
-  readonly startedMs: number;
+  readonly conversation: string;
+  /** `performance.now()` at which the call is given up. */
   readonly deadlineMs: number;
 }
 
@@ -51,8 +59,12 @@ type Phase = 'waiting' | 'held' | 'parts' | 'events' | 'refused' | 'done';
 export class ToolCall implements DispatchHandler {
   /** Where it stands among the calls in flight; theirs to set. */
   slot = -1;
-  readonly #input: CallInput;
+  readonly #request: RpcRequest;
+  readonly #response: HttpResponse;
+  readonly #route: Route;
+  readonly #conversation: string;
   readonly #shared: CallShared;
+  readonly deadlineMs: number;
   #phase: Phase = 'waiting';
   #controller: DispatchController | undefined;
   #link: Link | undefined;
@@ -70,22 +82,21 @@ export class ToolCall implements DispatchHandler {
   #sentFraming: Framing | undefined;
 
   constructor(input: CallInput, shared: CallShared) {
-    this.#input = input;
+    this.#request = input.request;
+    this.#response = input.request.exchange.response;
+    this.#route = input.route;
+    this.#conversation = input.conversation;
+    this.deadlineMs = input.deadlineMs;
     this.#shared = shared;
-    input.response.on('close', () => this.#onClientClose());
-  }
-
-  /** `performance.now()` at which the call is given up. */
-  get deadlineMs(): number {
-    return this.#input.deadlineMs;
+    this.#response.on('close', () => this.#onClientClose());
   }
 
   start(): void {
-    const { route, session } = this.#input;
-    const link = route.upstream.link(session);
+    const { upstream } = this.#route;
+    const link = upstream.link(this.#conversation);
     if (link !== undefined) this.#send(link);
     else
-      route.upstream.connect(session).then(
+      upstream.connect(this.#conversation).then(
         (opened) => this.#send(opened),
         (error: unknown) => this.#failToConnect(error),
       );
@@ -159,8 +170,8 @@ export class ToolCall implements DispatchHandler {
 
   #send(link: Link): void {
     if (this.#phase === 'done') return;
-    const { route, message, era } = this.#input;
-    const { upstream, upstreamName } = route;
+    const { message, era } = this.#request;
+    const { upstream, upstreamName } = this.#route;
     this.#link = link;
     this.#upstreamId = upstream.mintId();
     const body = rewriteCall(message, {
@@ -176,12 +187,13 @@ export class ToolCall implements DispatchHandler {
 
   #beginEvents(): void {
     this.#phase = 'events';
-    const framing = this.#input.acceptsStream ? 'sse' : 'json';
+    const framing = acceptsStream(this.#request.exchange.request.headers.accept) ? 'sse' : 'json';
     const rewrite: RelayRewrite = {
       ...this.#rewrite(),
       progressToken: this.#progressToken(),
       // Without a log level a modern client must not be sent logs (2026-07-28 server/utilities/logging).
-      passesLogs: this.#input.era === 'legacy' || findMember(this.#input.message.meta, META_LOG_LEVEL) !== undefined,
+      passesLogs:
+        this.#request.era === 'legacy' || findMember(this.#request.message.meta, META_LOG_LEVEL) !== undefined,
       framing,
     };
     this.#relay = new SseRelay(rewrite);
@@ -192,14 +204,12 @@ export class ToolCall implements DispatchHandler {
     const relay = this.#relay;
     if (relay === undefined) return;
     const out = relay.push(chunk);
-    if (relay.state === 'answered') this.#input.route.upstream.succeed();
-    if (this.#input.acceptsStream) {
-      for (const bytes of out) this.#write(bytes);
-      if (relay.state === 'answered') this.#finish('answered');
-    } else {
-      for (const bytes of out) this.#writePart(bytes);
-      if (relay.state === 'answered') this.#finish('answered');
+    if (relay.state === 'answered') this.#route.upstream.succeed();
+    for (const bytes of out) {
+      if (this.#sentFraming === 'sse') this.#write(bytes);
+      else this.#writePart(bytes);
     }
+    if (relay.state === 'answered') this.#finish('answered');
     if (relay.state === 'broken')
       this.#fail('broken_answer', 'its event stream holds something that is no answer to this call');
   }
@@ -218,23 +228,42 @@ export class ToolCall implements DispatchHandler {
   }
 
   #answerWhole(): void {
-    const answer = rewriteAnswer(this.#takeHeld(), this.#rewrite());
-    if (answer === undefined) {
-      this.#fail('broken_answer', 'its answer is not an answer to this call');
+    const held = this.#takeHeld();
+    if (held.length > SHORT_BYTES) {
+      this.#replyWhole(rewriteAnswer(held, this.#rewrite()));
       return;
     }
-    this.#input.route.upstream.succeed();
-    if (!this.#isClientGone) reply(this.#input.response, 200, answer, this.#input.framing, this.#timing());
+    const text = rewriteShortAnswer(held, this.#rewrite());
+    if (text === undefined) {
+      this.#failUnanswered();
+      return;
+    }
+    this.#route.upstream.succeed();
+    if (!this.#isClientGone) replyShort(this.#response, text, this.#framing, this.#timing());
     this.#conclude('answered');
+  }
+
+  #replyWhole(answer: Buffer | undefined): void {
+    if (answer === undefined) {
+      this.#failUnanswered();
+      return;
+    }
+    this.#route.upstream.succeed();
+    if (!this.#isClientGone) reply(this.#response, 200, answer, this.#framing, this.#timing());
+    this.#conclude('answered');
+  }
+
+  #failUnanswered(): void {
+    this.#fail('broken_answer', 'its answer is not an answer to this call');
   }
 
   #endParts(): void {
     const rest = this.#parts?.end();
     if (rest === undefined) {
-      this.#fail('broken_answer', 'its answer is not an answer to this call');
+      this.#failUnanswered();
       return;
     }
-    this.#input.route.upstream.succeed();
+    this.#route.upstream.succeed();
     this.#writePart(rest);
     this.#finish('answered');
   }
@@ -250,7 +279,8 @@ export class ToolCall implements DispatchHandler {
     if (status === 401 || status === 403) {
       this.#fail('credential_refused', 'it refused the credential this gateway holds for it');
     } else if (status === 429) this.#fail('rate_limited', 'it limits the rate of calls');
-    else if (status >= 400 && status < 500 && this.#passError(body)) this.#conclude('answered');
+    else if (status >= 400 && status < 500 && isHandlersError(body))
+      this.#replyWhole(rewriteAnswer(body, this.#rewrite()));
     else if (status >= 300) this.#fail('bad_status', `it answered HTTP ${status}`);
     else this.#fail('broken_answer', `it answered HTTP ${status} and no result`);
   }
@@ -265,21 +295,10 @@ export class ToolCall implements DispatchHandler {
 
   /** Opens another conversation and sends the call again, once. */
   #repeat(): void {
-    const { route, session } = this.#input;
     this.#isRepeated = true;
     this.#phase = 'waiting';
-    if (this.#link !== undefined) route.upstream.forget(session, this.#link);
+    if (this.#link !== undefined) this.#route.upstream.forget(this.#conversation, this.#link);
     this.start();
-  }
-
-  /** Passes on a JSON-RPC error that came with an HTTP error; errors about our own hop are not the client's. */
-  #passError(body: Buffer): boolean {
-    const code = readErrorCode(body);
-    if (code === undefined || (code <= -32020 && code >= -32099)) return false;
-    const answer = rewriteAnswer(body, this.#rewrite());
-    if (answer === undefined) return false;
-    if (!this.#isClientGone) reply(this.#input.response, 200, answer, this.#input.framing, this.#timing());
-    return true;
   }
 
   #failToConnect(error: unknown): void {
@@ -291,20 +310,17 @@ export class ToolCall implements DispatchHandler {
   /** Ends the call with an error that the client can see, whatever it has been sent already. */
   #fail(reason: UpstreamFailureReason, message: string, isRecorded = false): void {
     if (this.#phase === 'done') return;
-    const { route, response, framing } = this.#input;
-    const { upstream } = route;
+    const { upstream } = this.#route;
+    const response = this.#response;
     if (!isRecorded) upstream.fail(new UpstreamError(reason, 'call', message), 'call');
     const error =
       upstream.failure === undefined
         ? new GatewayError('upstream_failed', message)
         : toUpstreamFailedError(upstream.service, upstream.failure);
-    const body = errorAnswer(this.#clientId().toString(), {
-      code: error.jsonRpcCode,
-      message: error.message,
-      data: error.data,
-    });
+    const { jsonRpcCode: code, message: text, data } = error;
+    const body = Buffer.from(errorAnswer(this.#request.idText, { code, message: text, data }));
     if (!this.#isClientGone) {
-      if (this.#sentFraming === undefined) reply(response, error.status, body, framing);
+      if (this.#sentFraming === undefined) reply(response, error.status, body, this.#framing);
       else if (this.#sentFraming === 'sse' && this.#parts === undefined) end(response, toEvent(body));
       // Half an answer was sent: only a broken connection says that the rest is missing.
       else response.destroy();
@@ -317,7 +333,7 @@ export class ToolCall implements DispatchHandler {
   #onClientClose(): void {
     if (this.#phase === 'done') return;
     this.#isClientGone = true;
-    if (this.#input.era === 'legacy') {
+    if (this.#request.era === 'legacy') {
       this.#controller?.resume();
       return;
     }
@@ -331,32 +347,32 @@ export class ToolCall implements DispatchHandler {
     const type = framing === 'sse' ? 'text/event-stream' : 'application/json';
     const headers = ['content-type', type, ...this.#timing()];
     if (framing === 'sse') headers.push('cache-control', 'no-cache', 'x-accel-buffering', 'no');
-    writeHead(this.#input.response, 200, headers);
-    (this.#input.response as { flushHeaders?: () => void }).flushHeaders?.();
+    writeHead(this.#response, 200, headers);
+    (this.#response as { flushHeaders?: () => void }).flushHeaders?.();
   }
 
   /** Sends a part of a JSON answer in the framing the client reads. */
   #writePart(bytes: Buffer | undefined): void {
     if (bytes === undefined) return;
     if (this.#sentFraming === undefined) {
-      this.#begin(this.#input.framing);
-      if (this.#input.framing === 'sse') this.#write(EVENT_HEAD);
+      this.#begin(this.#framing);
+      if (this.#framing === 'sse') this.#write(EVENT_HEAD);
     }
     this.#write(this.#sentFraming === 'sse' ? toDataLines(bytes) : bytes);
   }
 
   #write(bytes: Buffer): void {
     if (this.#isClientGone || bytes.length === 0) return;
-    if (write(this.#input.response, bytes)) return;
+    if (write(this.#response, bytes)) return;
     const controller = this.#controller;
     controller?.pause();
-    this.#input.response.once('drain', () => controller?.resume());
+    this.#response.once('drain', () => controller?.resume());
   }
 
   /** Ends a streamed answer. */
   #finish(outcome: CallOutcome): void {
     if (!this.#isClientGone) {
-      end(this.#input.response, this.#sentFraming === 'sse' && this.#parts !== undefined ? EVENT_END : undefined);
+      end(this.#response, this.#sentFraming === 'sse' && this.#parts !== undefined ? EVENT_END : undefined);
     }
     this.#conclude(outcome);
   }
@@ -364,7 +380,7 @@ export class ToolCall implements DispatchHandler {
   #conclude(outcome: CallOutcome): void {
     this.#phase = 'done';
     this.#held = [];
-    this.#shared.count(this.#input.route, outcome);
+    this.#shared.count(this.#route, outcome);
     if (this.#firstByteMs > 0) this.#shared.observeOverhead(this.#overheadMs(performance.now()) / 1000);
     this.#shared.onEnd(this);
   }
@@ -373,19 +389,23 @@ export class ToolCall implements DispatchHandler {
     return {
       upstreamId: this.#upstreamId,
       clientId: this.#clientId(),
-      addsResultType: this.#input.era === 'modern' && this.#link?.era === 'legacy',
+      addsResultType: this.#request.era === 'modern' && this.#link?.era === 'legacy',
     };
   }
 
-  #clientId(): Buffer {
-    const { id, message } = this.#input;
-    return message.bytes.subarray(id.start, id.end);
+  #clientId(): string {
+    const { id, message } = this.#request;
+    return toText(message.bytes, id.start, id.end);
   }
 
-  #progressToken(): Buffer | undefined {
-    const { message } = this.#input;
+  #progressToken(): string | undefined {
+    const { message } = this.#request;
     const token = findMember(message.meta, 'progressToken');
-    return token === undefined ? undefined : message.bytes.subarray(token.start, token.end);
+    return token === undefined ? undefined : toText(message.bytes, token.start, token.end);
+  }
+
+  get #framing(): Framing {
+    return this.#request.exchange.framing;
   }
 
   #takeHeld(): Buffer {
@@ -399,16 +419,26 @@ export class ToolCall implements DispatchHandler {
   #timing(): string[] {
     const up = this.#firstByteMs - this.#sentMs;
     const own = this.#overheadMs(performance.now());
-    return ['server-timing', `up;dur=${up.toFixed(3)}, gw;dur=${own.toFixed(3)}`];
+    return ['server-timing', `up;dur=${toMilliseconds(up)}, gw;dur=${toMilliseconds(own)}`];
   }
 
   #overheadMs(nowMs: number): number {
-    return nowMs - this.#input.startedMs - (this.#firstByteMs - this.#sentMs);
+    return nowMs - this.#request.exchange.startedMs - (this.#firstByteMs - this.#sentMs);
   }
 }
 
-const EVENT_HEAD = Buffer.from('event: message\ndata: ');
-const EVENT_END = Buffer.from('\n\n');
+/** Three decimals, from two integers: `toFixed` costs more than the rest of the header. */
+function toMilliseconds(durationMs: number): string {
+  const us = Math.max(0, Math.round(durationMs * 1000));
+  const rest = us % 1000;
+  return `${(us - rest) / 1000}.${rest < 10 ? '00' : rest < 100 ? '0' : ''}${rest}`;
+}
+
+/** Whether a body is a JSON-RPC error made by the upstream's handler; codes of the protocol's hop are not the client's. */
+function isHandlersError(body: Buffer): boolean {
+  const code = readErrorCode(body);
+  return code !== undefined && (code > -32020 || code < -32099);
+}
 
 /** `error.code` of a JSON-RPC error answer. */
 function readErrorCode(body: Buffer): number | undefined {

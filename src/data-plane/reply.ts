@@ -3,8 +3,7 @@
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
-import { ERRORS, type ErrorCode } from '../domain/errors.ts';
-import { errorAnswer } from '../protocol/jsonrpc.ts';
+import { SHORT_BYTES, toText } from '../protocol/splice.ts';
 
 export type HttpRequest = IncomingMessage | Http2ServerRequest;
 export type HttpResponse = ServerResponse | Http2ServerResponse;
@@ -25,23 +24,45 @@ export function acceptsStream(accept: string | undefined): boolean {
   );
 }
 
-/** Up to a few pages, copying head and body into one string and writing once is cheaper than writing both apart. */
-const ONE_WRITE_BYTES = 16 * 1024;
-
 /** Sends a whole answer. `headers` is a flat [name, value, …] array. */
 export function reply(
   response: HttpResponse,
   status: number,
-  body: string | Buffer,
+  body: Buffer,
   framing: Framing,
   headers: readonly string[] = NO_HEADERS,
 ): void {
   const isEvent = framing === 'sse' && status === 200;
-  const bytes = isEvent ? toEvent(body) : typeof body === 'string' ? Buffer.from(body) : body;
-  const type = isEvent ? 'text/event-stream' : 'application/json';
-  writeHead(response, status, ['content-type', type, 'content-length', String(bytes.length), ...headers]);
-  if (bytes.length > ONE_WRITE_BYTES) (response as ServerResponse).end(bytes);
-  else (response as ServerResponse).end(bytes.toString('latin1'), 'latin1');
+  const bytes = isEvent ? toEvent(body) : body;
+  if (bytes.length <= SHORT_BYTES) {
+    sendShort(response, status, toText(bytes), isEvent ? 'sse' : 'json', headers);
+    return;
+  }
+  writeHead(response, status, wholeHeaders(isEvent ? 'sse' : 'json', bytes.length, headers));
+  (response as ServerResponse).end(bytes);
+}
+
+/** Like `reply` for short bytes given as latin1 text, with status 200. */
+export function replyShort(response: HttpResponse, text: string, framing: Framing, headers: readonly string[]): void {
+  if (framing === 'sse') reply(response, 200, Buffer.from(text, 'latin1'), framing, headers);
+  else sendShort(response, 200, text, framing, headers);
+}
+
+/** As one string, head and body leave in one write, which is cheaper than both apart. */
+function sendShort(
+  response: HttpResponse,
+  status: number,
+  text: string,
+  framing: Framing,
+  headers: readonly string[],
+): void {
+  writeHead(response, status, wholeHeaders(framing, text.length, headers));
+  (response as ServerResponse).end(text, 'latin1');
+}
+
+function wholeHeaders(framing: Framing, length: number, headers: readonly string[]): string[] {
+  const type = framing === 'sse' ? 'text/event-stream' : 'application/json';
+  return ['content-type', type, 'content-length', String(length), ...headers];
 }
 
 const NO_HEADERS: readonly string[] = [];
@@ -50,23 +71,6 @@ const NO_HEADERS: readonly string[] = [];
 export function replyEmpty(response: HttpResponse, status: number, headers: readonly string[] = []): void {
   writeHead(response, status, status === 204 ? headers : [...headers, 'content-length', '0']);
   response.end();
-}
-
-/** Sends an error of the gateway's own as a JSON-RPC error. */
-export function replyError(
-  response: HttpResponse,
-  error: {
-    readonly code: ErrorCode;
-    readonly message: string;
-    readonly data?: Readonly<Record<string, unknown>> | undefined;
-  },
-  id: string | undefined,
-  framing: Framing,
-): void {
-  const { status, jsonRpcCode } = ERRORS[error.code];
-  const { message, data } = error;
-  const body = errorAnswer(id, { code: jsonRpcCode, message, ...(data === undefined ? {} : { data }) });
-  reply(response, status, body, framing);
 }
 
 /** The two response types declare `writeHead` and `write` apart, and behave alike here. */
@@ -84,13 +88,12 @@ export function end(response: HttpResponse, bytes?: Buffer): void {
 }
 
 /** One event that holds `body`; line ends inside it begin new data lines. */
-export function toEvent(body: string | Buffer): Buffer {
-  return Buffer.concat([
-    Buffer.from('event: message\ndata: '),
-    toDataLines(Buffer.from(body as string)),
-    Buffer.from('\n\n'),
-  ]);
+export function toEvent(body: Buffer): Buffer {
+  return Buffer.concat([EVENT_HEAD, toDataLines(body), EVENT_END]);
 }
+
+export const EVENT_HEAD = Buffer.from('event: message\ndata: ');
+export const EVENT_END = Buffer.from('\n\n');
 
 /** JSON holds no line end inside a string, so cutting there changes nothing but white space. */
 export function toDataLines(body: Buffer): Buffer {

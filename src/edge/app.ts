@@ -86,21 +86,36 @@ export function createApp(deps: AppDeps): Hono<Bindings> {
   return app;
 }
 
-/** What the listener calls: Host and Origin first, then the endpoint or the routes. */
-export function createRequestHandler(
-  app: Hono<Bindings>,
-  deps: { readonly handleMcp: OnRequest; readonly findOriginProblem: FindOriginProblem; readonly telemetry: Telemetry },
-): OnRequest {
-  const serveRoutes = getRequestListener(app.fetch, { overrideGlobalObjects: false });
+export interface RequestHandlerDeps {
+  readonly app: Hono<Bindings>;
+  readonly handleMcp: OnRequest;
+  readonly findOriginProblem: FindOriginProblem;
+  readonly telemetry: Telemetry;
+  /** What this listener serves: with an admin listener, agents find `/mcp` and nothing else on the main one. */
+  readonly serves: 'all' | 'mcp' | 'admin';
+}
+
+/** What a listener calls: Host and Origin first, then the endpoint or the routes. */
+export function createRequestHandler(deps: RequestHandlerDeps): OnRequest {
+  const serveRoutes = getRequestListener(deps.app.fetch, { overrideGlobalObjects: false });
   return (request, response) => {
-    const problem = deps.findOriginProblem(request);
+    const url = request.url ?? '';
+    // Probes come by address, whatever name the gateway goes by, and are told a word.
+    const problem = url === '/livez' || url === '/readyz' ? undefined : deps.findOriginProblem(request);
     if (problem !== undefined) {
       deps.telemetry.httpRefusals.labels('forbidden').add();
       writeRefusal(response, 403, 'forbidden', problem);
       return;
     }
-    const url = request.url ?? '';
-    if (url === '/mcp' || url.startsWith('/mcp?')) deps.handleMcp(request, response);
+    const isMcp = url === '/mcp' || url.startsWith('/mcp?');
+    if (isMcp ? deps.serves === 'admin' : deps.serves === 'mcp') {
+      writeRefusal(
+        response,
+        404,
+        'not_found',
+        isMcp ? 'Agents connect to the main listener.' : 'Only /mcp is served here.',
+      );
+    } else if (isMcp) deps.handleMcp(request, response);
     else void serveRoutes(request as Parameters<typeof serveRoutes>[0], response as Parameters<typeof serveRoutes>[1]);
   };
 }

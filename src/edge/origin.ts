@@ -25,10 +25,13 @@ export function createOriginCheck(rules: OriginRules): FindOriginProblem {
     origins.add(origin);
   }
   const checksHost = isBoundToLoopback || hosts.size > 0;
+  /** Clients say one host again and again: it is looked at when it changes. */
+  let knownHost = '';
 
   return (request) => {
     const host = hostOf(request);
-    if (checksHost && !isKnownHost(host, hosts, isBoundToLoopback)) {
+    if (checksHost && host !== knownHost && isKnownHost(host, hosts, isBoundToLoopback)) knownHost = host;
+    if (checksHost && host !== knownHost) {
       return `The Host '${host.slice(0, 100)}' is not served here. Use the gateway's own address, or add the name to allowed_hosts.`;
     }
     const { origin } = request.headers;

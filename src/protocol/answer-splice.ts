@@ -2,64 +2,83 @@
 // natively, and it counts only where it must be the top-level `id`, at the head or at the tail of the message.
 
 import { findMember, isObjectAt, JsonScanner, type Member, stringAt } from './json-scan.ts';
-import { type Edit, splice } from './splice.ts';
+import { type Edit, SHORT_BYTES, splice, spliceText, toText } from './splice.ts';
 
 /** How far from either end the id may be: room for `{"jsonrpc":"2.0",` and white space. */
 const EDGE_BYTES = 96;
 /** A message whose id is at neither end is walked through if it is no longer than this. */
 const MAX_WALKED_BYTES = 4 * 1024 * 1024;
 
+/** How much of a message `RESULT_HEAD` looks at. */
+const HEAD_BYTES = 2 * EDGE_BYTES;
+
 const HEAD = /^\s*\{\s*(?:"jsonrpc"\s*:\s*"2\.0"\s*,\s*)?"id"\s*:\s*$/;
-const TAIL = /^\s*(?:,\s*"jsonrpc"\s*:\s*"2\.0"\s*)?\}\s*$/;
-const KEY_BEFORE_TAIL = /[,{]\s*"id"\s*:\s*$/;
+const TAIL = /^"\s*(?:,\s*"jsonrpc"\s*:\s*"2\.0"\s*)?\}\s*$/;
+const KEY_BEFORE_TAIL = /[,{]\s*"id"\s*:\s*"$/;
+/** An id alone makes no answer: an upstream must not get a request of its own to the client under the client's id. */
+const OUTCOME_BEHIND_ID = /^\s*,\s*(?:"jsonrpc"\s*:\s*"2\.0"\s*,\s*)?"(?:result|error)"\s*:/;
+const OUTCOME_HEAD = /^\s*\{\s*(?:"jsonrpc"\s*:\s*"2\.0"\s*,\s*)?"(?:result|error)"\s*:/;
 const RESULT_HEAD =
   /^\s*\{\s*(?:"jsonrpc"\s*:\s*"2\.0"\s*,\s*)?(?:"id"\s*:\s*"[\w-]+"\s*,\s*)?(?:"jsonrpc"\s*:\s*"2\.0"\s*,\s*)?"result"\s*:\s*\{\s*(\})?/;
 
 export interface AnswerRewrite {
   /** The id the upstream was sent, without quotes. */
   readonly upstreamId: string;
-  /** The client's id as raw JSON bytes. */
-  readonly clientId: Buffer;
+  /** The client's id: raw JSON as latin1 text. */
+  readonly clientId: string;
   /** A legacy upstream's result needs `resultType` for a modern client (2026-07-28 basic/index#results). */
   readonly addsResultType: boolean;
 }
 
 /** Rewrites a whole answer; `undefined` when it is not an answer to this request. */
 export function rewriteAnswer(bytes: Buffer, rewrite: AnswerRewrite): Buffer | undefined {
-  const edits = findEdges(bytes, rewrite, true) ?? walk(bytes, rewrite);
+  if (bytes.length <= SHORT_BYTES) {
+    const text = rewriteShortAnswer(bytes, rewrite);
+    return text === undefined ? undefined : Buffer.from(text, 'latin1');
+  }
+  const tailAt = bytes.length - EDGE_BYTES;
+  const edits = findEdits(toText(bytes, 0, HEAD_BYTES), toText(bytes, tailAt), tailAt, rewrite) ?? walk(bytes, rewrite);
   return edits === undefined ? undefined : splice(bytes, edits);
 }
 
-/** The edits by a look at both ends of `bytes`; `undefined` when that does not settle it. */
-function findEdges(bytes: Buffer, rewrite: AnswerRewrite, isWhole: boolean): Edit[] | undefined {
-  const id = findIdAtHead(bytes, rewrite.upstreamId) ?? (isWhole ? findIdAtTail(bytes, rewrite.upstreamId) : undefined);
+/** Like `rewriteAnswer` for an answer of at most `SHORT_BYTES`; gives latin1 text, which can be sent as it is. */
+export function rewriteShortAnswer(bytes: Buffer, rewrite: AnswerRewrite): string | undefined {
+  const text = toText(bytes);
+  const tailAt = Math.max(0, text.length - EDGE_BYTES);
+  const edits = findEdits(text.slice(0, HEAD_BYTES), text.slice(tailAt), tailAt, rewrite) ?? walk(bytes, rewrite);
+  return edits === undefined ? undefined : spliceText(text, edits);
+}
+
+/** The edits by a look at both ends of a message; `undefined` when that does not settle it. */
+function findEdits(head: string, tail: string, tailAt: number, rewrite: AnswerRewrite): Edit[] | undefined {
+  const { upstreamId } = rewrite;
+  const id =
+    findIdAtHead(head, upstreamId) ?? (OUTCOME_HEAD.test(head) ? findIdAtTail(tail, tailAt, upstreamId) : undefined);
   if (id === undefined) return undefined;
-  const edit = { start: id, end: id + rewrite.upstreamId.length + 2, text: rewrite.clientId };
+  const edit = { start: id, end: id + upstreamId.length + 2, text: rewrite.clientId };
   if (!rewrite.addsResultType) return [edit];
-  const type = findResultType(bytes);
+  const type = findResultType(head);
   if (type === undefined) return undefined;
   return type.start < id ? [type, edit] : [edit, type];
 }
 
 /** Offset of the id's opening quote if it stands at the head. */
-function findIdAtHead(bytes: Buffer, upstreamId: string): number | undefined {
-  const head = bytes.toString('latin1', 0, EDGE_BYTES);
-  const at = head.indexOf(`"${upstreamId}"`);
-  return at > 0 && HEAD.test(head.slice(0, at)) ? at : undefined;
+function findIdAtHead(head: string, upstreamId: string): number | undefined {
+  const at = head.indexOf(upstreamId) - 1;
+  if (at <= 0 || at >= EDGE_BYTES || !HEAD.test(head.slice(0, at))) return undefined;
+  return OUTCOME_BEHIND_ID.test(head.slice(at + upstreamId.length + 2)) ? at : undefined;
 }
 
 /** Offset of the id's opening quote if nothing but the end of the message follows it: a closing brace that is the last byte is the top one. */
-function findIdAtTail(bytes: Buffer, upstreamId: string): number | undefined {
-  const base = Math.max(0, bytes.length - EDGE_BYTES);
-  const tail = bytes.toString('latin1', base);
-  const at = tail.lastIndexOf(`"${upstreamId}"`);
+function findIdAtTail(tail: string, tailAt: number, upstreamId: string): number | undefined {
+  const at = tail.lastIndexOf(upstreamId) - 1;
   if (at < 0) return undefined;
-  const isEnd = TAIL.test(tail.slice(at + upstreamId.length + 2));
-  return isEnd && KEY_BEFORE_TAIL.test(tail.slice(0, at)) ? base + at : undefined;
+  const isEnd = TAIL.test(tail.slice(at + upstreamId.length + 1));
+  return isEnd && KEY_BEFORE_TAIL.test(tail.slice(0, at + 1)) ? tailAt + at : undefined;
 }
 
-function findResultType(bytes: Buffer): Edit | undefined {
-  const found = RESULT_HEAD.exec(bytes.toString('latin1', 0, 2 * EDGE_BYTES));
+function findResultType(head: string): Edit | undefined {
+  const found = RESULT_HEAD.exec(head);
   if (found === null) return undefined;
   const isEmpty = found[1] !== undefined;
   const at = found[0].length - (isEmpty ? 1 : 0);
@@ -81,6 +100,8 @@ function walk(bytes: Buffer, rewrite: AnswerRewrite): Edit[] | undefined {
   if (id === undefined || stringAt(scan.bytes, id) !== rewrite.upstreamId) return undefined;
   const edits: Edit[] = [{ start: id.start, end: id.end, text: rewrite.clientId }];
   const result = findMember(members, 'result');
+  if ((result === undefined) === (findMember(members, 'error') === undefined)) return undefined;
+  if (findMember(members, 'method') !== undefined) return undefined;
   if (rewrite.addsResultType && result !== undefined && isObjectAt(scan.bytes, result.start)) {
     const at = scan.skipSpace(result.start + 1);
     edits.push(resultTypeAt(at, at === result.end - 1));
@@ -97,6 +118,7 @@ export class AnswerStream {
   #held: Buffer = Buffer.alloc(0);
   #isHeadDone = false;
   #isIdDone = false;
+  #isOutcomeFirst = false;
 
   constructor(rewrite: AnswerRewrite) {
     this.#rewrite = rewrite;
@@ -116,7 +138,9 @@ export class AnswerStream {
   end(): Buffer | undefined {
     if (this.#isIdDone) return this.#held;
     if (!this.#isHeadDone) return rewriteAnswer(this.#held, this.#rewrite);
-    const at = findIdAtTail(this.#held, this.#rewrite.upstreamId);
+    if (!this.#isOutcomeFirst) return undefined;
+    const tailAt = Math.max(0, this.#held.length - EDGE_BYTES);
+    const at = findIdAtTail(toText(this.#held, tailAt), tailAt, this.#rewrite.upstreamId);
     if (at === undefined) return undefined;
     const end = at + this.#rewrite.upstreamId.length + 2;
     return splice(this.#held, [{ start: at, end, text: this.#rewrite.clientId }]);
@@ -126,12 +150,14 @@ export class AnswerStream {
   #releaseHead(): Buffer {
     this.#isHeadDone = true;
     const edits: Edit[] = [];
-    const id = findIdAtHead(this.#held, this.#rewrite.upstreamId);
+    const text = toText(this.#held, 0, HEAD_BYTES);
+    const id = findIdAtHead(text, this.#rewrite.upstreamId);
     if (id !== undefined) {
       edits.push({ start: id, end: id + this.#rewrite.upstreamId.length + 2, text: this.#rewrite.clientId });
       this.#isIdDone = true;
     }
-    const type = this.#rewrite.addsResultType ? findResultType(this.#held) : undefined;
+    this.#isOutcomeFirst = OUTCOME_HEAD.test(text);
+    const type = this.#rewrite.addsResultType ? findResultType(text) : undefined;
     if (type !== undefined) edits.push(type);
     const head = this.#held.subarray(0, 3 * EDGE_BYTES);
     this.#held = this.#held.subarray(head.length);
@@ -151,5 +177,6 @@ export class AnswerStream {
 
 /** Whether a message that is still arriving begins as an answer does, and not as a notification. */
 export function beginsLikeAnswer(bytes: Buffer, upstreamId: string): boolean {
-  return RESULT_HEAD.test(bytes.toString('latin1', 0, 2 * EDGE_BYTES)) || findIdAtHead(bytes, upstreamId) !== undefined;
+  const head = toText(bytes, 0, HEAD_BYTES);
+  return OUTCOME_HEAD.test(head) || findIdAtHead(head, upstreamId) !== undefined;
 }

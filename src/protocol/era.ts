@@ -1,8 +1,9 @@
 // Decides once, at the edge, which era a message belongs to. From there each era has its own table of methods.
 
 import type { ErrorCode } from '../domain/errors.ts';
-import { findMember, isObjectAt, stringAt } from './json-scan.ts';
+import { findMember, isObjectAt, isStringAt, stringAt } from './json-scan.ts';
 import type { Message } from './jsonrpc.ts';
+import { quoted } from './quoted.ts';
 
 export type Era = 'legacy' | 'modern';
 
@@ -46,7 +47,8 @@ export function classify(message: Message, headers: McpHeaders): Classification 
   if (message.kind === 'response') return legacy(headers);
   const version = findMember(message.meta, META_PROTOCOL_VERSION);
   if (version === undefined) return withoutEnvelope(message, headers);
-  const revision = stringAt(message.bytes, version);
+  const isModern = isStringAt(message.bytes, version, MODERN_REVISION);
+  const revision = isModern ? MODERN_REVISION : stringAt(message.bytes, version);
   if (revision === undefined) return refuse('invalid_params', `_meta["${META_PROTOCOL_VERSION}"] must be a string.`);
   if (revision !== MODERN_REVISION) return unsupportedVersion(revision);
   if (message.kind === 'notification') return MODERN;
@@ -66,12 +68,12 @@ function withoutEnvelope(message: Message, headers: McpHeaders): Classification 
   if (message.method === 'initialize') {
     return refuse(
       'header_mismatch',
-      `MCP-Protocol-Version says ${printable(protocolVersion)}, which has no initialize; send a legacy revision or a _meta envelope.`,
+      `MCP-Protocol-Version says ${quoted(protocolVersion)}, which has no initialize; send a legacy revision or a _meta envelope.`,
     );
   }
   return refuse(
     'invalid_params',
-    `params._meta must hold "${META_PROTOCOL_VERSION}" and "${META_CLIENT_CAPABILITIES}" in revision ${printable(protocolVersion)}.`,
+    `params._meta must hold "${META_PROTOCOL_VERSION}" and "${META_CLIENT_CAPABILITIES}" in revision ${quoted(protocolVersion)}.`,
   );
 }
 
@@ -81,7 +83,7 @@ function legacy(headers: McpHeaders): Classification {
   const revision = headers.protocolVersion ?? '';
   return refuse(
     'invalid_request',
-    `MCP-Protocol-Version ${printable(revision)} is not served; served are ${[MODERN_REVISION, ...LEGACY_REVISIONS].join(', ')}.`,
+    `MCP-Protocol-Version ${quoted(revision)} is not served; served are ${[MODERN_REVISION, ...LEGACY_REVISIONS].join(', ')}.`,
   );
 }
 
@@ -108,11 +110,13 @@ function checkHeaders(message: Message, headers: McpHeaders): EraRefusal | undef
   const mirrored = NAMED_BY.get(message.method);
   if (mirrored === undefined) return undefined;
   const at = findMember(message.params, mirrored);
+  const { name } = headers;
+  if (at !== undefined && name !== undefined && !name.startsWith(SENTINEL_PREFIX)) {
+    if (isStringAt(message.bytes, at, name)) return undefined;
+  }
   const value = at === undefined ? undefined : stringAt(message.bytes, at);
   if (value === undefined) return refuse('invalid_params', `params.${mirrored} is required and must be a string.`);
-  return headers.name !== undefined && decodeHeaderValue(headers.name) === value
-    ? undefined
-    : mismatch('Mcp-Name', headers.name, value);
+  return name !== undefined && decodeHeaderValue(name) === value ? undefined : mismatch('Mcp-Name', name, value);
 }
 
 const SENTINEL_PREFIX = '=?base64?';
@@ -120,7 +124,9 @@ const SENTINEL_SUFFIX = '?=';
 
 /** Decodes `=?base64?…?=`; other text is itself. `undefined` for a sentinel with a bad alphabet, padding or UTF-8. */
 export function decodeHeaderValue(value: string): string | undefined {
-  if (!value.startsWith(SENTINEL_PREFIX) || !value.endsWith(SENTINEL_SUFFIX)) return value;
+  const isSentinel = value.startsWith(SENTINEL_PREFIX) && value.endsWith(SENTINEL_SUFFIX);
+  // In `=?base64?=` the two share their question mark: that is no sentinel.
+  if (!isSentinel || value.length < SENTINEL_PREFIX.length + SENTINEL_SUFFIX.length) return value;
   const encoded = value.slice(SENTINEL_PREFIX.length, -SENTINEL_SUFFIX.length);
   const bytes = Buffer.from(encoded, 'base64');
   if (bytes.toString('base64') !== encoded) return undefined;
@@ -132,21 +138,16 @@ function unsupportedVersion(requested: string): EraRefusal {
   return {
     era: 'refused',
     code: 'unsupported_protocol_version',
-    message: `Protocol version ${printable(requested)} is not served with a _meta envelope.`,
+    message: `Protocol version ${quoted(requested)} is not served with a _meta envelope.`,
     data: { supported: [MODERN_REVISION], requested },
   };
 }
 
 function mismatch(header: string, sent: string | undefined, expected: string): EraRefusal {
-  const said = sent === undefined ? 'is missing' : `says ${printable(sent)}`;
-  return refuse('header_mismatch', `${header} ${said}, but the body says ${printable(expected)}.`);
+  const said = sent === undefined ? 'is missing' : `says ${quoted(sent)}`;
+  return refuse('header_mismatch', `${header} ${said}, but the body says ${quoted(expected)}.`);
 }
 
 function refuse(code: ErrorCode, message: string): EraRefusal {
   return { era: 'refused', code, message };
-}
-
-/** Peer text inside an error: quoted, escaped and short. */
-function printable(text: string): string {
-  return JSON.stringify(text.length > 80 ? `${text.slice(0, 80)}…` : text);
 }

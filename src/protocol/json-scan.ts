@@ -1,6 +1,8 @@
 // A strict JSON scanner over bytes (RFC 8259): finds where members are and builds nothing, so that a payload is
 // forwarded as it came. JSON.parse is no substitute: it keeps the last of two equal keys and loses 9007199254740993.
 
+import { quoted } from './quoted.ts';
+
 /** Deeper nesting is refused: parsers behind us may recurse. */
 export const MAX_DEPTH = 64;
 
@@ -47,6 +49,59 @@ const LITERALS = new Map([
  */
 const OPEN = new Uint8Array(MAX_DEPTH + 1);
 
+function isSpace(byte: number | undefined): boolean {
+  return byte !== undefined && byte <= 0x20;
+}
+
+/** An object to be read on the way: the one under `key`, its members going to `into`. */
+export interface Descent {
+  readonly key: string;
+  readonly into: Member[];
+  readonly below?: Descent;
+}
+
+/** Keys that will probably occur: comparing bytes with them costs a fraction of making and hashing a new string. */
+export class ExpectedKeys {
+  readonly #byLength: (string[] | undefined)[] = [];
+
+  constructor(keys: Iterable<string>) {
+    for (const key of keys) {
+      const sameLength = this.#byLength[key.length] ?? [];
+      sameLength.push(key);
+      this.#byLength[key.length] = sameLength;
+    }
+  }
+
+  /** The expected key that these bytes spell, if any. */
+  find(bytes: Buffer, start: number, end: number): string | undefined {
+    const candidates = this.#byLength[end - start];
+    if (candidates === undefined) return undefined;
+    for (let index = 0; index < candidates.length; index++) {
+      const key = candidates[index] as string;
+      if (equalsAt(bytes, start, key)) return key;
+    }
+    return undefined;
+  }
+}
+
+/** Whether the bytes at `start` spell this ASCII text; from the end, because long names share their beginning. */
+function equalsAt(bytes: Buffer, start: number, text: string): boolean {
+  let at = text.length - 1;
+  while (at >= 0 && bytes[start + at] === text.charCodeAt(at)) at--;
+  return at < 0;
+}
+
+/** Whether the string at a span is this text, without making it where it is plain ASCII. */
+export function isStringAt(bytes: Buffer, span: Span, text: string): boolean {
+  if (bytes[span.start] !== QUOTE) return false;
+  const isSameLength = span.end - span.start === text.length + 2;
+  if (isSameLength && equalsAt(bytes, span.start + 1, text) && STANDS_FOR_ITSELF.test(text)) return true;
+  return stringAt(bytes, span) === text;
+}
+
+/** Of anything else, equal bytes do not mean equal text: `a\u0062` in a header is not the `"a\u0062"` of a body. */
+const STANDS_FOR_ITSELF = /^[\x20-\x5b\x5d-\x7e]*$/;
+
 /** The decoded string at a span that includes its quotes, or `undefined` when it is no string. */
 export function stringAt(bytes: Buffer, span: Span): string | undefined {
   if (bytes[span.start] !== QUOTE) return undefined;
@@ -70,15 +125,24 @@ export class JsonScanner {
   readonly bytes: Buffer;
   problem = '';
   problemAt = 0;
+  /** Set when the problem is a key that occurs twice. */
+  repeatedKey: string | undefined;
+  readonly #expected: ExpectedKeys | undefined;
 
-  constructor(bytes: Buffer) {
+  constructor(bytes: Buffer, expected?: ExpectedKeys) {
     this.bytes = bytes;
+    this.#expected = expected;
   }
 
   fail(at: number, problem: string): -1 {
     this.problem = problem;
     this.problemAt = at;
     return -1;
+  }
+
+  #failRepeated(at: number, key: string): -1 {
+    this.repeatedKey = key;
+    return this.fail(at, `the key ${quoted(key)} occurs twice`);
   }
 
   skipSpace(at: number): number {
@@ -88,6 +152,7 @@ export class JsonScanner {
   }
 
   /** Skips one value of any kind. `depth` is how many containers are already open around it. */
+  // biome-ignore lint/complexity/noExcessiveCognitiveComplexity: one loop without a call per token is what keeps a dense body at a few ns per byte
   skipValue(at: number, depth: number): number {
     const bytes = this.bytes;
     const floor = depth;
@@ -148,8 +213,11 @@ export class JsonScanner {
     }
   }
 
-  /** Reads the members of the object that begins at `at`; appends them to `into`. Refuses a key that occurs twice after unescaping. */
-  readMembers(at: number, depth: number, into: Member[]): number {
+  /**
+   * Reads the members of the object that begins at `at`; appends them to `into`. Refuses a key that occurs twice after
+   * unescaping. With `descent`, the object under its key is read in the same walk.
+   */
+  readMembers(at: number, depth: number, into: Member[], descent?: Descent): number {
     const bytes = this.bytes;
     if (bytes[at] !== OPEN_BRACE) return this.fail(at, 'expected an object');
     if (depth >= MAX_DEPTH) return this.fail(at, `nested deeper than ${MAX_DEPTH} levels`);
@@ -163,17 +231,21 @@ export class JsonScanner {
       const key = this.#keyAt(keyStart);
       if (into.length >= 12) {
         seen ??= new Set(into.map((member) => member.key));
-        if (seen.has(key)) return this.fail(keyStart, `the key ${quoteKey(key)} occurs twice`);
+        if (seen.has(key)) return this.#failRepeated(keyStart, key);
         seen.add(key);
-      } else if (hasKey(into, key)) return this.fail(keyStart, `the key ${quoteKey(key)} occurs twice`);
-      const start = this.skipSpace(at);
-      const end = this.skipValue(start, depth + 1);
+      } else if (hasKey(into, key)) return this.#failRepeated(keyStart, key);
+      const start = isSpace(bytes[at]) ? this.skipSpace(at) : at;
+      const end =
+        key === descent?.key && bytes[start] === OPEN_BRACE
+          ? this.readMembers(start, depth + 1, descent.into, descent.below)
+          : this.skipValue(start, depth + 1);
       if (end < 0) return -1;
       into.push({ key, keyStart, start, end });
-      at = this.skipSpace(end);
+      at = isSpace(bytes[end]) ? this.skipSpace(end) : end;
       if (bytes[at] === CLOSE_BRACE) return at + 1;
       if (bytes[at] !== COMMA) return this.fail(at, "expected ',' or '}'");
-      at = this.skipSpace(at + 1);
+      at++;
+      if (isSpace(bytes[at])) at = this.skipSpace(at);
     }
   }
 
@@ -200,6 +272,7 @@ export class JsonScanner {
     if (this.bytes[at] !== QUOTE) return this.fail(at, 'expected a key in quotes');
     at = this.skipString(at);
     if (at < 0) return -1;
+    if (this.bytes[at] === COLON) return at + 1;
     at = this.skipSpace(at);
     return this.bytes[at] === COLON ? at + 1 : this.fail(at, "expected ':'");
   }
@@ -207,7 +280,9 @@ export class JsonScanner {
   #keyAt(start: number): string {
     let end = start + 1;
     while ((CLASS[this.bytes[end] as number] as number) & PLAIN) end++;
-    if (this.bytes[end] === QUOTE) return this.bytes.toString('utf8', start + 1, end);
+    if (this.bytes[end] === QUOTE) {
+      return this.#expected?.find(this.bytes, start + 1, end) ?? this.bytes.toString('utf8', start + 1, end);
+    }
     return stringAt(this.bytes, { start, end: this.skipString(start) }) as string;
   }
 
@@ -286,9 +361,4 @@ export function findMember(members: readonly Member[], key: string): Member | un
 
 function hasKey(members: readonly Member[], key: string): boolean {
   return findMember(members, key) !== undefined;
-}
-
-/** A key as it may stand in an error message: escaped and short. */
-export function quoteKey(key: string): string {
-  return JSON.stringify(key.length > 64 ? `${key.slice(0, 64)}…` : key);
 }

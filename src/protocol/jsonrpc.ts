@@ -2,7 +2,17 @@
 
 import { isUtf8 } from 'node:buffer';
 import type { ErrorCode } from '../domain/errors.ts';
-import { findMember, isArrayAt, isObjectAt, JsonScanner, type Member, quoteKey, stringAt } from './json-scan.ts';
+import {
+  ExpectedKeys,
+  findMember,
+  isArrayAt,
+  isObjectAt,
+  isStringAt,
+  JsonScanner,
+  type Member,
+  stringAt,
+} from './json-scan.ts';
+import { quoted } from './quoted.ts';
 
 /** Member names the protocol gives a meaning to. A case variant of one is refused (Envoy AI Gateway GHSA-4gph-2hhr-5mwg). */
 const ENVELOPE_KEYS = new Set(['jsonrpc', 'id', 'method', 'params', 'result', 'error']);
@@ -34,8 +44,12 @@ const META_KEYS = new Set([
   'io.modelcontextprotocol/subscriptionId',
 ]);
 
+const EXPECTED = new ExpectedKeys([...ENVELOPE_KEYS, ...PARAMS_KEYS, ...META_KEYS]);
+const METHODS = new ExpectedKeys(['tools/call', 'tools/list', 'initialize', 'ping', 'server/discover']);
+
 /** Longest raw id, in bytes, that is echoed: an id is a correlation handle, not a payload. */
 const MAX_ID_BYTES = 512;
+const QUOTE = 0x22;
 const INTEGER = /^-?\d+$/;
 
 /** A scanned message. Spans are offsets into `bytes`; `params` and `meta` are empty when absent. */
@@ -63,92 +77,92 @@ export interface MessageFault {
 /** Reads one JSON-RPC message strictly (design §3.8). Never throws. */
 export function scanMessage(bytes: Buffer): Message | MessageFault {
   if (!isUtf8(bytes)) return fault('parse_error', 'The body is not valid UTF-8.');
-  const scan = new JsonScanner(bytes);
+  const scan = new JsonScanner(bytes, EXPECTED);
   const start = scan.skipSpace(0);
   if (start === bytes.length) return fault('parse_error', 'The body is empty; send one JSON-RPC message.');
-  if (isArrayAt(scan.bytes, start)) {
+  if (isArrayAt(bytes, start)) {
     return fault('invalid_request', 'Batches are not served; send one JSON-RPC message per request.');
   }
   const members: Member[] = [];
-  const end = scan.readMembers(start, 0, members);
-  if (end < 0) return brokenJson(scan);
+  const params: Member[] = [];
+  const meta: Member[] = [];
+  const descent = { key: 'params', into: params, below: { key: '_meta', into: meta } };
+  const end = scan.readMembers(start, 0, members, descent);
+  if (end < 0) return brokenJson(scan, members);
   if (scan.skipSpace(end) !== bytes.length) {
     return fault('parse_error', `The body goes on behind the message, at byte ${scan.skipSpace(end)}.`);
   }
-  return readEnvelope(scan, members);
+  return readEnvelope(bytes, members, params, meta);
 }
 
-function readEnvelope(scan: JsonScanner, members: readonly Member[]): Message | MessageFault {
-  const id = findMember(members, 'id');
-  const idText = id === undefined ? undefined : rawText(scan.bytes, id);
-  const variant = findCaseVariant(members, ENVELOPE_KEYS);
+function readEnvelope(
+  bytes: Buffer,
+  members: readonly Member[],
+  params: readonly Member[],
+  meta: readonly Member[],
+): Message | MessageFault {
+  const variant = findCaseVariant(members, ENVELOPE_KEYS, '');
   if (variant !== undefined) return fault('invalid_request', variant);
-  if (id !== undefined && !isId(scan, id)) {
+  const id = findMember(members, 'id');
+  if (id !== undefined && !isId(bytes, id)) {
     return fault('invalid_request', `'id' must be a string or an integer of at most ${MAX_ID_BYTES} bytes.`);
   }
-  const version = findMember(members, 'jsonrpc');
-  if (version === undefined || stringAt(scan.bytes, version) !== '2.0') {
-    return fault('invalid_request', `'jsonrpc' must be "2.0".`, idText);
-  }
+  const problem = findEnvelopeProblem(bytes, members) ?? findParamsProblem(bytes, members, params, meta);
+  if (problem !== undefined) return { ...problem, id: id === undefined ? undefined : rawText(bytes, id) };
   const methodAt = findMember(members, 'method');
-  if (methodAt === undefined) return readResponse(scan, members, id, idText);
-  const method = stringAt(scan.bytes, methodAt);
-  if (method === undefined) return fault('invalid_request', `'method' must be a string.`, idText);
-  if (findMember(members, 'result') !== undefined || findMember(members, 'error') !== undefined) {
-    return fault('invalid_request', `A message has either 'method' or a 'result' or 'error', not both.`, idText);
-  }
-  return readParams(scan, method, id, findMember(members, 'params'), idText);
-}
-
-function readResponse(
-  scan: JsonScanner,
-  members: readonly Member[],
-  id: Member | undefined,
-  idText: string | undefined,
-): Message | MessageFault {
-  const hasResult = findMember(members, 'result') !== undefined;
-  const hasError = findMember(members, 'error') !== undefined;
-  if (hasResult === hasError) {
-    return fault('invalid_request', `A message needs 'method', or one of 'result' and 'error'.`, idText);
-  }
+  const kind = methodAt === undefined ? 'response' : id === undefined ? 'notification' : 'request';
   return {
-    bytes: scan.bytes,
-    kind: 'response',
-    method: '',
+    bytes,
+    kind,
+    method: methodAt === undefined ? '' : readMethod(bytes, methodAt),
     id,
-    paramsAt: undefined,
-    params: [],
-    metaAt: undefined,
-    meta: [],
+    paramsAt: findMember(members, 'params'),
+    params,
+    metaAt: findMember(params, '_meta'),
+    meta,
   };
 }
 
-function readParams(
-  scan: JsonScanner,
-  method: string,
-  id: Member | undefined,
-  paramsAt: Member | undefined,
-  idText: string | undefined,
-): Message | MessageFault {
-  const params: Member[] = [];
-  const meta: Member[] = [];
-  let metaAt: Member | undefined;
-  if (paramsAt !== undefined) {
-    if (!isObjectAt(scan.bytes, paramsAt.start)) return fault('invalid_request', `'params' must be an object.`, idText);
-    if (scan.readMembers(paramsAt.start, 1, params) < 0) return repeatedKey(scan, 'params', idText);
-    const variant = findCaseVariant(params, PARAMS_KEYS);
-    if (variant !== undefined) return fault('invalid_request', `params: ${variant}`, idText);
-    metaAt = findMember(params, '_meta');
-    if (metaAt !== undefined) {
-      if (!isObjectAt(scan.bytes, metaAt.start))
-        return fault('invalid_params', `'params._meta' must be an object.`, idText);
-      if (scan.readMembers(metaAt.start, 2, meta) < 0) return repeatedKey(scan, 'params._meta', idText);
-      const metaVariant = findCaseVariant(meta, META_KEYS);
-      if (metaVariant !== undefined) return fault('invalid_request', `params._meta: ${metaVariant}`, idText);
-    }
+/** The method, as one of the expected strings where it is one. */
+function readMethod(bytes: Buffer, at: Member): string {
+  return METHODS.find(bytes, at.start + 1, at.end - 1) ?? (stringAt(bytes, at) as string);
+}
+
+function findEnvelopeProblem(bytes: Buffer, members: readonly Member[]): MessageFault | undefined {
+  const version = findMember(members, 'jsonrpc');
+  if (version === undefined || !isStringAt(bytes, version, '2.0')) {
+    return fault('invalid_request', `'jsonrpc' must be "2.0".`);
   }
-  const kind = id === undefined ? 'notification' : 'request';
-  return { bytes: scan.bytes, kind, method, id, paramsAt, params, metaAt, meta };
+  const method = findMember(members, 'method');
+  const answers =
+    Number(findMember(members, 'result') !== undefined) + Number(findMember(members, 'error') !== undefined);
+  if (method === undefined) {
+    return answers === 1
+      ? undefined
+      : fault('invalid_request', `A message needs 'method', or one of 'result' and 'error'.`);
+  }
+  if (bytes[method.start] !== QUOTE) return fault('invalid_request', `'method' must be a string.`);
+  return answers === 0
+    ? undefined
+    : fault('invalid_request', `A message has either 'method' or a 'result' or 'error', not both.`);
+}
+
+function findParamsProblem(
+  bytes: Buffer,
+  members: readonly Member[],
+  params: readonly Member[],
+  meta: readonly Member[],
+): MessageFault | undefined {
+  const paramsAt = findMember(members, 'params');
+  if (paramsAt === undefined) return undefined;
+  if (!isObjectAt(bytes, paramsAt.start)) return fault('invalid_request', `'params' must be an object.`);
+  const variant =
+    findCaseVariant(params, PARAMS_KEYS, 'params: ') ?? findCaseVariant(meta, META_KEYS, 'params._meta: ');
+  if (variant !== undefined) return fault('invalid_request', variant);
+  const metaAt = findMember(params, '_meta');
+  return metaAt === undefined || isObjectAt(bytes, metaAt.start)
+    ? undefined
+    : fault('invalid_params', `'params._meta' must be an object.`);
 }
 
 /** The bytes of a member's value as text; for ids and other values known to be short. */
@@ -156,23 +170,23 @@ export function rawText(bytes: Buffer, at: Member): string {
   return bytes.toString('utf8', at.start, at.end);
 }
 
-function isId(scan: JsonScanner, id: Member): boolean {
+function isId(bytes: Buffer, id: Member): boolean {
   if (id.end - id.start > MAX_ID_BYTES) return false;
-  return stringAt(scan.bytes, id) !== undefined || INTEGER.test(rawText(scan.bytes, id));
+  return bytes[id.start] === QUOTE || INTEGER.test(rawText(bytes, id));
 }
 
 /**
  * Finds a key that a case-insensitive parser would take for a protocol key. `toUpperCase` first, so that U+017F (ſ)
  * and U+212A (K) fold to `s` and `k` as they do in such parsers (CVE-2026-27896).
  */
-function findCaseVariant(members: readonly Member[], known: ReadonlySet<string>): string | undefined {
+function findCaseVariant(members: readonly Member[], known: ReadonlySet<string>, where: string): string | undefined {
   for (let index = 0; index < members.length; index++) {
     const { key } = members[index] as Member;
     if (known.has(key)) continue;
     const folded = key.toUpperCase().toLowerCase();
     for (const name of known) {
       if (name.length === folded.length && name.toLowerCase() === folded) {
-        return `${quoteKey(key)} looks like the key '${name}'; write it exactly so.`;
+        return `${where}${quoted(key)} looks like the key '${name}'; write it exactly so.`;
       }
     }
   }
@@ -183,15 +197,14 @@ function fault(code: ErrorCode, message: string, id?: string): MessageFault {
   return { kind: 'fault', code, message, id };
 }
 
-function brokenJson(scan: JsonScanner): MessageFault {
-  const isRepeated = scan.problem.endsWith('occurs twice');
-  return isRepeated
-    ? fault('invalid_request', `The message is ambiguous: ${scan.problem}.`)
-    : fault('parse_error', `The body is not valid JSON: ${scan.problem}, at byte ${scan.problemAt}.`);
-}
-
-function repeatedKey(scan: JsonScanner, where: string, id: string | undefined): MessageFault {
-  return fault('invalid_request', `'${where}' is ambiguous: ${scan.problem}.`, id);
+function brokenJson(scan: JsonScanner, members: readonly Member[]): MessageFault {
+  if (scan.repeatedKey === undefined) {
+    return fault('parse_error', `The body is not valid JSON: ${scan.problem}, at byte ${scan.problemAt}.`);
+  }
+  // Of two ids neither is echoed.
+  const id = scan.problem.startsWith('the key "id"') ? undefined : findMember(members, 'id');
+  const idText = id !== undefined && isId(scan.bytes, id) ? rawText(scan.bytes, id) : undefined;
+  return fault('invalid_request', `The message is ambiguous: ${scan.problem}, at byte ${scan.problemAt}.`, idText);
 }
 
 /** A JSON-RPC error answer. Without an id the member is left out: it could not be read (2026-07-28 basic/index#error-responses). */

@@ -15,8 +15,11 @@ export interface LineSink {
 export class SseLines {
   readonly #sink: LineSink;
   readonly #longLineBytes: number;
-  #parts: Buffer[] = [];
+  /** Begins with the line that has not ended; grows by doubling, so that an upstream cannot have its bytes copied over and over. */
+  #held: Buffer = EMPTY;
   #length = 0;
+  /** Whether the sink has been asked how it takes the line that has not ended. */
+  #isAsked = false;
   #isInParts = false;
   #endedWithCr = false;
   #isFirst = true;
@@ -32,7 +35,7 @@ export class SseLines {
       this.#endedWithCr = false;
       if (chunk[0] === LF) from = 1;
     }
-    // One look for CR per chunk: streams that use it are rare, and then each line is looked at.
+    // Either is searched for again only when it has been passed: a chunk full of the one must not be searched for the other each time.
     let cr = chunk.indexOf(CR, from);
     let lf = chunk.indexOf(LF, from);
     while (lf >= 0 || cr >= 0) {
@@ -44,7 +47,7 @@ export class SseLines {
         else if (chunk[from] === LF) from++;
         cr = chunk.indexOf(CR, from);
       }
-      if (lf < from) lf = chunk.indexOf(LF, from);
+      if (lf >= 0 && lf < from) lf = chunk.indexOf(LF, from);
     }
     if (from < chunk.length) this.#grow(chunk.subarray(from));
   }
@@ -60,14 +63,11 @@ export class SseLines {
       this.#sink.onLine(rest);
       return;
     }
-    let line = this.#parts.length === 0 ? rest : Buffer.concat([...this.#parts, rest]);
-    this.#parts = [];
-    this.#length = 0;
-    if (this.#isFirst) {
-      this.#isFirst = false;
-      if (line.length >= 3 && line[0] === 0xef && line[1] === 0xbb && line[2] === 0xbf) line = line.subarray(3);
-    }
-    this.#sink.onLine(line);
+    if (this.#length > 0) this.#hold(rest);
+    const line = this.#length > 0 ? this.#takeHeld() : rest;
+    const isFirst = this.#isFirst;
+    this.#isFirst = false;
+    this.#sink.onLine(isFirst ? withoutBom(line) : line);
   }
 
   #grow(part: Buffer): void {
@@ -75,14 +75,39 @@ export class SseLines {
       this.#sink.onPart(part);
       return;
     }
-    this.#parts.push(part);
-    this.#length += part.length;
-    if (this.#length < this.#longLineBytes) return;
-    const begun = Buffer.concat(this.#parts);
-    this.#parts = [begun];
-    if (!this.#sink.onLongLine(begun)) return;
+    this.#hold(part);
+    if (this.#isAsked || this.#length < this.#longLineBytes) return;
+    this.#isAsked = true;
+    const begun = this.#held.subarray(0, this.#length);
+    if (!this.#sink.onLongLine(this.#isFirst ? withoutBom(begun) : begun)) return;
+    this.#takeHeld();
+    this.#isFirst = false;
     this.#isInParts = true;
-    this.#parts = [];
-    this.#length = 0;
   }
+
+  #hold(part: Buffer): void {
+    const length = this.#length + part.length;
+    if (length > this.#held.length) {
+      const larger = Buffer.allocUnsafe(Math.max(length, 2 * this.#held.length));
+      this.#held.copy(larger, 0, 0, this.#length);
+      this.#held = larger;
+    }
+    part.copy(this.#held, this.#length);
+    this.#length = length;
+  }
+
+  /** The line so far, which is the sink's from now on. */
+  #takeHeld(): Buffer {
+    const line = this.#held.subarray(0, this.#length);
+    this.#held = EMPTY;
+    this.#length = 0;
+    this.#isAsked = false;
+    return line;
+  }
+}
+
+const EMPTY = Buffer.alloc(0);
+
+function withoutBom(line: Buffer): Buffer {
+  return line.length >= 3 && line[0] === 0xef && line[1] === 0xbb && line[2] === 0xbf ? line.subarray(3) : line;
 }

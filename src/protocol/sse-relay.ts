@@ -11,15 +11,18 @@ import { SseLines } from './sse-lines.ts';
 const LONG_LINE_BYTES = 64 * 1024;
 /** What is no answer must fit: it is read whole. */
 const MAX_EVENT_BYTES = 4 * 1024 * 1024;
+/** Holding a line costs more than its bytes: an event of empty lines must not grow for ever. */
+const LINE_COST_BYTES = 32;
 
 const EVENT_HEAD = Buffer.from('event: message\ndata: ');
 const EVENT_END = Buffer.from('\n\n');
 const COMMENT = Buffer.from(':\n\n');
 const DATA = 'data:';
+const EVENT = 'event:';
 
 export interface RelayRewrite extends AnswerRewrite {
-  /** The client's progress token as raw JSON bytes, if it sent one. */
-  readonly progressToken: Buffer | undefined;
+  /** The client's progress token, if it sent one: raw JSON as latin1 text. */
+  readonly progressToken: string | undefined;
   /** Whether `notifications/message` may go to this client. */
   readonly passesLogs: boolean;
   /** `json` for a client that accepts no event stream: it gets the answer alone. */
@@ -34,7 +37,11 @@ export class SseRelay {
   #out: Buffer[] = [];
   #data: Buffer[] = [];
   #dataBytes = 0;
+  /** Whether the event that has begun is of a type that carries no JSON-RPC, such as `ping`. */
+  #isForeign = false;
+  /** The answer whose event is passed on in parts, from its first long line to the event's end. */
   #stream: AnswerStream | undefined;
+  #isInLongLine = false;
   /** `answered` once the client has its answer, `broken` once it cannot get one. */
   state: RelayState = 'open';
   /** Called for notifications that are the gateway's to act on, such as a changed list. */
@@ -46,7 +53,7 @@ export class SseRelay {
       {
         onLine: (line) => this.#onLine(line),
         onLongLine: (begun) => this.#onLongLine(begun),
-        onPart: (part) => this.#write(this.#stream?.push(part)),
+        onPart: (part) => this.#writeLines(this.#stream?.push(part)),
       },
       LONG_LINE_BYTES,
     );
@@ -55,7 +62,7 @@ export class SseRelay {
   /** Takes bytes from the upstream; returns what goes to the client now. */
   push(chunk: Buffer): readonly Buffer[] {
     if (this.state === 'open') this.#lines.push(chunk);
-    if (this.#lines.heldBytes + this.#dataBytes > MAX_EVENT_BYTES) this.state = 'broken';
+    if (this.state === 'open' && this.#lines.heldBytes + this.#dataBytes > MAX_EVENT_BYTES) this.#break();
     const out = this.#out;
     this.#out = [];
     return out;
@@ -63,46 +70,77 @@ export class SseRelay {
 
   #onLine(line: Buffer): void {
     if (this.state !== 'open') return;
-    if (this.#stream !== undefined) this.#endStream(line);
+    if (this.#isInLongLine) this.#endLongLine(line);
     else if (line.length === 0) this.#dispatch();
-    else if (line[0] === 0x3a) this.#frame(COMMENT);
-    else if (isData(line)) {
-      const value = dataValue(line);
-      this.#data.push(value);
-      this.#dataBytes += value.length;
+    else if (line[0] === 0x3a) this.#onComment();
+    else if (hasName(line, DATA)) this.#onData(fieldValue(line, DATA));
+    else if (hasName(line, EVENT)) this.#isForeign = !isMessageType(fieldValue(line, EVENT));
+  }
+
+  /** A comment keeps the connection alive, which an event that has begun does itself. */
+  #onComment(): void {
+    if (this.#stream === undefined && this.#data.length === 0) this.#frame(COMMENT);
+  }
+
+  #onData(value: Buffer): void {
+    if (this.#stream !== undefined) {
+      this.#writeLines(this.#stream.push(NEWLINE));
+      this.#writeLines(this.#stream.push(value));
+      return;
     }
+    this.#data.push(value);
+    this.#dataBytes += value.length + LINE_COST_BYTES;
   }
 
   #onLongLine(begun: Buffer): boolean {
-    if (this.state !== 'open' || this.#data.length > 0 || !isData(begun)) return false;
-    const value = dataValue(begun);
-    if (!beginsLikeAnswer(value, this.#rewrite.upstreamId)) return false;
-    this.#stream = new AnswerStream(this.#rewrite);
-    this.#frame(EVENT_HEAD);
-    this.#write(this.#stream.push(value));
+    if (this.state !== 'open' || this.#isForeign || !hasName(begun, DATA)) return false;
+    const value = fieldValue(begun, DATA);
+    if (this.#stream === undefined) {
+      if (this.#data.length > 0 || !beginsLikeAnswer(value, this.#rewrite.upstreamId)) return false;
+      this.#stream = new AnswerStream(this.#rewrite);
+      this.#frame(EVENT_HEAD);
+      this.#writeLines(this.#stream.push(value));
+    } else this.#onData(value);
+    this.#isInLongLine = true;
     return true;
   }
 
-  #endStream(line: Buffer): void {
-    this.#write(this.#stream?.push(line));
-    const rest = this.#stream?.end();
-    this.#stream = undefined;
+  #endLongLine(rest: Buffer): void {
+    this.#isInLongLine = false;
+    this.#writeLines(this.#stream?.push(rest));
+  }
+
+  #endStream(stream: AnswerStream): void {
+    const rest = stream.end();
     if (rest === undefined) {
-      this.state = 'broken';
+      this.#break();
       return;
     }
-    this.#write(rest);
+    this.#writeLines(rest);
     this.#frame(EVENT_END);
     this.state = 'answered';
   }
 
+  /** Ends an event that was begun, so that the error that follows is an event of its own. */
+  #break(): void {
+    this.state = 'broken';
+    if (this.#stream !== undefined) this.#frame(EVENT_END);
+  }
+
   #dispatch(): void {
+    if (this.#stream !== undefined) {
+      this.#endStream(this.#stream);
+      return;
+    }
+    const isForeign = this.#isForeign;
+    this.#isForeign = false;
     const [first] = this.#data;
     if (first === undefined) return;
     const data =
       this.#data.length === 1 ? first : Buffer.concat(this.#data.flatMap((part) => [NEWLINE, part]).slice(1));
     this.#data = [];
     this.#dataBytes = 0;
+    if (isForeign) return;
     // A priming event has an empty data field (2025-11-25 basic/transports#sending-messages-to-the-server).
     if (data.length === 0) return;
     const answer = data.includes(this.#rewrite.upstreamId) ? rewriteAnswer(data, this.#rewrite) : undefined;
@@ -136,14 +174,22 @@ export class SseRelay {
   #event(data: Buffer): void {
     if (this.#rewrite.framing === 'json') return;
     this.#write(EVENT_HEAD);
+    this.#writeLines(data);
+    this.#write(EVENT_END);
+  }
+
+  /** Writes (a part of) a message as the data of an event; a line end inside it begins another data line. */
+  #writeLines(data: Buffer | undefined): void {
+    if (data === undefined) return;
     let from = 0;
-    for (let at = data.indexOf(0x0a); at >= 0; at = data.indexOf(0x0a, from)) {
-      this.#write(data.subarray(from, at));
-      this.#write(DATA_LINE);
-      from = at + 1;
+    if (this.#rewrite.framing === 'sse') {
+      for (let at = data.indexOf(0x0a); at >= 0; at = data.indexOf(0x0a, from)) {
+        this.#write(data.subarray(from, at));
+        this.#write(DATA_LINE);
+        from = at + 1;
+      }
     }
     this.#write(data.subarray(from));
-    this.#write(EVENT_END);
   }
 
   #frame(bytes: Buffer): void {
@@ -158,11 +204,16 @@ export class SseRelay {
 const NEWLINE = Buffer.from('\n');
 const DATA_LINE = Buffer.from('\ndata: ');
 
-function isData(line: Buffer): boolean {
-  return line.length >= DATA.length && line.toString('latin1', 0, DATA.length) === DATA;
+function hasName(line: Buffer, name: string): boolean {
+  return line.length >= name.length && line.toString('latin1', 0, name.length) === name;
 }
 
-/** What stands behind `data:` and one optional space. */
-function dataValue(line: Buffer): Buffer {
-  return line.subarray(line[DATA.length] === 0x20 ? DATA.length + 1 : DATA.length);
+/** What stands behind a field's name, colon included, and one optional space. */
+function fieldValue(line: Buffer, name: string): Buffer {
+  return line.subarray(line[name.length] === 0x20 ? name.length + 1 : name.length);
+}
+
+/** Events of other types are not for an MCP client (WHATWG HTML §9.2.6: the default type is `message`). */
+function isMessageType(type: Buffer): boolean {
+  return type.length === 0 || type.toString('latin1') === 'message';
 }

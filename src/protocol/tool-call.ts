@@ -9,9 +9,9 @@ import {
   META_PROTOCOL_VERSION,
   MODERN_REVISION,
 } from './era.ts';
-import { findMember, type Member } from './json-scan.ts';
+import { findMember } from './json-scan.ts';
 import type { Message } from './jsonrpc.ts';
-import { type Edit, splice } from './splice.ts';
+import { type Edit, splice, toText } from './splice.ts';
 
 /** Keys that belong to one hop: each hop authors its own (2026-07-28 basic/index#meta). */
 const ENVELOPE_KEYS: ReadonlySet<string> = new Set([
@@ -27,7 +27,7 @@ export interface CallRewrite {
   /** Without quotes; also stands in for the client's progress token. */
   readonly upstreamId: string;
   readonly upstreamName: string;
-  /** `Implementation` as raw JSON, for upstreams that must be told who calls where the client did not say. */
+  /** `Implementation` as raw ASCII JSON, for upstreams that must be told who calls where the client did not say. */
   readonly clientInfo: string;
 }
 
@@ -59,33 +59,19 @@ function declareNoCapabilities(message: Message, edits: Edit[]): void {
   if (declared !== undefined) edits.push({ start: declared.start, end: declared.end, text: '{}' });
 }
 
-function rebuildMeta(message: Message, rewrite: CallRewrite): Buffer {
-  const parts: Buffer[] = [];
-  if (rewrite.upstreamEra === 'modern') parts.push(Buffer.from(envelope(rewrite.clientInfo)));
-  for (const member of message.meta) {
-    if (ENVELOPE_KEYS.has(member.key)) continue;
-    parts.push(
-      member.key === 'progressToken' ? Buffer.from(`"progressToken":"${rewrite.upstreamId}"`) : whole(message, member),
+function rebuildMeta(message: Message, rewrite: CallRewrite): string {
+  const members = rewrite.upstreamEra === 'modern' ? [envelope(rewrite.clientInfo)] : [];
+  for (const { key, keyStart, end } of message.meta) {
+    if (ENVELOPE_KEYS.has(key)) continue;
+    members.push(
+      key === 'progressToken' ? `"progressToken":"${rewrite.upstreamId}"` : toText(message.bytes, keyStart, end),
     );
   }
-  const joined: Buffer[] = [Buffer.from('{')];
-  parts.forEach((part, index) => {
-    if (index > 0) joined.push(COMMA);
-    joined.push(part);
-  });
-  joined.push(Buffer.from('}'));
-  return Buffer.concat(joined);
+  return `{${members.join(',')}}`;
 }
-
-const COMMA = Buffer.from(',');
 
 function envelope(clientInfo: string): string {
   return `"${META_PROTOCOL_VERSION}":"${MODERN_REVISION}","${META_CLIENT_CAPABILITIES}":{},"${META_CLIENT_INFO}":${clientInfo}`;
-}
-
-/** Key and value as they stand in the message. */
-function whole(message: Message, member: Member): Buffer {
-  return message.bytes.subarray(member.keyStart, member.end);
 }
 
 function byStart(a: Edit, b: Edit): number {

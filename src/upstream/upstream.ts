@@ -167,12 +167,14 @@ export class Upstream {
     if (this.#failure !== undefined) this.#failure = undefined;
   }
 
-  /** Ends sessions and connections; calls in flight finish first. */
-  async close(): Promise<void> {
+  /** Ends sessions and connections; calls in flight finish first, but are cut after `graceMs`. */
+  async close(graceMs?: number): Promise<void> {
     if (this.#isClosed) return;
     this.#links.clear();
     this.#isClosed = true;
+    const cut = graceMs === undefined ? undefined : setTimeout(() => this.#pools.destroy(), graceMs);
     await this.#pools.close();
+    clearTimeout(cut);
   }
 
   async #open(session: string): Promise<Link> {

@@ -90,7 +90,7 @@ export async function startDemoUpstreams({ folder, log }: DemoUpstreamsOptions):
 async function createFolder(folder: string): Promise<void> {
   const files = join(folder, 'files');
   const created = await mkdir(files, { recursive: true, mode: 0o700 });
-  if (created !== undefined) await writeFile(join(files, 'welcome.md'), WELCOME);
+  if (created !== undefined) await writeFile(join(files, 'welcome.md'), WELCOME, { mode: 0o600 });
 }
 
 function resolveInstalled(specifier: string): string | undefined {

@@ -1,0 +1,102 @@
+// One request on its way through the data plane, and the ways it can be answered.
+
+import { ERRORS, type ErrorCode } from '../domain/errors.ts';
+import type { NameStyle } from '../domain/principal.ts';
+import type { TokenPrincipal } from '../identity/authenticate.ts';
+import type { Era } from '../protocol/era.ts';
+import type { Member } from '../protocol/json-scan.ts';
+import { errorAnswer, type Message, rawText, resultAnswer } from '../protocol/jsonrpc.ts';
+import type { Telemetry } from '../telemetry/telemetry.ts';
+import { type Framing, framingFor, type HttpRequest, type HttpResponse, reply } from './reply.ts';
+import type { Session } from './sessions.ts';
+
+/** An error of the gateway's own, as a client is told of it. */
+export interface Refusal {
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly data?: Readonly<Record<string, unknown>> | undefined;
+}
+
+/** An HTTP request whose token is known. */
+export class Exchange {
+  readonly request: HttpRequest;
+  readonly response: HttpResponse;
+  readonly principal: TokenPrincipal;
+  /** What a whole answer is sent as. */
+  readonly framing: Framing;
+  /** `performance.now()` at which the request was received. */
+  readonly startedMs: number;
+  readonly telemetry: Telemetry;
+
+  constructor(
+    request: HttpRequest,
+    response: HttpResponse,
+    principal: TokenPrincipal,
+    startedMs: number,
+    telemetry: Telemetry,
+  ) {
+    this.request = request;
+    this.response = response;
+    this.principal = principal;
+    this.framing = framingFor(request.headers.accept);
+    this.startedMs = startedMs;
+    this.telemetry = telemetry;
+  }
+
+  /** Refuses with a JSON-RPC error; `id` is raw JSON, `undefined` where it could not be read. */
+  refuse(refusal: Refusal, id?: string): void {
+    const { status, jsonRpcCode } = ERRORS[refusal.code];
+    const { message, data } = refusal;
+    this.telemetry.httpRefusals.labels(refusal.code).add();
+    const body = errorAnswer(id, { code: jsonRpcCode, message, ...(data === undefined ? {} : { data }) });
+    reply(this.response, status, Buffer.from(body), this.framing);
+  }
+
+  /** Refuses a request whose body is not read to its end: HTTP/1.1 can say so only by closing. */
+  refuseUnread(refusal: Refusal): void {
+    if (this.request.httpVersionMajor === 1) this.response.setHeader('connection', 'close');
+    this.refuse(refusal);
+  }
+}
+
+/** A JSON-RPC request of a known era: what a method works on. */
+export class RpcRequest {
+  readonly exchange: Exchange;
+  readonly message: Message;
+  readonly id: Member;
+  readonly era: Era;
+  readonly style: NameStyle;
+  /** The client's legacy session, if it named one. */
+  readonly session: Session | undefined;
+
+  constructor(
+    exchange: Exchange,
+    message: Message,
+    id: Member,
+    era: Era,
+    style: NameStyle,
+    session: Session | undefined,
+  ) {
+    this.exchange = exchange;
+    this.message = message;
+    this.id = id;
+    this.era = era;
+    this.style = style;
+    this.session = session;
+  }
+
+  /** The client's id as raw JSON. */
+  get idText(): string {
+    return rawText(this.message.bytes, this.id);
+  }
+
+  /** Answers with a result, given as raw JSON. */
+  answer(result: string, headers?: readonly string[]): void {
+    const { response, framing } = this.exchange;
+    reply(response, 200, Buffer.from(resultAnswer(this.idText, result)), framing, headers);
+  }
+
+  refuse(refusal: Refusal): void {
+    this.exchange.refuse(refusal, this.idText);
+  }
+}
