@@ -1,7 +1,7 @@
 // Settings for a command, or every problem of the config file on stderr, one a line, and exit code 1.
 
 import { readConfigFile } from '../settings/config-file.ts';
-import { readEnvironment } from '../settings/environment.ts';
+import { type Environment, readEnvironment } from '../settings/environment.ts';
 import { type FileProblem, formatProblem } from '../settings/file-problem.ts';
 import { loadSettings } from '../settings/load-settings.ts';
 import type { Settings } from '../settings/settings.ts';
@@ -23,11 +23,14 @@ const ABSENT: readonly Absent[] = [
 ];
 
 /** Prints warnings to stderr. Does not return when there are problems. */
-export async function requireSettings(file: string | undefined): Promise<Settings> {
-  const outcome = await loadSettings(file, readEnvironment());
+export async function requireSettings(
+  file: string | undefined,
+  environment: Environment = readEnvironment(),
+): Promise<Settings> {
+  const outcome = await loadSettings(file, environment);
   if (!outcome.ok) return exitWith(outcome.problems);
   const absent = ABSENT.filter(({ isUsed }) => isUsed(outcome.settings));
-  if (file !== undefined && absent.length > 0) return exitWith(await place(file, absent));
+  if (file !== undefined && absent.length > 0) return exitWith(await place(file, absent, environment));
   for (const warning of outcome.warnings) process.stderr.write(`warning: ${formatProblem(warning)}\n`);
   return outcome.settings;
 }
@@ -38,8 +41,8 @@ function exitWith(problems: readonly FileProblem[]): never {
   process.exit(1);
 }
 
-async function place(file: string, absent: readonly Absent[]): Promise<FileProblem[]> {
-  const read = await readConfigFile(file);
+async function place(file: string, absent: readonly Absent[], { lookup }: Environment): Promise<FileProblem[]> {
+  const read = await readConfigFile(file, lookup);
   return absent.map(({ path, message }) => ({
     file,
     path: toPathText(path),

@@ -321,7 +321,10 @@ export class ToolCall implements DispatchHandler {
     const body = Buffer.from(errorAnswer(this.#request.idText, { code, message: text, data }));
     if (!this.#isClientGone) {
       if (this.#sentFraming === undefined) reply(response, error.status, body, this.#framing);
-      else if (this.#sentFraming === 'sse' && this.#parts === undefined) end(response, toEvent(body));
+      else if (this.#sentFraming === 'sse' && this.#parts === undefined) {
+        // Half an event was sent: it ends here, or the error would be read as its continuation.
+        end(response, this.#relay?.isInsideEvent ? Buffer.concat([EVENT_END, toEvent(body)]) : toEvent(body));
+      }
       // Half an answer was sent: only a broken connection says that the rest is missing.
       else response.destroy();
     }

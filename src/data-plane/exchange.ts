@@ -52,10 +52,12 @@ export class Exchange {
     reply(this.response, status, Buffer.from(body), this.framing);
   }
 
-  /** Refuses a request whose body is not read to its end: HTTP/1.1 can say so only by closing. */
+  /** Refuses a request whose body is not read to its end: HTTP/1.1 can say so only by closing, HTTP/2 resets the stream. */
   refuseUnread(refusal: Refusal): void {
     if (this.request.httpVersionMajor === 1) this.response.setHeader('connection', 'close');
     this.refuse(refusal);
+    // Without an error, which waits for the answer to be sent (RFC 9113 §8.1).
+    if ('stream' in this.request) this.request.stream.close();
   }
 }
 

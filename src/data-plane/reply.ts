@@ -95,7 +95,11 @@ export function toEvent(body: Buffer): Buffer {
 export const EVENT_HEAD = Buffer.from('event: message\ndata: ');
 export const EVENT_END = Buffer.from('\n\n');
 
-/** JSON holds no line end inside a string, so cutting there changes nothing but white space. */
+/**
+ * JSON holds no line end inside a string, so cutting there changes nothing but white space. CR ends a line, too: it
+ * becomes a space, or an upstream could write fields and whole events of its own into the client's stream.
+ */
 export function toDataLines(body: Buffer): Buffer {
-  return body.includes(0x0a) ? Buffer.from(body.toString('latin1').replaceAll('\n', '\ndata: '), 'latin1') : body;
+  if (!body.includes(0x0a) && !body.includes(0x0d)) return body;
+  return Buffer.from(body.toString('latin1').replaceAll('\r', ' ').replaceAll('\n', '\ndata: '), 'latin1');
 }

@@ -44,7 +44,7 @@ const NAMED_BY: ReadonlyMap<string, string> = new Map([
 
 /** The ladder of 2026-07-28 basic/versioning: the envelope in the body decides, headers must agree with it. */
 export function classify(message: Message, headers: McpHeaders): Classification {
-  if (message.kind === 'response') return legacy(headers);
+  if (message.kind === 'response') return ofResponse(headers);
   const version = findMember(message.meta, META_PROTOCOL_VERSION);
   if (version === undefined) return withoutEnvelope(message, headers);
   const isModern = isStringAt(message.bytes, version, MODERN_REVISION);
@@ -59,6 +59,12 @@ const MODERN: Classification = { era: 'modern', revision: MODERN_REVISION };
 const LEGACY: ReadonlyMap<string, Classification> = new Map(
   LEGACY_REVISIONS.map((revision) => [revision, { era: 'legacy', revision }]),
 );
+
+/** The modern era knows no requests of a server, so there is nothing that a client could answer. */
+function ofResponse(headers: McpHeaders): Classification {
+  if (headers.protocolVersion !== MODERN_REVISION) return legacy(headers);
+  return refuse('invalid_request', `In revision ${MODERN_REVISION} a client sends no responses.`);
+}
 
 function withoutEnvelope(message: Message, headers: McpHeaders): Classification {
   const { protocolVersion } = headers;

@@ -19,6 +19,9 @@ export interface Span {
   readonly end: number;
 }
 
+/** Up to here a look at every key is cheaper than a Set; beyond, a body of many keys would cost their square. */
+const FEW_KEYS = 12;
+
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 const COLON = 0x3a;
@@ -229,11 +232,8 @@ export class JsonScanner {
       at = this.#skipKey(at);
       if (at < 0) return -1;
       const key = this.#keyAt(keyStart);
-      if (into.length >= 12) {
-        seen ??= new Set(into.map((member) => member.key));
-        if (seen.has(key)) return this.#failRepeated(keyStart, key);
-        seen.add(key);
-      } else if (hasKey(into, key)) return this.#failRepeated(keyStart, key);
+      if (into.length >= FEW_KEYS) seen ??= new Set(into.map((member) => member.key));
+      if (seen === undefined ? hasKey(into, key) : !addTo(seen, key)) return this.#failRepeated(keyStart, key);
       const start = isSpace(bytes[at]) ? this.skipSpace(at) : at;
       const end =
         key === descent?.key && bytes[start] === OPEN_BRACE
@@ -357,6 +357,12 @@ export function findMember(members: readonly Member[], key: string): Member | un
     if (member.key === key) return member;
   }
   return undefined;
+}
+
+/** Whether the key was not there yet. */
+function addTo(seen: Set<string>, key: string): boolean {
+  const { size } = seen;
+  return seen.add(key).size > size;
 }
 
 function hasKey(members: readonly Member[], key: string): boolean {

@@ -68,6 +68,11 @@ export class SseRelay {
     return out;
   }
 
+  /** Whether what was pushed last ends inside an event that is being passed on. */
+  get isInsideEvent(): boolean {
+    return this.state === 'open' && this.#stream !== undefined;
+  }
+
   #onLine(line: Buffer): void {
     if (this.state !== 'open') return;
     if (this.#isInLongLine) this.#endLongLine(line);

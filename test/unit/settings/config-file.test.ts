@@ -118,7 +118,7 @@ tokens:
     'config.yaml:3:8 store.url is not a store: write sqlite:PATH or postgres://user@host/database',
     'config.yaml:5:15 limits.body_bytes must be a whole number, found text',
     'config.yaml:6:20 limits.call_timeout_ms must be at most 1800000',
-    'config.yaml:8:10 log.level must be one of trace, debug, info, warn, error, fatal, silent (did you mean debug?)',
+    'config.yaml:8:10 log.level must be one of debug, info, warn, error, silent (did you mean debug?)',
     'config.yaml:9:1 admin must be a mapping (key: value), found nothing',
     'config.yaml:10:1 nonsense is not a known key; known here: $schema, listen, admin, public_url, allowed_hosts, allowed_origins, store, upstreams, limits, log, secrets, mcp_configs, tokens',
     'config.yaml:13:13 secrets[1].name is the name of secrets[0] as well: names are unique',
@@ -314,7 +314,7 @@ test('broken YAML gives one line, not the echoes of the first mistake', async ()
 
 test('a key written twice is refused beside the other problems', async () => {
   assert.deepEqual(await problemsOf('listen: {}\nlog: { level: loud }\nlisten: {}\n'), [
-    'config.yaml:2:15 log.level must be one of trace, debug, info, warn, error, fatal, silent',
+    'config.yaml:2:15 log.level must be one of debug, info, warn, error, silent',
     'config.yaml:3:1 the same key is written twice here: keep one',
   ]);
 });

@@ -43,7 +43,7 @@ test('every variable is read into its type', () => {
 test('a bad value is refused with what was expected, and is not repeated', () => {
   assert.equal(
     messageOf({ SWITCHBOARD_LOG_LEVEL: 'debgu' }),
-    'SWITCHBOARD_LOG_LEVEL must be one of trace, debug, info, warn, error, fatal, silent (did you mean debug?)',
+    'SWITCHBOARD_LOG_LEVEL must be one of debug, info, warn, error, silent (did you mean debug?)',
   );
   for (const listen of ['8080', ':8080', 'host', 'host:99999', '::1:80', 'a b:80', 'http://host:80'])
     assert.equal(

@@ -1,0 +1,207 @@
+// README is run: every command of its `sh` blocks in order, in a copy of the checkout, with the config file it shows.
+// Its tables are compared with the code they describe.
+
+import assert from 'node:assert/strict';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { cp, symlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, test } from 'node:test';
+import { promisify } from 'node:util';
+import { connectLines } from '../../src/cli/demo/connect-lines.ts';
+import { ERRORS, UPSTREAM_FAILURE_REASONS } from '../../src/domain/errors.ts';
+import { toSettingsTable } from '../../src/settings/schema.ts';
+import { scratchFolder } from '../support/cli.ts';
+import { startRecordingUpstream } from '../support/recording-upstream.ts';
+
+const ROOT = join(import.meta.dirname, '../..');
+const DOCUMENTED_URL = 'http://127.0.0.1:8080';
+const START_LIMIT_MS = 30_000;
+const run = promisify(execFile);
+
+function read(file: string): string {
+  return readFileSync(join(ROOT, file), 'utf8');
+}
+
+const readme = read('README.md');
+const scripts: Record<string, string> = JSON.parse(read('package.json')).scripts;
+
+function blocksOf(language: string): string[] {
+  return [...readme.matchAll(new RegExp(`^\`\`\`${language}\\n(.*?)^\`\`\`$`, 'gms'))].map(([, text]) => text ?? '');
+}
+
+function between(marker: string): string {
+  return new RegExp(`<!-- ${marker} -->\\n(.*?)<!-- /${marker} -->`, 's').exec(readme)?.[1]?.trimEnd() ?? '';
+}
+
+/** Commands that this test cannot run, with what runs them and a look that it does. */
+const RUN_ELSEWHERE: readonly [command: RegExp, check: (command: string) => void][] = [
+  [
+    /^npm ci && npm test$/,
+    // The command that this test is a part of: CI calls it as it is printed.
+    (command) => {
+      assert.ok(scripts.test?.includes('test/integration/**/*.test.ts'));
+      assert.ok(read('.ci/run').split('\n').includes(command));
+    },
+  ],
+  [
+    /^claude mcp add /,
+    // `npm run test:clients` installs Claude Code and runs the line that `npm start` prints, which this one is.
+    (command) => {
+      const token = 'swb_agt_example';
+      const printed = connectLines({ url: `${DOCUMENTED_URL}/mcp`, token });
+      assert.ok(printed.includes(`  ${command.replace('$SWITCHBOARD_TOKEN', token)}\n`), command);
+      assert.equal(scripts['test:clients'], 'node test/clients/run.ts');
+      assert.match(read('test/clients/run.ts'), /claude mcp add \(the printed line\)/);
+    },
+  ],
+  [/^claude mcp list$/, () => assert.match(read('test/clients/run.ts'), /'claude', \['mcp', 'list'\]/)],
+];
+
+/** Commands that are run in a shorter form. */
+const SHORTENED: ReadonlyMap<string, string> = new Map([
+  // The packages are a link to this checkout's own.
+  ['npm ci && npm start', 'npm start'],
+  ['npm run bench', 'npm run bench -- --rounds 1 --seconds 1 --targets pipe,gateway'],
+]);
+
+const SERVES = /\bnpm start$|\bswitchboard serve\b/;
+
+/** What README's reader has: a folder, a shell's variables, and at most one gateway that runs in another window. */
+class Reader {
+  readonly #cwd: string;
+  readonly env: Record<string, string> = { PATH: process.env.PATH ?? '', HOME: process.env.HOME ?? '' };
+  #gateway: ChildProcess | undefined;
+  #url = DOCUMENTED_URL;
+
+  constructor(cwd: string) {
+    this.#cwd = cwd;
+  }
+
+  async type(line: string): Promise<void> {
+    const command = (SHORTENED.get(line) ?? line).replaceAll(DOCUMENTED_URL, this.#url);
+    const variable = /^export (\w+)=/.exec(command)?.[1];
+    if (SERVES.test(command)) await this.#serve(command);
+    else if (variable === undefined) await this.#run(command);
+    else this.env[variable] = await this.#run(`${command}; printf %s "$${variable}"`);
+  }
+
+  /** Ctrl-C in the other window: the whole process group gets it. */
+  async interrupt(): Promise<void> {
+    const gateway = this.#gateway;
+    this.#gateway = undefined;
+    if (gateway?.pid === undefined || gateway.exitCode !== null) return;
+    const ended = once(gateway, 'exit');
+    process.kill(-gateway.pid, 'SIGINT');
+    const [code] = await ended;
+    assert.equal(code, 0);
+    await assert.rejects(fetch(`${this.#url}/livez`), 'it still serves');
+  }
+
+  async #run(command: string): Promise<string> {
+    const { stdout } = await run('bash', ['-c', `set -e; ${command}`], {
+      cwd: this.#cwd,
+      env: this.env,
+      timeout: 60_000,
+    });
+    return stdout;
+  }
+
+  async #serve(command: string): Promise<void> {
+    await this.interrupt();
+    const env = { ...this.env, SWITCHBOARD_LISTEN: '127.0.0.1:0' };
+    const child = spawn('bash', ['-c', command], {
+      cwd: this.#cwd,
+      env,
+      detached: true,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    this.#gateway = child;
+    let output = '';
+    const onText = (text: string): void => {
+      output += text;
+    };
+    child.stderr.setEncoding('utf8').on('data', onText);
+    child.stdout.setEncoding('utf8').on('data', onText);
+    const limit = AbortSignal.timeout(START_LIMIT_MS);
+    while (!/\/mcp\b.*\n$/s.test(output)) {
+      await Promise.race([once(child.stdout, 'data', { signal: limit }), once(child, 'exit', { signal: limit })]);
+      assert.equal(child.exitCode, null, `${command} ended: ${output}`);
+    }
+    this.#url = /(http:\/\/\S+)\/mcp\b/.exec(output)?.[1] ?? '';
+    this.env.SWITCHBOARD_TOKEN ??= /swb_agt_\S+/.exec(output)?.[0] ?? '';
+  }
+}
+
+test('every command does what it says, from the first to the last', async () => {
+  const cwd = await scratchFolder();
+  const upstream = await startRecordingUpstream({
+    era: 'modern',
+    tools: ['get_issue', 'search_issues', 'delete_issue'].map(
+      (name) => `{"name":"${name}","inputSchema":{"type":"object"}}`,
+    ),
+  });
+  for (const name of ['package.json', 'src', 'config', 'bench']) {
+    await cp(join(ROOT, name), join(cwd, name), { recursive: true });
+  }
+  await symlink(join(ROOT, 'node_modules'), join(cwd, 'node_modules'));
+  const [config = '', ...others] = blocksOf('yaml');
+  assert.deepEqual(others, []);
+  const endpoint = 'https://tracker.example.com/mcp';
+  assert.ok(config.includes(endpoint));
+  await writeFile(join(cwd, 'switchboard.yaml'), config.replace(endpoint, upstream.url));
+
+  const commands = blocksOf('sh').flatMap((block) => block.trimEnd().split('\n'));
+  assert.ok(commands.length > 20);
+  const reader = new Reader(cwd);
+  try {
+    for (const command of commands) {
+      const elsewhere = RUN_ELSEWHERE.find(([pattern]) => pattern.test(command));
+      if (elsewhere === undefined) await reader.type(command);
+      else elsewhere[1](command);
+    }
+    assert.ok(upstream.requests.every(({ headers }) => headers.authorization === `Bearer ${reader.env.TRACKER_KEY}`));
+    assert.ok(upstream.requests.length > 0);
+  } finally {
+    await reader.interrupt();
+    await upstream.close();
+  }
+});
+
+describe('its tables say what the code does', () => {
+  test('settings', () => assert.equal(between('settings'), toSettingsTable()));
+
+  test('environment variables', () => {
+    const documented = [...readme.matchAll(/^\| `(SWITCHBOARD_\w+)` \|/gm)].map(([, name]) => name);
+    const known = [...read('src/settings/environment.ts').matchAll(/read\('(SWITCHBOARD_\w+)'/g)].map(
+      ([, name]) => name,
+    );
+    assert.deepEqual(documented.sort(), known.sort());
+  });
+
+  test('errors', () => {
+    const rows = Object.entries(ERRORS).map(
+      ([code, { status, jsonRpcCode, fault, title }]) =>
+        `| \`${code}\` | ${status} | ${jsonRpcCode} | ${fault} | ${title} |`,
+    );
+    const table = ['| Code | HTTP | JSON-RPC | Whose mistake | Title |', '| --- | --- | --- | --- | --- |', ...rows];
+    assert.equal(between('errors'), table.join('\n'));
+  });
+
+  test('reasons of an upstream that failed', () => {
+    const documented = [...between('reasons').matchAll(/^\| `(\w+)` \| \S/gm)].map(([, reason]) => reason);
+    assert.deepEqual(documented, [...UPSTREAM_FAILURE_REASONS]);
+  });
+});
+
+test('no command is printed without a block that is run', () => {
+  const inline = [...readme.matchAll(/`((?:npm|npx|claude|switchboard) [^`]+)`/g)].map(([, command]) => command ?? '');
+  const commands = blocksOf('sh').join('\n');
+  // Run by test/integration/cli-demo.test.ts, which reads it from what the demo prints.
+  const elsewhere = 'npx switchboard explain everything.get-env --token demo';
+  assert.deepEqual(
+    inline.filter((command) => !commands.includes(command) && command !== elsewhere),
+    [],
+  );
+});

@@ -1,0 +1,172 @@
+// A real gateway in this process, on port 0, from a real config file in a folder of its own.
+
+import { randomBytes } from 'node:crypto';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createApiKey } from '../../src/control-plane/api-keys.ts';
+import { createGateway, type Gateway, openVaulted } from '../../src/gateway.ts';
+import { readEnvironment } from '../../src/settings/environment.ts';
+import { formatProblem } from '../../src/settings/file-problem.ts';
+import { loadSettings } from '../../src/settings/load-settings.ts';
+import type { Settings } from '../../src/settings/settings.ts';
+import { DEFAULT_ACCOUNT } from '../../src/store/store.ts';
+import { createLogger } from '../../src/telemetry/logger.ts';
+
+export interface ConfigOption {
+  readonly name: string;
+  readonly url: string;
+  /** `["*"]` unless told. */
+  readonly allowedTools?: readonly string[];
+  /** The credential that grants of this config carry. */
+  readonly credential?: string;
+}
+
+export interface TokenOption {
+  readonly name: string;
+  /** Names of configs, in order; one may narrow its config with `allowedTools`. Every config unless told. */
+  readonly grants?: readonly (string | { readonly config: string; readonly allowedTools: readonly string[] })[];
+  readonly names?: 'dot' | 'underscore' | 'bare';
+  readonly expiresAt?: string;
+}
+
+export interface ConfigFileOptions {
+  readonly configs: readonly ConfigOption[];
+  /** One token, `agent`, for every config unless told. */
+  readonly tokens?: readonly TokenOption[];
+  /** `limits` of the config file, in its own words. */
+  readonly limits?: Readonly<Record<string, number>>;
+  /** Further top-level settings of the config file. */
+  readonly settings?: Readonly<Record<string, unknown>>;
+}
+
+export interface GatewayOptions extends ConfigFileOptions {
+  /** Holds the config file, the store and its key, and is left behind; otherwise a temporary one that is removed. */
+  readonly folder?: string;
+  /** Milliseconds since 1970; the system's clock unless told. */
+  readonly now?: () => number;
+}
+
+export interface TestGateway {
+  readonly url: string;
+  readonly mcpUrl: string;
+  readonly apiKey: string;
+  readonly gateway: Gateway;
+  /** The value of a token by its name. */
+  token(name?: string): string;
+  /** Writes the config file anew and makes it the configuration in force. Throws when it has problems. */
+  reload(options: ConfigFileOptions): Promise<void>;
+  close(): Promise<void>;
+}
+
+const SILENT = createLogger({ level: 'silent' });
+
+export async function startGateway(options: GatewayOptions): Promise<TestGateway> {
+  const folder = options.folder ?? (await makeFolder());
+  const file = join(folder, 'switchboard.json');
+  const load = async (next: ConfigFileOptions): Promise<Settings> => {
+    await writeFile(file, configFile(next));
+    const outcome = await loadSettings(file, readEnvironment(variablesOf(next)));
+    if (!outcome.ok) throw new Error(outcome.problems.map(formatProblem).join('\n'));
+    return outcome.settings;
+  };
+  const settings = await load(options);
+  const apiKey = await makeApiKey(settings);
+  const clock = options.now === undefined ? {} : { now: options.now };
+  const gateway = await createGateway({ settings, masterKey: {}, log: SILENT, ...clock });
+  const { url } = await gateway.listen();
+  return {
+    url,
+    mcpUrl: `${url}/mcp`,
+    apiKey,
+    gateway,
+    token: (name = 'agent') => tokenValue(name),
+    reload: async (next) => {
+      await gateway.apply((await load(next)).declared);
+    },
+    close: async () => {
+      await gateway.close();
+      if (options.folder === undefined) await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+export function makeFolder(): Promise<string> {
+  return mkdtemp(join(tmpdir(), 'switchboard-test-'));
+}
+
+/** The value of the token of that name in every file made here. */
+export function tokenValue(name: string): string {
+  return `test-token-${name}-${'0123456789abcdef'.repeat(2)}`;
+}
+
+/** A config file as JSON, which is YAML as well. Its store is beside it and its port is free. */
+export function configFile(options: ConfigFileOptions): string {
+  const { configs, tokens = [{ name: 'agent' }], limits = {}, settings = {} } = options;
+  const document = {
+    listen: { host: '127.0.0.1', port: 0 },
+    store: { url: 'sqlite:store/switchboard.db' },
+    limits,
+    ...settings,
+    secrets: configs.flatMap((config) =>
+      config.credential === undefined ? [] : [{ name: secretName(config), value_from: { env: secretName(config) } }],
+    ),
+    mcp_configs: configs.map(({ name, url, allowedTools = ['*'] }) => ({
+      name,
+      endpoint: url,
+      allowed_tools: allowedTools,
+    })),
+    tokens: tokens.map((token) => ({
+      name: token.name,
+      value_from: { env: variableName(token) },
+      grants: grantsOf(token, configs),
+      ...(token.names === undefined ? {} : { names: token.names }),
+      ...(token.expiresAt === undefined ? {} : { expires_at: token.expiresAt }),
+    })),
+  };
+  return `${JSON.stringify(document, null, 2)}\n`;
+}
+
+/** The environment that `configFile` refers to. */
+export function variablesOf({ configs, tokens = [{ name: 'agent' }] }: ConfigFileOptions): Record<string, string> {
+  return Object.fromEntries([
+    ...tokens.map((token) => [variableName(token), tokenValue(token.name)]),
+    ...configs.map((config) => [secretName(config), config.credential ?? '']),
+  ]);
+}
+
+function grantsOf({ grants }: TokenOption, configs: readonly ConfigOption[]): object[] {
+  return (grants ?? configs.map(({ name }) => name)).map((grant) => {
+    const { config: name, ...narrowed } = typeof grant === 'string' ? { config: grant } : grant;
+    const config = configs.find((each) => each.name === name);
+    return {
+      mcp_config: name,
+      ...(config?.credential === undefined ? {} : { secret: secretName(config) }),
+      ...('allowedTools' in narrowed ? { allowed_tools: narrowed.allowedTools } : {}),
+    };
+  });
+}
+
+function secretName({ name }: ConfigOption): string {
+  return `SECRET_${toVariable(name)}`;
+}
+
+function variableName({ name }: TokenOption): string {
+  return `TOKEN_${toVariable(name)}`;
+}
+
+function toVariable(name: string): string {
+  return name.replaceAll(/[^A-Za-z0-9]/g, '_').toUpperCase();
+}
+
+/** On the store itself and before the gateway opens it, as an operator of a fresh server does. */
+async function makeApiKey(settings: Settings): Promise<string> {
+  const { store, keys } = await openVaulted(settings, {});
+  try {
+    const deps = { store, pepper: keys.tokenPepper, now: Date.now };
+    const name = `test-${randomBytes(4).toString('hex')}`;
+    return (await createApiKey(deps, DEFAULT_ACCOUNT, { name, role: 'owner' })).value;
+  } finally {
+    await store.close();
+  }
+}

@@ -1,0 +1,107 @@
+// Upstreams built with the official SDKs of both lines, on real sockets: what the recording upstream imitates.
+
+import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { getRequestListener } from '@hono/node-server';
+import { McpServer as LegacyServer } from '@modelcontextprotocol/sdk/server/mcp.js';
+import { StreamableHTTPServerTransport } from '@modelcontextprotocol/sdk/server/streamableHttp.js';
+import { createMcpHandler, McpServer as ModernServer } from '@modelcontextprotocol/server';
+import { z } from 'zod';
+
+export type SdkServerKind = 'stateful' | 'stateless' | 'modern';
+
+export interface SdkServer {
+  readonly url: string;
+  close(): Promise<void>;
+}
+
+const INFO = { name: 'sdk-server', version: '1' };
+const COUNT_TO = 3;
+
+/**
+ * Serves two tools: `echo` answers with its `text`, `count` reports progress 1 to 3 and then answers `done`.
+ * `stateful` and `stateless` are SDK v1, `modern` is SDK v2 without its legacy fallback. An SDK that replies in JSON
+ * drops progress.
+ */
+export async function startSdkServer(kind: SdkServerKind, reply: 'json' | 'sse'): Promise<SdkServer> {
+  const serve = { stateful: serveStateful, stateless: serveStateless, modern: serveModern }[kind](reply);
+  const server = createServer((request, response) => void serve(request, response));
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/mcp`,
+    close: async () => {
+      const closed = once(server, 'close');
+      server.close();
+      server.closeAllConnections();
+      await closed;
+    },
+  };
+}
+
+type Serve = (request: IncomingMessage, response: ServerResponse) => Promise<unknown>;
+
+function serveStateful(reply: 'json' | 'sse'): Serve {
+  const sessions = new Map<string, StreamableHTTPServerTransport>();
+  return async (request, response) => {
+    const id = request.headers['mcp-session-id'];
+    const known = typeof id === 'string' ? sessions.get(id) : undefined;
+    if (known !== undefined) return known.handleRequest(request, response);
+    if (id !== undefined) return response.writeHead(404).end();
+    const transport = new StreamableHTTPServerTransport({
+      sessionIdGenerator: randomUUID,
+      enableJsonResponse: reply === 'json',
+      onsessioninitialized: (opened) => void sessions.set(opened, transport),
+      onsessionclosed: (closed) => void sessions.delete(closed),
+    });
+    await connect(transport);
+    return transport.handleRequest(request, response);
+  };
+}
+
+function serveStateless(reply: 'json' | 'sse'): Serve {
+  return async (request, response) => {
+    const transport = new StreamableHTTPServerTransport({ enableJsonResponse: reply === 'json' });
+    await connect(transport);
+    return transport.handleRequest(request, response);
+  };
+}
+
+async function connect(transport: StreamableHTTPServerTransport): Promise<void> {
+  const server = new LegacyServer(INFO);
+  server.registerTool('echo', { inputSchema: { text: z.string() } }, ({ text }) => toResult(text));
+  server.registerTool('count', {}, async ({ _meta, sendNotification }) => {
+    for (const params of toProgress(_meta?.progressToken))
+      await sendNotification({ method: 'notifications/progress', params });
+    return toResult('done');
+  });
+  // The SDK's own types disagree under exactOptionalPropertyTypes (`onclose`).
+  await server.connect(transport as Parameters<typeof server.connect>[0]);
+}
+
+function serveModern(reply: 'json' | 'sse'): Serve {
+  const handler = createMcpHandler(createModernServer, { legacy: 'reject', responseMode: reply });
+  return getRequestListener((request) => handler.fetch(request), { overrideGlobalObjects: false });
+}
+
+function createModernServer(): ModernServer {
+  const server = new ModernServer(INFO);
+  server.registerTool('echo', { inputSchema: z.object({ text: z.string() }) }, ({ text }) => toResult(text));
+  server.registerTool('count', {}, async ({ mcpReq }) => {
+    for (const params of toProgress(mcpReq._meta?.progressToken))
+      await mcpReq.notify({ method: 'notifications/progress', params });
+    return toResult('done');
+  });
+  return server;
+}
+
+function toResult(text: string) {
+  return { content: [{ type: 'text' as const, text }] };
+}
+
+function toProgress(progressToken: string | number | undefined) {
+  if (progressToken === undefined) return [];
+  return Array.from({ length: COUNT_TO }, (_, index) => ({ progressToken, progress: index + 1, total: COUNT_TO }));
+}
