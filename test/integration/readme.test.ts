@@ -91,11 +91,12 @@ class Reader {
   async interrupt(): Promise<void> {
     const gateway = this.#gateway;
     this.#gateway = undefined;
-    if (gateway?.pid === undefined || gateway.exitCode !== null) return;
+    if (gateway?.pid === undefined || gateway.exitCode !== null || gateway.signalCode !== null) return;
     const ended = once(gateway, 'exit');
     process.kill(-gateway.pid, 'SIGINT');
-    const [code] = await ended;
-    assert.equal(code, 0);
+    const [code, signal] = await ended;
+    // npm waits for the gateway and then ends as it was told to, by the signal.
+    assert.ok(code === 0 || signal === 'SIGINT', `it ended with ${code ?? signal}`);
     await assert.rejects(fetch(`${this.#url}/livez`), 'it still serves');
   }
 
@@ -163,9 +164,10 @@ test('every command does what it says, from the first to the last', async () => 
     }
     assert.ok(upstream.requests.every(({ headers }) => headers.authorization === `Bearer ${reader.env.TRACKER_KEY}`));
     assert.ok(upstream.requests.length > 0);
-  } finally {
     await reader.interrupt();
+  } finally {
     await upstream.close();
+    await reader.interrupt();
   }
 });
 

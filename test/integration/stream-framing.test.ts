@@ -57,17 +57,14 @@ suite('carriage returns in an answer', () => {
 });
 
 suite('an answer that ends half way through its event', () => {
-  for (const [name, reason] of [
-    ['dies', 'unreachable'],
-    ['other', 'broken_answer'],
-  ]) {
+  for (const name of ['dies', 'other']) {
     test(`of the tool ${name} is followed by an error in an event of its own`, async () => {
-      const answer = await call(String(name), BOTH);
+      const answer = await call(name, BOTH);
       assert.equal(answer.kind, 'sse');
       assert.equal(answer.datas.length, 2);
       assert.throws(() => JSON.parse(answer.datas[0] ?? ''), 'nobody takes half an answer for one');
       assert.deepEqual([answer.message.id, answer.message.error?.code], ['é', -32603]);
-      assert.equal(answer.message.error?.data?.reason, reason);
+      assert.equal(answer.message.error?.data?.reason, 'broken_answer');
     });
   }
 });
