@@ -92,9 +92,11 @@ class Reader {
     const gateway = this.#gateway;
     this.#gateway = undefined;
     if (gateway?.pid === undefined || gateway.exitCode !== null || gateway.signalCode !== null) return;
+    const group = -gateway.pid;
     const ended = once(gateway, 'exit');
-    process.kill(-gateway.pid, 'SIGINT');
-    const [code, signal] = await ended;
+    process.kill(group, 'SIGINT');
+    const kill = setTimeout(() => process.kill(group, 'SIGKILL'), START_LIMIT_MS);
+    const [code, signal] = await ended.finally(() => clearTimeout(kill));
     // npm waits for the gateway and then ends as it was told to, by the signal.
     assert.ok(code === 0 || signal === 'SIGINT', `it ended with ${code ?? signal}`);
     await assert.rejects(fetch(`${this.#url}/livez`), 'it still serves');

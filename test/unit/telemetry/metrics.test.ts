@@ -10,7 +10,7 @@ interface Sample {
   readonly value: number;
 }
 
-const SAMPLE = /^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})? (\+Inf|-Inf|NaN|-?[0-9.e+-]+)$/;
+const SAMPLE = /^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})? (\+Inf|-Inf|NaN|-?[0-9.e+-]+)$/s;
 const LABEL = /([a-zA-Z_][a-zA-Z0-9_]*)="((?:\\[\\"n]|[^\\"\n])*)"(?:,|$)/gy;
 
 /** A strict reader of the text format 0.0.4: every line is HELP, TYPE or a sample whose labels are read to the end. */
@@ -22,7 +22,7 @@ function readText(text: string): Sample[] {
     const [, name = '', labelText = '', value = ''] = SAMPLE.exec(line) ?? assert.fail(`not a sample: ${line}`);
     const pairs = [...labelText.matchAll(LABEL)];
     assert.equal(pairs.map(([pair]) => pair).join(''), labelText, `labels of ${line}`);
-    const toPlain = (escaped: string) => escaped.replaceAll(/\\(.)/g, (_, char) => (char === 'n' ? '\n' : char));
+    const toPlain = (escaped: string) => escaped.replaceAll(/\\(.)/gs, (_, char) => (char === 'n' ? '\n' : char));
     const labels = new Map(pairs.map(([, key = '', escaped = '']) => [key, toPlain(escaped)]));
     samples.push({ name, labels, value: Number(value.replace('Inf', 'Infinity')) });
   }
