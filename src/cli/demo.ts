@@ -33,8 +33,10 @@ export async function startDemo(): Promise<void> {
     const { url } = await gateway.listen();
     const kept = { ...credentials, url };
     await keepDemoCredentials(kept);
+    const stopped = runUntilSignal(gateway, () => upstreams.close());
+    // Whoever waits for these lines may send a signal as soon as they are there.
     process.stdout.write(welcome(kept, upstreams));
-    await runUntilSignal(gateway, () => upstreams.close());
+    await stopped;
   } finally {
     await upstreams.close();
   }

@@ -19,13 +19,19 @@ export async function serve(options: { config: string }): Promise<void> {
   await requireFreePort(settings.listen);
   if (settings.admin !== undefined) await requireFreePort(settings.admin.listen);
   const gateway = await createGateway({ settings, masterKey: masterKeySource() });
-  const { url, adminUrl } = await gateway.listen();
+  const { url, adminUrl } = await gateway.listen().catch(async (error: unknown) => {
+    // One of two listeners may be open by now.
+    await gateway.close();
+    throw error;
+  });
   const reload = createReload(gateway, file, settings);
   const stopWatching = watchConfigFile(file, reload, { loadedDigest: settings.declared.digest });
   process.on('SIGHUP', reload);
-  process.stdout.write(`Switchboard ${VERSION} serves ${url}/mcp\n`);
-  if (adminUrl !== url) process.stdout.write(`Operators connect to ${adminUrl}\n`);
-  await runUntilSignal(gateway, async () => stopWatching());
+  const stopped = runUntilSignal(gateway, async () => stopWatching());
+  // Whoever waits for this line may send a signal as soon as it is there.
+  const operators = adminUrl === url ? '' : `Operators connect to ${adminUrl}\n`;
+  process.stdout.write(`Switchboard ${VERSION} serves ${url}/mcp\n${operators}`);
+  await stopped;
   process.off('SIGHUP', reload);
 }
 
@@ -56,7 +62,9 @@ async function tryReload(gateway: Gateway, file: string, started: Settings): Pro
     }
     return [];
   } catch (error) {
-    if (!(error instanceof GatewayError)) throw error;
-    return [error.message];
+    if (error instanceof GatewayError) return [error.message];
+    // Our own bug; the last good configuration goes on serving all the same.
+    gateway.log.error('config file not applied', { file, error });
+    return ['the gateway failed on this file; its log says more'];
   }
 }

@@ -207,6 +207,18 @@ describe('a port in use', () => {
     }
   });
 
+  test('one port for both listeners fails in one line, and nothing goes on being served', async () => {
+    const cwd = await scratchFolder();
+    const other = createServer().listen(0, '127.0.0.1');
+    await once(other, 'listening');
+    const { port } = other.address() as AddressInfo;
+    other.close();
+    await once(other, 'close');
+    await writeFile(join(cwd, 'a.json'), JSON.stringify({ listen: { port }, admin: { listen: { port } } }));
+    const env = { SWITCHBOARD_LOG_LEVEL: 'warn' };
+    assertRefused(await runCli(['serve', '-c', 'a.json'], { cwd, env }), 1, [inUse]);
+  });
+
   test('the demo fails in one line and leaves no folder behind', async () => {
     const cwd = await scratchFolder();
     const other = createServer().listen(0, '127.0.0.1');

@@ -437,6 +437,17 @@ To admit it: add 'github.search_issues' to allowed_tools of McpConfig 'github-re
   });
 });
 
+test('a gateway with a second listener says where operators connect, and serves them there alone', async () => {
+  const folder = await scratchFolder();
+  await writeFile(join(folder, FILE), '{ "listen": { "port": 0 }, "admin": { "listen": { "port": 0 } } }');
+  const split = await startCli(['serve', '--config', FILE], { cwd: folder });
+  const [, adminUrl = ''] = /^Operators connect to (http:\S+)$/m.exec(split.output.stdout) ?? [];
+  const statusOf = async (url: string): Promise<number> => (await send(url, { method: 'GET' })).status;
+  assert.deepEqual([await statusOf(`${adminUrl}/metrics`), await statusOf(`${split.url}/metrics`)], [200, 404]);
+  assert.deepEqual([await statusOf(`${adminUrl}/mcp`), await statusOf(`${split.url}/mcp`)], [404, 401]);
+  assert.equal((await split.stop()).code, 0);
+});
+
 test('a rejected command leaves the store as it was', async () => {
   const list = () => ask('tokens', 'list', '-o', 'json', '-c', FILE);
   const before = await list();

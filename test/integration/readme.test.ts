@@ -87,18 +87,22 @@ class Reader {
     else this.env[variable] = await this.#run(`${command}; printf %s "$${variable}"`);
   }
 
-  /** Ctrl-C in the other window: the whole process group gets it. */
+  /**
+   * Ends what runs in the other window: `npm start` by a SIGTERM to npm alone, as a supervisor does, which it passes on
+   * because the script replaces its shell (`exec`); anything else by Ctrl-C, which the whole process group gets.
+   */
   async interrupt(): Promise<void> {
     const gateway = this.#gateway;
     this.#gateway = undefined;
     if (gateway?.pid === undefined || gateway.exitCode !== null || gateway.signalCode !== null) return;
     const group = -gateway.pid;
     const ended = once(gateway, 'exit');
-    process.kill(group, 'SIGINT');
+    if (gateway.spawnargs.at(-1) === 'npm start') gateway.kill('SIGTERM');
+    else process.kill(group, 'SIGINT');
     const kill = setTimeout(() => process.kill(group, 'SIGKILL'), START_LIMIT_MS);
     const [code, signal] = await ended.finally(() => clearTimeout(kill));
     // npm waits for the gateway and then ends as it was told to, by the signal.
-    assert.ok(code === 0 || signal === 'SIGINT', `it ended with ${code ?? signal}`);
+    assert.ok(code === 0 || signal === 'SIGINT' || signal === 'SIGTERM', `it ended with ${code ?? signal}`);
     await assert.rejects(fetch(`${this.#url}/livez`), 'it still serves');
   }
 
