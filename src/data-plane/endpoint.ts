@@ -29,7 +29,7 @@ export class McpEndpoint {
   /** Serves one request to `/mcp`. Never throws. */
   handle(request: HttpRequest, response: HttpResponse): void {
     const startedMs = performance.now();
-    const principal = this.#deps.authenticator.authenticateToken(request.headers.authorization);
+    const principal = this.#deps.authenticator.authenticateToken(request.headers.authorization, request.socket);
     if (principal.kind === 'denied') {
       this.#refuseUnauthenticated(request, response, principal.message);
       return;

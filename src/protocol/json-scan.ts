@@ -128,6 +128,8 @@ export class JsonScanner {
   readonly bytes: Buffer;
   problem = '';
   problemAt = 0;
+  /** Whether a member was read whose key is not, letter for letter, an expected one. */
+  hasUnexpectedKey = false;
   /** Set when the problem is a key that occurs twice. */
   repeatedKey: string | undefined;
   readonly #expected: ExpectedKeys | undefined;
@@ -281,8 +283,12 @@ export class JsonScanner {
     let end = start + 1;
     while ((CLASS[this.bytes[end] as number] as number) & PLAIN) end++;
     if (this.bytes[end] === QUOTE) {
-      return this.#expected?.find(this.bytes, start + 1, end) ?? this.bytes.toString('utf8', start + 1, end);
+      const key = this.#expected?.find(this.bytes, start + 1, end);
+      if (key !== undefined) return key;
+      this.hasUnexpectedKey = true;
+      return this.bytes.toString('utf8', start + 1, end);
     }
+    this.hasUnexpectedKey = true;
     return stringAt(this.bytes, { start, end: this.skipString(start) }) as string;
   }
 

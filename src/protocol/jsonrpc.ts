@@ -92,35 +92,41 @@ export function scanMessage(bytes: Buffer): Message | MessageFault {
   if (scan.skipSpace(end) !== bytes.length) {
     return fault('parse_error', `The body goes on behind the message, at byte ${scan.skipSpace(end)}.`);
   }
-  return readEnvelope(bytes, members, params, meta);
+  const variant = scan.hasUnexpectedKey ? findCaseVariant(members, ENVELOPE_KEYS, '') : undefined;
+  if (variant !== undefined) return fault('invalid_request', variant);
+  const message = readEnvelope(bytes, members, params, meta);
+  return scan.hasUnexpectedKey && message.kind !== 'fault' ? refuseVariants(message) : message;
 }
 
+/** One look at each member, since this runs for every message. */
 function readEnvelope(
   bytes: Buffer,
   members: readonly Member[],
   params: readonly Member[],
   meta: readonly Member[],
 ): Message | MessageFault {
-  const variant = findCaseVariant(members, ENVELOPE_KEYS, '');
-  if (variant !== undefined) return fault('invalid_request', variant);
-  const id = findMember(members, 'id');
+  let id: Member | undefined;
+  let version: Member | undefined;
+  let methodAt: Member | undefined;
+  let paramsAt: Member | undefined;
+  let answers = 0;
+  for (let index = 0; index < members.length; index++) {
+    const member = members[index] as Member;
+    if (member.key === 'id') id = member;
+    else if (member.key === 'jsonrpc') version = member;
+    else if (member.key === 'method') methodAt = member;
+    else if (member.key === 'params') paramsAt = member;
+    else if (member.key === 'result' || member.key === 'error') answers++;
+  }
   if (id !== undefined && !isId(bytes, id)) {
     return fault('invalid_request', `'id' must be a string or an integer of at most ${MAX_ID_BYTES} bytes.`);
   }
-  const problem = findEnvelopeProblem(bytes, members) ?? findParamsProblem(bytes, members, params, meta);
+  const metaAt = findMember(params, '_meta');
+  const problem = findEnvelopeProblem(bytes, version, methodAt, answers) ?? findObjectProblem(bytes, paramsAt, metaAt);
   if (problem !== undefined) return { ...problem, id: id === undefined ? undefined : rawText(bytes, id) };
-  const methodAt = findMember(members, 'method');
   const kind = methodAt === undefined ? 'response' : id === undefined ? 'notification' : 'request';
-  return {
-    bytes,
-    kind,
-    method: methodAt === undefined ? '' : readMethod(bytes, methodAt),
-    id,
-    paramsAt: findMember(members, 'params'),
-    params,
-    metaAt: findMember(params, '_meta'),
-    meta,
-  };
+  const method = methodAt === undefined ? '' : readMethod(bytes, methodAt);
+  return { bytes, kind, method, id, paramsAt, params, metaAt, meta };
 }
 
 /** The method, as one of the expected strings where it is one. */
@@ -128,14 +134,15 @@ function readMethod(bytes: Buffer, at: Member): string {
   return METHODS.find(bytes, at.start + 1, at.end - 1) ?? (stringAt(bytes, at) as string);
 }
 
-function findEnvelopeProblem(bytes: Buffer, members: readonly Member[]): MessageFault | undefined {
-  const version = findMember(members, 'jsonrpc');
+function findEnvelopeProblem(
+  bytes: Buffer,
+  version: Member | undefined,
+  method: Member | undefined,
+  answers: number,
+): MessageFault | undefined {
   if (version === undefined || !isStringAt(bytes, version, '2.0')) {
     return fault('invalid_request', `'jsonrpc' must be "2.0".`);
   }
-  const method = findMember(members, 'method');
-  const answers =
-    Number(findMember(members, 'result') !== undefined) + Number(findMember(members, 'error') !== undefined);
   if (method === undefined) {
     return answers === 1
       ? undefined
@@ -147,22 +154,25 @@ function findEnvelopeProblem(bytes: Buffer, members: readonly Member[]): Message
     : fault('invalid_request', `A message has either 'method' or a 'result' or 'error', not both.`);
 }
 
-function findParamsProblem(
+function findObjectProblem(
   bytes: Buffer,
-  members: readonly Member[],
-  params: readonly Member[],
-  meta: readonly Member[],
+  paramsAt: Member | undefined,
+  metaAt: Member | undefined,
 ): MessageFault | undefined {
-  const paramsAt = findMember(members, 'params');
-  if (paramsAt === undefined) return undefined;
-  if (!isObjectAt(bytes, paramsAt.start)) return fault('invalid_request', `'params' must be an object.`);
-  const variant =
-    findCaseVariant(params, PARAMS_KEYS, 'params: ') ?? findCaseVariant(meta, META_KEYS, 'params._meta: ');
-  if (variant !== undefined) return fault('invalid_request', variant);
-  const metaAt = findMember(params, '_meta');
+  if (paramsAt !== undefined && !isObjectAt(bytes, paramsAt.start)) {
+    return fault('invalid_request', `'params' must be an object.`);
+  }
   return metaAt === undefined || isObjectAt(bytes, metaAt.start)
     ? undefined
     : fault('invalid_params', `'params._meta' must be an object.`);
+}
+
+function refuseVariants(message: Message): Message | MessageFault {
+  const { bytes, id, params, meta } = message;
+  const variant =
+    findCaseVariant(params, PARAMS_KEYS, 'params: ') ?? findCaseVariant(meta, META_KEYS, 'params._meta: ');
+  if (variant === undefined) return message;
+  return fault('invalid_request', variant, id === undefined ? undefined : rawText(bytes, id));
 }
 
 /** The bytes of a member's value as text; for ids and other values known to be short. */

@@ -50,7 +50,7 @@ export function rewriteCall(message: Message, rewrite: CallRewrite): Buffer {
     const at = paramsAt.start + 1;
     edits.push({ start: at, end: at, text: `"_meta":{${envelope(rewrite.clientInfo)}},` });
   }
-  return splice(message.bytes, edits.sort(byStart));
+  return splice(message.bytes, inOrder(edits));
 }
 
 /** What the client can do is not what this hop can relay: server-initiated requests are declared per hop. */
@@ -74,6 +74,13 @@ function envelope(clientInfo: string): string {
   return `"${META_PROTOCOL_VERSION}":"${MODERN_REVISION}","${META_CLIENT_CAPABILITIES}":{},"${META_CLIENT_INFO}":${clientInfo}`;
 }
 
-function byStart(a: Edit, b: Edit): number {
-  return a.start - b.start;
+/** Sorts in place; two or three edits, mostly in order already, are too few for the library's sort. */
+function inOrder(edits: Edit[]): Edit[] {
+  for (let from = 1; from < edits.length; from++) {
+    const edit = edits[from] as Edit;
+    let at = from;
+    for (; at > 0 && (edits[at - 1] as Edit).start > edit.start; at--) edits[at] = edits[at - 1] as Edit;
+    edits[at] = edit;
+  }
+  return edits;
 }
