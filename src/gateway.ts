@@ -16,6 +16,7 @@ import { GatewayError } from './domain/errors.ts';
 import type { StoredSecret } from './domain/mcp-config.ts';
 import { IMPLEMENTATION, VERSION } from './domain/version.ts';
 import { createApp, createRequestHandler, type RequestHandlerDeps } from './edge/app.ts';
+import { createCors } from './edge/cors.ts';
 import { createListener } from './edge/listener.ts';
 import { createOriginCheck } from './edge/origin.ts';
 import { Authenticator } from './identity/authenticate.ts';
@@ -51,7 +52,11 @@ export interface ReloadState {
 
 export interface Gateway {
   readonly log: Logger;
-  /** Starts to serve. Throws `GatewayError` when the address cannot be bound. */
+  /**
+   * Takes the addresses, applies what the config file declares, and serves; until then requests are answered with 503.
+   * Throws `GatewayError` when an address cannot be bound, before anything is written, or the declared configuration
+   * cannot be applied; the gateway is closed then.
+   */
   listen(): Promise<{ readonly url: string; readonly adminUrl: string }>;
   /** Makes what the config file declares the configuration in force; resolves when it is. */
   apply(declared: Declared): Promise<ApplyCounts>;
@@ -103,6 +108,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   const sessions = new Sessions({ sealer: createSealer(keys.sealing, 'session'), now });
   const endpoint = new McpEndpoint({ authenticator, catalogs, sessions, telemetry, log, limits: settings.limits });
   const configuration = new ConfigurationInForce({ store, authenticator, catalogs, telemetry, log });
+  let isStarted = false;
   let reload: ReloadState = { ok: true, atMs: now(), problems: [] };
 
   const rest = createRestDoor({
@@ -122,13 +128,12 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   });
   const handleMcp = endpoint.handle.bind(endpoint);
   const app = createApp({
-    handleMcp,
     rest,
     authenticator,
     telemetry,
     log,
     configSchema: toJsonSchema(),
-    isReady: () => configuration.isLoaded && !listener.draining,
+    isReady: () => isStarted && !listener.draining,
     readyDetail: () => ({
       epochs: configuration.epochs(),
       config_file: reload,
@@ -144,6 +149,8 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
         telemetry,
         serves,
         findOriginProblem: createOriginCheck({ boundHost: listen.host, ...settings }),
+        serveCors: createCors(settings.allowedOrigins),
+        isStarted: () => isStarted,
       }),
     );
   const listener = open(settings.listen, settings.admin === undefined ? 'all' : 'mcp');
@@ -162,28 +169,42 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     return counts;
   };
 
+  const start = async () => {
+    // The addresses first: who is started by mistake beside a running gateway must not rewrite the store that one serves from.
+    const url = toUrl(await listener.listen());
+    const adminUrl = adminListener === undefined ? url : toUrl(await adminListener.listen());
+    for (const account of await store.accounts()) await catalogs.lists.restore(account.id);
+    await apply(settings.declared);
+    isStarted = true;
+    return { url, adminUrl };
+  };
+
+  const close = async () => {
+    await listener.drain(settings.limits.drainMs);
+    // Last, so that `/readyz` says so while calls finish.
+    await adminListener?.drain(ADMIN_DRAIN_MS);
+    configuration.close();
+    endpoint.close();
+    await catalogs.close();
+    await store.close();
+  };
+
   return {
     log,
     apply,
+    close,
     async listen() {
-      for (const account of await store.accounts()) await catalogs.lists.restore(account.id);
-      await apply(settings.declared);
-      const url = toUrl(await listener.listen());
-      return { url, adminUrl: adminListener === undefined ? url : toUrl(await adminListener.listen()) };
+      try {
+        return await start();
+      } catch (error) {
+        await close();
+        throw error;
+      }
     },
     reportReload(state) {
       reload = state;
       telemetry.configLastReloadOk.set(state.ok ? 1 : 0);
       if (!state.ok) telemetry.configReloadFailures.add();
-    },
-    async close() {
-      await listener.drain(settings.limits.drainMs);
-      // Last, so that `/readyz` says so while calls finish.
-      await adminListener?.drain(ADMIN_DRAIN_MS);
-      configuration.close();
-      endpoint.close();
-      await catalogs.close();
-      await store.close();
     },
   };
 }
@@ -219,10 +240,6 @@ class ConfigurationInForce {
     this.#unsubscribe = deps.store.onChange(() => this.#refreshUntilRead());
   }
 
-  get isLoaded(): boolean {
-    return this.#configurations.length > 0;
-  }
-
   epochs(): Record<string, number> {
     return Object.fromEntries(this.#configurations.map(({ accountId, epoch }) => [accountId, epoch]));
   }
@@ -254,13 +271,22 @@ class ConfigurationInForce {
   async #read(): Promise<void> {
     this.#isStale = false;
     const { store, authenticator, catalogs, log } = this.#deps;
-    const accounts = await store.accounts();
-    const configurations = await Promise.all(accounts.map(({ id }) => store.readConfiguration(id)));
+    const epochs = await store.epochs();
+    // The feed and the writer itself both ask after each edit.
+    if (this.#isAt(epochs)) return;
+    const configurations = await Promise.all([...epochs.keys()].map((id) => store.readConfiguration(id)));
     // Both in one turn of the event loop: no request sees a token of one epoch and a catalog of another.
     authenticator.replace(configurations);
     catalogs.replace(configurations);
     this.#configurations = configurations;
     log.info('configuration in force', { epoch: Math.max(...configurations.map(({ epoch }) => epoch)) });
+  }
+
+  #isAt(epochs: ReadonlyMap<AccountConfiguration['accountId'], number>): boolean {
+    return (
+      epochs.size === this.#configurations.length &&
+      this.#configurations.every(({ accountId, epoch }) => epochs.get(accountId) === epoch)
+    );
   }
 }
 
@@ -288,6 +314,7 @@ function createUpstream(
       connectTimeoutMs: limits.connectTimeoutMs,
       headersTimeoutMs: limits.headerTimeoutMs,
       idleTimeoutMs: limits.idleTimeoutMs,
+      sessionIdleMs: limits.sessionIdleMs,
     },
     clientInfo: IMPLEMENTATION,
     now,
@@ -301,13 +328,14 @@ function toSecretRef(accountId: AccountConfiguration['accountId'], secret: Store
 
 function describeUpstreams(catalogs: Catalogs): object[] {
   return [...catalogs.upstreams()].map((upstream) => {
-    const { service, failure } = upstream;
+    const { service, failure, circuit } = upstream;
     const tools = catalogs.lists.get(upstream)?.tools.size ?? null;
     if (failure === undefined) return { service, state: tools === null ? 'starting' : 'ok', tools };
     const { stage, message, reason, atMs, sinceMs } = failure;
     return {
       service,
       state: 'failing',
+      circuit,
       tools,
       last_failure: {
         stage,

@@ -14,6 +14,8 @@ import { type CompiledConfig, compileConfig, type GrantTrouble, type ResolvedGra
 
 export interface UpstreamRequest {
   readonly key: string;
+  /** The same for every version of the credential: what such upstreams list is taken to be the same. */
+  readonly lineage: string;
   readonly config: CompiledConfig;
   readonly credentialHeaders: readonly string[];
 }
@@ -89,7 +91,12 @@ export class AccountSnapshot {
     }
     const key = this.#upstreamKey(config, secret);
     try {
-      const upstream = this.#deps.upstreamFor({ key, config, credentialHeaders });
+      const upstream = this.#deps.upstreamFor({
+        key,
+        lineage: this.#lineage(config, secret),
+        config,
+        credentialHeaders,
+      });
       return { upstream, trouble: undefined };
     } catch (error) {
       if (!(error instanceof GatewayError)) throw error;
@@ -132,5 +139,9 @@ export class AccountSnapshot {
       secret?.version ?? null,
     ];
     return hash('sha256', JSON.stringify(parts), 'base64url');
+  }
+
+  #lineage({ config }: CompiledConfig, secret: StoredSecret | undefined): string {
+    return JSON.stringify([this.accountId, config.id, config.endpoint, secret?.id ?? null]);
   }
 }

@@ -1,6 +1,7 @@
 // What one principal may use, as an immutable snapshot. The list and the routes come out of one pass, so a tool is
 // listed if and only if it can be called (design §3.2).
 
+import type { AccountId } from '../domain/mcp-config.ts';
 import type { NameStyle } from '../domain/principal.ts';
 import { toCanonicalName } from '../domain/tool-name.ts';
 import type { Era } from '../protocol/era.ts';
@@ -8,11 +9,13 @@ import { splice } from '../protocol/splice.ts';
 import type { UpstreamFailure } from '../upstream/failure.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import { type Admission, admit, type GrantTrouble, type ResolvedGrant } from './grant.ts';
+import type { ListedTool } from './listed-tool.ts';
 import { spellNames } from './naming.ts';
-import type { ListedTool, ToolList } from './tool-lists.ts';
+import type { ToolList } from './tool-lists.ts';
 
 /** Where a call of one tool goes, and by whose decision. */
 export interface Route {
+  readonly accountId: AccountId;
   readonly canonicalName: string;
   readonly service: string;
   readonly upstreamName: string;
@@ -39,6 +42,7 @@ export interface UpstreamState {
 }
 
 export interface CatalogInput {
+  readonly accountId: AccountId;
   readonly epoch: number;
   readonly grants: readonly ResolvedGrant[];
   readonly listOf: (upstream: Upstream) => ToolList | undefined;
@@ -61,7 +65,7 @@ export class Catalog {
   readonly #byCanonicalName: ReadonlyMap<string, Route>;
   readonly #byName = new Map<NameStyle, ReadonlyMap<string, Route>>();
   readonly #spellings = new Map<NameStyle, readonly string[]>();
-  readonly #toolArrays = new Map<NameStyle, Buffer>();
+  readonly #toolArrays = new Map<string, Buffer>();
 
   constructor(input: CatalogInput) {
     this.epoch = input.epoch;
@@ -98,18 +102,18 @@ export class Catalog {
     const meta: string[] = [];
     if (era === 'modern') meta.push(`"io.modelcontextprotocol/serverInfo":${serverInfo}`);
     if (troubled.length > 0) meta.push(`"mcp-switchboard/upstreams":${JSON.stringify(troubled)}`);
-    const members = ['"tools":'];
     const behind: string[] = [];
     if (era === 'modern') behind.push(',"resultType":"complete"', `,"ttlMs":${this.#ttlMs},"cacheScope":"private"`);
     if (meta.length > 0) behind.push(`,"_meta":{${meta.join(',')}}`);
-    return [Buffer.from(`{${members.join('')}`), this.#toolArray(style), Buffer.from(`${behind.join('')}}`)];
+    return [Buffer.from('{"tools":'), this.#toolArray(era, style), Buffer.from(`${behind.join('')}}`)];
   }
 
-  #toolArray(style: NameStyle): Buffer {
-    let array = this.#toolArrays.get(style);
+  #toolArray(era: Era, style: NameStyle): Buffer {
+    const key = `${era} ${style}`;
+    let array = this.#toolArrays.get(key);
     if (array === undefined) {
-      array = serializeTools(this.routes, this.spellings(style));
-      this.#toolArrays.set(style, array);
+      array = serializeTools(this.routes, this.spellings(style), era);
+      this.#toolArrays.set(key, array);
     }
     return array;
   }
@@ -164,18 +168,36 @@ function buildRoutes(
         continue;
       }
       input.owners.set(canonicalName, index);
-      routes.set(canonicalName, { canonicalName, service, upstreamName: tool.name, upstream, grant, admission, tool });
+      routes.set(canonicalName, {
+        accountId: input.accountId,
+        canonicalName,
+        service,
+        upstreamName: tool.name,
+        upstream,
+        grant,
+        admission,
+        tool,
+      });
     }
   });
   return routes;
 }
 
-/** The array of tools with each name replaced by its spelling; all else is the upstream's bytes. */
-function serializeTools(routes: readonly Route[], spellings: readonly string[]): Buffer {
+/** The array of tools with each name replaced by its spelling; all else is the upstream's bytes, mended where it must be. */
+function serializeTools(routes: readonly Route[], spellings: readonly string[], era: Era): Buffer {
   const parts: Buffer[] = [Buffer.from('[')];
   routes.forEach(({ tool }, index) => {
     if (index > 0) parts.push(Buffer.from(','));
-    parts.push(splice(tool.bytes, [{ ...tool.nameAt, text: `"${spellings[index]}"` }]));
+    const edits = [
+      ...(era === 'legacy' ? tool.legacyEdits : tool.repairs),
+      { ...tool.nameAt, text: `"${spellings[index]}"` },
+    ];
+    parts.push(
+      splice(
+        tool.bytes,
+        edits.sort((a, b) => a.start - b.start),
+      ),
+    );
   });
   parts.push(Buffer.from(']'));
   return Buffer.concat(parts);

@@ -40,6 +40,9 @@ export class Catalogs {
   readonly lists: ToolLists;
   readonly #options: CatalogsOptions;
   readonly #upstreams = new Map<string, Upstream>();
+  /** The key of the upstream in use of each lineage. */
+  readonly #heirs = new Map<string, string>();
+  /** Let go of, but not closed yet. */
   readonly #retired = new Map<Upstream, NodeJS.Timeout>();
   #accounts: ReadonlyMap<AccountId, Account> = new Map();
   /** Counts everything that can make a catalog stale. */
@@ -113,7 +116,7 @@ export class Catalogs {
     return catalog.grants.some(({ upstream }) => upstream !== undefined && this.lists.isPending(upstream));
   }
 
-  /** Ends all sessions and connections. */
+  /** Ends all sessions and connections, and cuts what still runs on them after a second. */
   async close(): Promise<void> {
     for (const timer of this.#retired.values()) clearTimeout(timer);
     this.lists.close();
@@ -134,6 +137,9 @@ export class Catalogs {
     if (upstream === undefined) {
       upstream = this.#options.createUpstream(request);
       this.#upstreams.set(request.key, upstream);
+      const before = this.#heirs.get(request.lineage);
+      if (before !== undefined) this.lists.inherit(request.key, before);
+      this.#heirs.set(request.lineage, request.key);
     }
     return upstream;
   }
@@ -144,7 +150,7 @@ export class Catalogs {
     const grants = entry?.grants ?? account.snapshot.resolve(token);
     const owners = entry?.owners ?? new Map<string, number>();
     const isStale = entry === undefined || !this.#isCurrent(entry.catalog);
-    const catalog = isStale ? this.#build(account.snapshot.epoch, grants, owners) : entry.catalog;
+    const catalog = isStale ? this.#build(account.snapshot, grants, owners) : entry.catalog;
     account.entries.set(tokenId, { grants, owners, catalog, generation: this.#generation });
     return catalog;
   }
@@ -155,8 +161,13 @@ export class Catalogs {
     });
   }
 
-  #build(epoch: number, grants: readonly ResolvedGrant[], owners: Map<string, number>): Catalog {
+  #build(
+    { accountId, epoch }: AccountSnapshot,
+    grants: readonly ResolvedGrant[],
+    owners: Map<string, number>,
+  ): Catalog {
     return new Catalog({
+      accountId,
       epoch,
       grants,
       owners,
@@ -174,19 +185,20 @@ export class Catalogs {
         for (const { upstream } of snapshot.resolve(token)) {
           if (upstream === undefined || used.has(upstream)) continue;
           used.add(upstream);
-          if (this.lists.isPending(upstream)) void this.lists.refresh(accountId, upstream);
+          if (this.lists.isUnconfirmed(upstream)) void this.lists.refresh(accountId, upstream);
         }
       }
     }
     for (const upstream of this.#upstreams.values()) if (!used.has(upstream)) this.#retire(upstream);
+    for (const [lineage, key] of this.#heirs) if (!this.#upstreams.has(key)) this.#heirs.delete(lineage);
     this.lists.keepOnly(new Set([...used].map((upstream) => upstream.key)));
   }
 
   #retire(upstream: Upstream): void {
     this.#upstreams.delete(upstream.key);
+    // Kept until it is closed: a call that hangs on it would otherwise keep the process from ending.
     const timer = setTimeout(() => {
-      this.#retired.delete(upstream);
-      void upstream.close();
+      void upstream.close().finally(() => this.#retired.delete(upstream));
     }, RETIREMENT_MS);
     this.#retired.set(upstream, timer.unref());
   }

@@ -2,24 +2,13 @@
 // and, through the store, our restart; an older answer never overwrites a newer one.
 
 import type { AccountId } from '../domain/mcp-config.ts';
-import { isUpstreamToolName } from '../domain/tool-name.ts';
-import { findMember, isObjectAt, JsonScanner, type Member, type Span, stringAt } from '../protocol/json-scan.ts';
 import type { Store } from '../store/store.ts';
 import type { Logger } from '../telemetry/logger.ts';
+import { textOf } from '../upstream/control-answer.ts';
+import { UpstreamError } from '../upstream/failure.ts';
+import { findElements, findJsonProblem, findMembers } from '../upstream/loose-json.ts';
 import type { Upstream } from '../upstream/upstream.ts';
-
-/** One tool of an upstream: its object's bytes, and where in them the name's value stands, quotes included. */
-export interface ListedTool {
-  readonly name: string;
-  readonly bytes: Buffer;
-  readonly nameAt: Span;
-}
-
-/** A tool that is not exposed, and why; told in `explain` and to operators. */
-export interface LeftOutTool {
-  readonly name: string;
-  readonly reason: string;
-}
+import { type LeftOutTool, type ListedTool, readListedTool } from './listed-tool.ts';
 
 export interface ToolList {
   readonly tools: ReadonlyMap<string, ListedTool>;
@@ -44,6 +33,8 @@ const STORED_AGAIN_MS = KEPT_MS / 24;
 /** A failed upstream is asked again after the first pause, and after pauses that double up to the longest. */
 const FIRST_RETRY_MS = 500;
 const LONGEST_RETRY_MS = 30_000;
+/** Containers around a tool in the answer to `tools/list`. */
+const TOOL_DEPTH = 3;
 
 interface Entry {
   list: ToolList | undefined;
@@ -90,6 +81,19 @@ export class ToolLists {
   isPending(upstream: Upstream): boolean {
     const entry = this.#entries.get(upstream.key);
     return entry === undefined || (entry.list === undefined && entry.failures === 0);
+  }
+
+  /** Whether the list, if there is one, is only handed down: from an earlier run, or from an earlier credential. */
+  isUnconfirmed(upstream: Upstream): boolean {
+    return (this.#entries.get(upstream.key)?.checkedAtMs ?? Number.NEGATIVE_INFINITY) === Number.NEGATIVE_INFINITY;
+  }
+
+  /** Lets an upstream begin with the list of the one it replaces, so that its tools stay callable until it has answered. */
+  inherit(key: string, fromKey: string): void {
+    const from = this.#entries.get(fromKey);
+    const entry = this.#entry(key);
+    entry.list ??= from?.list;
+    entry.raw ??= from?.raw;
   }
 
   /** How long a pending upstream has been asked for its list by now. */
@@ -149,18 +153,23 @@ export class ToolLists {
       }
       await this.#keep(account, upstream, entry, raw);
     } catch (error) {
+      if (error instanceof UpstreamError && error.reason === 'breaker_open') {
+        this.#retryLater(account, upstream, entry, upstream.retryAfterMs);
+        return;
+      }
       entry.checkedAtMs = now();
       entry.failures++;
       log.warn('tool list not fetched', { service: upstream.service, reason: upstream.failure?.reason, error });
-      this.#retryLater(account, upstream, entry);
+      const pauseMs = Math.min(FIRST_RETRY_MS * 2 ** (entry.failures - 1), LONGEST_RETRY_MS);
+      this.#retryLater(account, upstream, entry, pauseMs);
       if (entry.failures === 1) onChange();
     }
   }
 
   /** Nobody need list again for a recovered upstream to be noticed: agents that know its tools only call. */
-  #retryLater(account: AccountId, upstream: Upstream, entry: Entry): void {
+  #retryLater(account: AccountId, upstream: Upstream, entry: Entry, pauseMs: number): void {
     if (this.#entries.get(upstream.key) !== entry) return;
-    const pauseMs = Math.min(FIRST_RETRY_MS * 2 ** (entry.failures - 1), LONGEST_RETRY_MS);
+    clearTimeout(entry.retry);
     entry.retry = setTimeout(() => {
       this.expire(upstream);
       void this.refresh(account, upstream);
@@ -206,11 +215,10 @@ function joinArray(items: readonly Buffer[]): Buffer {
   return Buffer.concat(parts);
 }
 
-/** Reads a JSON array of tools; a tool that no client could use is left out, never the list. */
+/** Reads a JSON array of tools; one that cannot be read, or that no client could use, is left out, never the list. */
 export function readToolArray(raw: Buffer, fetchedAtMs: number): ToolList | undefined {
-  const scan = new JsonScanner(raw);
-  const spans: Span[] = [];
-  if (scan.readElements(0, 0, spans) < 0) return undefined;
+  const spans = findElements(raw, 0);
+  if (spans === undefined) return undefined;
   const tools = new Map<string, ListedTool>();
   const leftOut: LeftOutTool[] = [];
   for (const span of spans) {
@@ -223,24 +231,8 @@ export function readToolArray(raw: Buffer, fetchedAtMs: number): ToolList | unde
 }
 
 function readTool(bytes: Buffer): ListedTool | LeftOutTool {
-  const scan = new JsonScanner(bytes);
-  const members: Member[] = [];
-  if (!isObjectAt(scan.bytes, 0) || scan.readMembers(0, 1, members) < 0) {
-    return { name: '', reason: 'it is no JSON object, or has a key twice' };
-  }
-  const name = findMember(members, 'name');
-  const text = name === undefined ? undefined : stringAt(scan.bytes, name);
-  if (name === undefined || text === undefined) return { name: '', reason: 'it has no name' };
-  if (!isUpstreamToolName(text)) {
-    return { name: text.slice(0, 128), reason: 'its name is not 1 to 128 of A-Z a-z 0-9 _ . -' };
-  }
-  // A client that ignores case would show the tool under such a name, which may be one of another service.
-  if (members.some(({ key }) => key !== 'name' && key.toLowerCase() === 'name')) {
-    return { name: text, reason: "it has a second key that differs from 'name' in case only" };
-  }
-  const schema = findMember(members, 'inputSchema');
-  if (schema === undefined || !isObjectAt(scan.bytes, schema.start)) {
-    return { name: text, reason: "its 'inputSchema' is missing or no object" };
-  }
-  return { name: text, bytes, nameAt: { start: name.start, end: name.end } };
+  const problem = findJsonProblem(bytes, TOOL_DEPTH);
+  if (problem === undefined) return readListedTool(bytes);
+  const name = textOf(bytes, findMembers(bytes, 0) ?? [], 'name') ?? '';
+  return { name: name.slice(0, 128), reason: `it cannot be read: ${problem}` };
 }

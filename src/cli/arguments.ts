@@ -2,13 +2,13 @@
 
 import { InvalidArgumentError } from 'commander';
 import type { GrantInput } from '../control-plane/tokens.ts';
+import { TOKEN_NAME } from '../domain/principal.ts';
 
-const NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$/;
 const ISO_DATE = /^\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d(?:\.\d{1,3})?)?(?:Z|[+-]\d\d:\d\d))?$/;
 
 /** The name of a token or an API key. */
 export function parseName(text: string): string {
-  if (NAME.test(text)) return text;
+  if (TOKEN_NAME.test(text)) return text;
   return refuse('Use 1 to 128 of A-Z a-z 0-9 _ . -, starting with a letter or digit.');
 }
 

@@ -4,14 +4,15 @@ import { GatewayError } from '../domain/errors.ts';
 import type { AccountId } from '../domain/mcp-config.ts';
 import type { Role, StoredApiKey } from '../domain/principal.ts';
 import { hashToken, mintToken } from '../identity/tokens.ts';
-import { findLive, type TokenDeps } from './tokens.ts';
+import { findLive, requireName, type TokenDeps } from './tokens.ts';
 
-/** Makes an API key; `value` is not kept and cannot be had again. Throws `conflict`. */
+/** Makes an API key; `value` is not kept and cannot be had again. Throws `invalid_argument`, `conflict`. */
 export async function createApiKey(
   deps: TokenDeps,
   account: AccountId,
   input: { readonly name: string; readonly role: Role },
 ): Promise<{ key: StoredApiKey; value: string }> {
+  requireName(input.name, 'an API key');
   const minted = mintToken('key');
   const key = await deps.store.write(account, async (writer) => {
     const { apiKeys } = await writer.readConfiguration();

@@ -3,15 +3,11 @@
 
 import * as z from 'zod';
 import { findPatternProblem } from '../catalog/allow-list.ts';
+import { isHeaderName, isReservedHeader } from '../domain/header-name.ts';
 import { isConfigName, isSecretName } from '../domain/mcp-config.ts';
-import { NAME_STYLES } from '../domain/principal.ts';
+import { NAME_STYLES, TOKEN_NAME } from '../domain/principal.ts';
 
-const HEADER_NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,128}$/;
 const HEADER_VALUE = /^[\t\x20-\x7e]{0,8192}$/;
-/** Framing, hop-by-hop and MCP headers are the gateway's own: a config that sets them could smuggle a request or a session. */
-const RESERVED_HEADER =
-  /^(?:host|connection|keep-alive|te|trailer|transfer-encoding|upgrade|expect|accept-encoding|content-.*|mcp-.*|proxy-.*)$/i;
-const TOKEN_NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$/;
 /** A portable name of an environment variable (POSIX.1-2024, Base Definitions 8.1). */
 export const VARIABLE_NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
 const ISO_DATE = /^\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:Z|[+-]\d\d:\d\d))?$/;
@@ -35,9 +31,9 @@ function findEndpointProblem(endpoint: string): string | undefined {
 }
 
 function findHeaderNameProblem(name: string): string | undefined {
-  if (!HEADER_NAME.test(name))
+  if (!isHeaderName(name))
     return "is not a header name: letters, digits and -_.!#$%&'*+^`|~ only, at most 128 characters";
-  return RESERVED_HEADER.test(name) ? 'is a header the gateway sets itself: remove it' : undefined;
+  return isReservedHeader(name) ? 'is a header the gateway sets itself: remove it' : undefined;
 }
 
 function findPattern(pattern: string): string | undefined {
@@ -138,7 +134,6 @@ export const valueFromSchema = z
   })
   .check(exactlyOne(['env', 'file'], 'needs either env or file, and only one of them'))
   .meta({ oneOf: [{ required: ['env'] }, { required: ['file'] }] });
-export type ValueFrom = z.output<typeof valueFromSchema>;
 
 const noLiteral = z
   .never(
@@ -153,7 +148,6 @@ export const secretInputSchema = z.strictObject({
   value: noLiteral,
   value_from: valueFromSchema.describe('Where the value is read from when the file is loaded.'),
 });
-export type SecretInput = z.output<typeof secretInputSchema>;
 
 export const grantInputSchema = z.strictObject({
   mcp_config: configName.describe('Name of the McpConfig.'),

@@ -1,8 +1,8 @@
 // Use cases of tokens: made, listed and revoked. A token's value leaves this file once, when it is made.
 
 import { GatewayError } from '../domain/errors.ts';
-import type { AccountId } from '../domain/mcp-config.ts';
-import type { Grant, NameStyle, StoredToken } from '../domain/principal.ts';
+import { type AccountId, serviceOf } from '../domain/mcp-config.ts';
+import { type Grant, type NameStyle, type StoredToken, TOKEN_NAME } from '../domain/principal.ts';
 import { hashToken, mintToken } from '../identity/tokens.ts';
 import type { AccountConfiguration, Store } from '../store/store.ts';
 
@@ -27,20 +27,13 @@ export interface TokenDeps {
   readonly now: () => number;
 }
 
-const TOKEN_NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$/;
-
 /** Makes a token; `value` is not kept and cannot be had again. Throws `invalid_argument`, `not_found`, `conflict`. */
 export async function createToken(
   deps: TokenDeps,
   account: AccountId,
   input: TokenInput,
 ): Promise<{ token: StoredToken; value: string }> {
-  if (!TOKEN_NAME.test(input.name)) {
-    throw new GatewayError(
-      'invalid_argument',
-      `name: '${input.name.slice(0, 64)}' is not a token name; use 1 to 128 of A-Z a-z 0-9 _ . -, starting with a letter or digit.`,
-    );
-  }
+  requireName(input.name, 'a token');
   const minted = mintToken('agt');
   const token = await deps.store.write(account, async (writer) => {
     const configuration = await writer.readConfiguration();
@@ -51,12 +44,14 @@ export async function createToken(
         `name: the token '${input.name}' (${taken.id}) exists; revoke it, or choose another name.`,
       );
     }
+    const grants = input.grants.map((grant) => resolveGrant(configuration, grant));
+    if (input.nameStyle === 'bare') requireOneService(configuration, grants);
     const created: StoredToken = {
       id: minted.id,
       name: input.name,
       hash: hashToken(deps.pepper, minted.text),
       nameStyle: input.nameStyle,
-      grants: input.grants.map((grant) => resolveGrant(configuration, grant)),
+      grants,
       managedBy: 'api',
       createTimeMs: deps.now(),
       expiresAtMs: input.expiresAtMs,
@@ -77,6 +72,26 @@ export async function revokeToken(deps: TokenDeps, account: AccountId, nameOrId:
     await writer.putToken(revoked);
     return revoked;
   });
+}
+
+/** Throws `invalid_argument` for a name that no token and no API key may have; `what` is `a token` or `an API key`. */
+export function requireName(name: string, what: string): void {
+  if (TOKEN_NAME.test(name)) return;
+  throw new GatewayError(
+    'invalid_argument',
+    `name: '${name.slice(0, 64)}' is not a name for ${what}; use 1 to 128 of A-Z a-z 0-9 _ . -, starting with a letter or digit.`,
+  );
+}
+
+/** Bare names of two services could be each other's. */
+function requireOneService({ mcpConfigs }: AccountConfiguration, grants: readonly Grant[]): void {
+  const granted = new Set(grants.map((grant) => grant.mcpConfigId));
+  const services = new Set(mcpConfigs.filter(({ id }) => granted.has(id)).map(({ name }) => serviceOf(name)));
+  if (services.size < 2) return;
+  throw new GatewayError(
+    'invalid_argument',
+    `names: bare needs a token of one service; this one has ${[...services].join(', ')}. Choose dot or underscore, or make a token for each.`,
+  );
 }
 
 /** The one object that is not revoked and has this id or name. */

@@ -106,7 +106,7 @@ export class McpEndpoint {
       return;
     }
     if (message.kind !== 'request' || id === undefined) {
-      // Nothing that a client can notify or answer is waited for.
+      if (message.kind === 'notification') this.#methods.notify(exchange.principal, session, message);
       replyEmpty(exchange.response, 202);
       return;
     }

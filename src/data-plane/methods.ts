@@ -3,25 +3,29 @@
 import { performance } from 'node:perf_hooks';
 import type { Catalog, Route } from '../catalog/catalog.ts';
 import type { Catalogs } from '../catalog/catalogs.ts';
+import { toRetryAfter } from '../domain/errors.ts';
+import type { TokenPrincipal } from '../identity/authenticate.ts';
 import type { Era } from '../protocol/era.ts';
 import { findMember, stringAt } from '../protocol/json-scan.ts';
+import type { Message } from '../protocol/jsonrpc.ts';
+import { findParamMismatch } from '../protocol/param-headers.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { Counter } from '../telemetry/metrics.ts';
 import type { CallOutcome, Telemetry } from '../telemetry/telemetry.ts';
 import { type CallShared, ToolCall } from './call-tool.ts';
-import { CallsInFlight } from './calls-in-flight.ts';
+import { type CallLimits, CallsInFlight } from './calls-in-flight.ts';
 import type { RpcRequest } from './exchange.ts';
 import { legacyInitializeResult, modernDiscoverResult } from './greetings.ts';
 import { toolsListAnswer } from './list-tools.ts';
 import { reply } from './reply.ts';
-import type { Sessions } from './sessions.ts';
+import type { Session, Sessions } from './sessions.ts';
 
 export interface MethodDeps {
   readonly catalogs: Catalogs;
   readonly sessions: Sessions;
   readonly telemetry: Telemetry;
   readonly log: Logger;
-  readonly limits: { readonly callTimeoutMs: number; readonly listWaitMs: number };
+  readonly limits: CallLimits & { readonly callTimeoutMs: number; readonly listWaitMs: number };
 }
 
 export type Method = (request: RpcRequest) => void;
@@ -29,15 +33,17 @@ export type Method = (request: RpcRequest) => void;
 export class Methods {
   readonly #deps: MethodDeps;
   readonly #tables: Readonly<Record<Era, ReadonlyMap<string, Method>>>;
-  readonly #calls = new CallsInFlight(() => performance.now());
+  readonly #calls: CallsInFlight;
   readonly #callShared: CallShared;
   readonly #answered = new WeakMap<Route, Counter>();
 
   constructor(deps: MethodDeps) {
     this.#deps = deps;
+    this.#calls = new CallsInFlight(deps.limits, () => performance.now());
     this.#callShared = {
       count: (route, outcome) => this.#countCall(route, outcome),
       observeOverhead: (seconds) => deps.telemetry.callOverhead.observe(seconds),
+      onNotification: (route, method) => this.#onNotification(route, method),
       onEnd: (call) => this.#calls.remove(call),
     };
     const tools: [string, Method][] = [
@@ -56,6 +62,14 @@ export class Methods {
 
   find(era: Era, name: string): Method | undefined {
     return this.#tables[era].get(name);
+  }
+
+  /** What a legacy client says without expecting an answer; only a cancellation matters here. */
+  notify(principal: TokenPrincipal, session: Session | undefined, message: Message): void {
+    if (message.method !== 'notifications/cancelled') return;
+    const requestId = findMember(message.params, 'requestId');
+    if (requestId === undefined) return;
+    this.#calls.find(conversationOf(principal, session), message.bytes, requestId)?.cancel();
   }
 
   /** Stops looking at deadlines; calls in flight go on. */
@@ -140,13 +154,41 @@ export class Methods {
   }
 
   #startCall(request: RpcRequest, route: Route): void {
-    const { session, exchange } = request;
-    // A principal's calls without a session share one upstream session, never with another principal's.
-    const conversation = session?.nonce ?? exchange.principal.token.id;
+    const { exchange, message, era } = request;
+    const limit = this.#calls.findLimit(exchange.principal.token.id, message.bytes.length);
+    if (limit !== undefined) {
+      this.#refuseCall(request, route, limit);
+      return;
+    }
+    const mismatch = era === 'modern' ? findHeaderMismatch(request, route) : undefined;
+    if (mismatch !== undefined) {
+      request.refuse({ code: 'header_mismatch', message: mismatch });
+      return;
+    }
+    const conversation = conversationOf(exchange.principal, request.session);
     const deadlineMs = exchange.startedMs + this.#deps.limits.callTimeoutMs;
     const call = new ToolCall({ request, route, conversation, deadlineMs }, this.#callShared);
     this.#calls.add(call);
     call.start();
+  }
+
+  #refuseCall(request: RpcRequest, route: Route, code: 'rate_limited' | 'overloaded'): void {
+    this.#countCall(route, 'limited');
+    const message =
+      code === 'rate_limited'
+        ? 'This token has as many calls in flight as it may. Wait for some to end, or ask the operator for more.'
+        : 'The gateway has as much work as it can hold. Try again shortly.';
+    const data = { source: 'gateway', service: route.service, reason: code, retry_after_ms: RETRY_AFTER_MS };
+    request.exchange.response.setHeader('retry-after', toRetryAfter(RETRY_AFTER_MS));
+    request.refuse({ code, message, data });
+  }
+
+  /** An upstream that says its tools have changed is asked for them. */
+  #onNotification(route: Route, method: string): void {
+    if (method !== 'notifications/tools/list_changed') return;
+    const { lists } = this.#deps.catalogs;
+    lists.expire(route.upstream);
+    void lists.refresh(route.accountId, route.upstream);
   }
 
   /** Hidden, forbidden and missing look alike (design §3.3). */
@@ -168,4 +210,22 @@ export class Methods {
     }
     counter.add();
   }
+}
+
+/** How long a client that was refused for load is asked to wait. */
+const RETRY_AFTER_MS = 1_000;
+
+/** A principal's calls without a session share one upstream session, never with another principal's. */
+function conversationOf(principal: TokenPrincipal, session: Session | undefined): string {
+  return session?.nonce ?? principal.token.id;
+}
+
+/** The body says what is called with what; headers that mirror arguments must agree (2026-07-28 streamable-http#custom-headers). */
+function findHeaderMismatch({ message, exchange }: RpcRequest, { tool }: Route): string | undefined {
+  if (tool.paramHeaders.length === 0) return undefined;
+  const argumentsAt = findMember(message.params, 'arguments');
+  const name = findParamMismatch(message.bytes, argumentsAt, tool.paramHeaders, exchange.request.headers);
+  return name === undefined
+    ? undefined
+    : `The header ${name} does not say what params.arguments says. Send it as the tool's input schema asks.`;
 }

@@ -94,7 +94,13 @@ export interface GatewayErrorOptions {
   readonly problems?: readonly Problem[];
   /** JSON-RPC `error.data`; must hold nothing secret. */
   readonly data?: Readonly<Record<string, unknown>>;
+  /** When to try again; sent as `Retry-After`. */
   readonly retryAfterMs?: number;
+}
+
+/** The value of a `Retry-After` header: whole seconds, and never so few that the retry comes too early (RFC 9110 §10.2.3). */
+export function toRetryAfter(retryAfterMs: number): string {
+  return String(Math.ceil(retryAfterMs / 1000));
 }
 
 /** The only error our own code throws. `message` is shown to clients: it teaches, and never holds a secret or an address. */
@@ -119,9 +125,5 @@ export class GatewayError extends Error {
 
   get jsonRpcCode(): number {
     return ERRORS[this.code].jsonRpcCode;
-  }
-
-  get fault(): Fault {
-    return ERRORS[this.code].fault;
   }
 }

@@ -6,6 +6,9 @@ import type { ManagedBy } from './mcp-config.ts';
 export const NAME_STYLES = ['dot', 'underscore', 'bare'] as const;
 export type NameStyle = (typeof NAME_STYLES)[number];
 
+/** The name of a token or an API key. */
+export const TOKEN_NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$/;
+
 /** One McpConfig plus at most one secret that a token may use. */
 export interface Grant {
   readonly mcpConfigId: string;

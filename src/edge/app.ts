@@ -1,21 +1,20 @@
-// The one route table. On Node the exact path `/mcp` goes from the listener straight to the endpoint, so that Hono
-// builds no Request for it; every other path is answered here.
+// The one route table. The exact path `/mcp` goes from the listener straight to the endpoint, so that Hono builds no
+// Request for it; every other path is answered here.
 
 import { getRequestListener, type HttpBindings } from '@hono/node-server';
-import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
 import { type Context, Hono } from 'hono';
 import { problemBody, type RestDoor } from '../control-plane/rest.ts';
-import { ERRORS, GatewayError } from '../domain/errors.ts';
+import { ERRORS, GatewayError, toRetryAfter } from '../domain/errors.ts';
 import type { Authenticator } from '../identity/authenticate.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { METRICS_CONTENT_TYPE } from '../telemetry/metrics.ts';
 import type { Telemetry } from '../telemetry/telemetry.ts';
+import type { ServeCors } from './cors.ts';
 import { type FindOriginProblem, isLocalPeer } from './origin.ts';
 import { writeRefusal } from './refusal.ts';
-import type { EdgeRequest, EdgeResponse, OnRequest } from './request-gate.ts';
+import type { EdgeRequest, OnRequest } from './request-gate.ts';
 
 export interface AppDeps {
-  readonly handleMcp: OnRequest;
   readonly rest: RestDoor;
   readonly authenticator: Authenticator;
   readonly telemetry: Telemetry;
@@ -42,14 +41,6 @@ const OAUTH_PATHS = [
 
 export function createApp(deps: AppDeps): Hono<Bindings> {
   const app = new Hono<Bindings>({ strict: true });
-  app.all('/mcp', (context) => {
-    const { incoming, outgoing } = context.env;
-    if (incoming === undefined || outgoing === undefined) {
-      throw new GatewayError('internal', 'The MCP endpoint needs a real connection.');
-    }
-    deps.handleMcp(incoming as EdgeRequest, outgoing as EdgeResponse);
-    return RESPONSE_ALREADY_SENT;
-  });
   app.get('/livez', (context) => context.json({ status: 'live' }));
   app.get('/readyz', (context) => {
     const isReady = deps.isReady();
@@ -72,12 +63,7 @@ export function createApp(deps: AppDeps): Hono<Bindings> {
     });
   }
   app.route('/v1', deps.rest);
-  app.notFound((context) =>
-    toResponse(
-      context,
-      new GatewayError('not_found', `Nothing is served at ${shown(context.req.path)}. Agents connect to /mcp.`),
-    ),
-  );
+  app.notFound((context) => toResponse(context, new GatewayError('not_found', describeNothingAt(context.req.path))));
   app.onError((error, context) => {
     if (error instanceof GatewayError) return toResponse(context, error);
     deps.log.error('request failed', { error });
@@ -90,10 +76,18 @@ export interface RequestHandlerDeps {
   readonly app: Hono<Bindings>;
   readonly handleMcp: OnRequest;
   readonly findOriginProblem: FindOriginProblem;
+  readonly serveCors: ServeCors;
   readonly telemetry: Telemetry;
+  /** False until the configuration that is to be served is in force. */
+  readonly isStarted: () => boolean;
   /** What this listener serves: with an admin listener, agents find `/mcp` and nothing else on the main one. */
   readonly serves: 'all' | 'mcp' | 'admin';
 }
+
+/** Everything else would be a second spelling of a path: what a proxy in front compares must be what is served here. */
+const PLAIN_PATH = /^(?:\/(?!\.\.?(?:\/|$))[\w.~-]+)*\/?$/;
+
+const STARTING_RETRY_MS = 1_000;
 
 /** What a listener calls: Host and Origin first, then the endpoint or the routes. */
 export function createRequestHandler(deps: RequestHandlerDeps): OnRequest {
@@ -101,23 +95,45 @@ export function createRequestHandler(deps: RequestHandlerDeps): OnRequest {
   return (request, response) => {
     const url = request.url ?? '';
     // Probes come by address, whatever name the gateway goes by, and are told a word.
-    const problem = url === '/livez' || url === '/readyz' ? undefined : deps.findOriginProblem(request);
+    const isProbe = url === '/livez' || url === '/readyz';
+    const problem = isProbe ? undefined : deps.findOriginProblem(request);
     if (problem !== undefined) {
       deps.telemetry.httpRefusals.labels('forbidden').add();
       writeRefusal(response, 403, 'forbidden', problem);
       return;
     }
     const isMcp = url === '/mcp' || url.startsWith('/mcp?');
-    if (isMcp ? deps.serves === 'admin' : deps.serves === 'mcp') {
-      writeRefusal(
-        response,
-        404,
-        'not_found',
-        isMcp ? 'Agents connect to the main listener.' : 'Only /mcp is served here.',
-      );
+    const nothing = findNothing(url, isMcp, deps.serves);
+    if (nothing !== undefined) {
+      writeRefusal(response, 404, 'not_found', nothing);
+      return;
+    }
+    const { origin } = request.headers;
+    // Not for metrics and details, which need no key from a peer on this machine: its browser is one.
+    if (origin !== undefined && (isMcp || isRest(url)) && deps.serveCors(request, response, origin)) return;
+    if (!isProbe && !deps.isStarted()) {
+      response.setHeader('retry-after', toRetryAfter(STARTING_RETRY_MS));
+      const message = 'The gateway is starting: its configuration is not in force yet. Try again in a second.';
+      writeRefusal(response, 503, 'store_unavailable', message);
     } else if (isMcp) deps.handleMcp(request, response);
     else void serveRoutes(request as Parameters<typeof serveRoutes>[0], response as Parameters<typeof serveRoutes>[1]);
   };
+}
+
+/** Why this listener serves nothing at the target, where that is known without looking at the routes. */
+function findNothing(url: string, isMcp: boolean, serves: RequestHandlerDeps['serves']): string | undefined {
+  if (isMcp) return serves === 'admin' ? 'Agents connect to the main listener.' : undefined;
+  if (serves === 'mcp') return 'Only /mcp is served here.';
+  const [path = ''] = url.split('?', 1);
+  return PLAIN_PATH.test(path) ? undefined : describeNothingAt(path);
+}
+
+function isRest(url: string): boolean {
+  return url.startsWith('/v1/');
+}
+
+function describeNothingAt(path: string): string {
+  return `Nothing is served at ${shown(path)}. Agents connect to /mcp.`;
 }
 
 /** Metrics and details name services and tools: an API key, or a peer on this machine. */
@@ -128,12 +144,14 @@ function requireOperator(context: Context<Bindings>, authenticator: Authenticato
   if (operator.kind === 'denied') throw new GatewayError(operator.code, operator.message);
 }
 
-function toResponse(context: Context, error: GatewayError): Response {
+function toResponse(context: Context<Bindings>, error: GatewayError): Response {
   const headers: Record<string, string> = { 'content-type': 'application/problem+json' };
   if (error.code === 'unauthenticated') {
     headers['www-authenticate'] = 'Bearer';
-    headers.connection = 'close';
+    // HTTP/2 has no such header (RFC 9113 §8.2.2).
+    if (context.env.incoming?.httpVersionMajor === 1) headers.connection = 'close';
   }
+  if (error.retryAfterMs !== undefined) headers['retry-after'] = toRetryAfter(error.retryAfterMs);
   const { status } = ERRORS[error.code];
   return context.body(JSON.stringify(problemBody(error)), status as 400, headers);
 }

@@ -12,6 +12,8 @@ export interface Http1Options {
   readonly requestTimeoutMs: number;
   readonly keepAliveTimeoutMs: number;
   readonly checkIntervalMs: number;
+  /** Of one connection; the answer to the last of them ends it. */
+  readonly maxRequests: number;
   /** When it says so, every response whose headers are still to be written ends its connection. */
   readonly isDraining: () => boolean;
 }
@@ -39,6 +41,7 @@ export function createHttp1Server(options: Http1Options, gate: RequestGate): Ser
     shouldUpgradeCallback: () => false,
     ServerResponse: createResponseClass(options.isDraining),
   });
+  server.maxRequestsPerSocket = options.maxRequests;
   server.on('request', gate.request);
   server.on('checkContinue', gate.checkContinue);
   server.on('checkExpectation', gate.checkExpectation);
@@ -49,6 +52,11 @@ export function createHttp1Server(options: Http1Options, gate: RequestGate): Ser
   return server;
 }
 
+/** Node marks the last response of a connection and announces the end to the client, but leaves it to the client to make it. */
+interface CountedResponse {
+  readonly maxRequestsOnConnectionReached?: boolean;
+}
+
 /** `writeHead` is the one place every response passes, also those that were already being worked on when the drain began. */
 function createResponseClass(isDraining: () => boolean): typeof ServerResponse {
   return class<Request extends IncomingMessage = IncomingMessage> extends ServerResponse<Request> {
@@ -57,7 +65,7 @@ function createResponseClass(isDraining: () => boolean): typeof ServerResponse {
       reason?: string | OutgoingHttpHeaders | OutgoingHttpHeader[],
       headers?: OutgoingHttpHeaders | OutgoingHttpHeader[],
     ): this {
-      if (isDraining()) this.shouldKeepAlive = false;
+      if (isDraining() || (this as CountedResponse).maxRequestsOnConnectionReached) this.shouldKeepAlive = false;
       return super.writeHead(statusCode, reason as string, headers);
     }
   };

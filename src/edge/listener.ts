@@ -27,6 +27,8 @@ export interface ListenerOptions {
   readonly keepAliveTimeoutMs?: number;
   /** How often the two receive timeouts are looked at. Default 1,000. */
   readonly checkIntervalMs?: number;
+  /** On one HTTP/1.1 connection, so that long-lived clients come back to a load balancer now and then. Default 10,000. */
+  readonly maxRequestsPerConnection?: number;
   /** Further connections are closed as they come. Default 20,000. */
   readonly maxConnections?: number;
   /** Hears what `onRequest` throws. */
@@ -63,6 +65,7 @@ export function createListener(options: ListenerOptions, onRequest: OnRequest): 
       requestTimeoutMs,
       keepAliveTimeoutMs,
       checkIntervalMs: options.checkIntervalMs ?? 1_000,
+      maxRequests: options.maxRequestsPerConnection ?? 10_000,
       isDraining,
     },
     gate,

@@ -3,7 +3,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
 import { writeRefusal } from './refusal.ts';
-import { findRequestProblem, toOriginForm } from './request-problem.ts';
+import { findRequestProblem, SLASH, toOriginForm } from './request-problem.ts';
 
 export type EdgeRequest = IncomingMessage | Http2ServerRequest;
 export type EdgeResponse = ServerResponse | Http2ServerResponse;
@@ -24,7 +24,7 @@ export function createRequestGate(onRequest: OnRequest, onError: (error: unknown
       writeRefusal(response, problem.status, 'invalid_request', problem.message);
       return;
     }
-    if (request.url !== undefined && request.url.charCodeAt(0) !== 47) request.url = toOriginForm(request.url);
+    if (request.url !== undefined && request.url.charCodeAt(0) !== SLASH) request.url = toOriginForm(request.url);
     try {
       onRequest(request, response);
     } catch (error) {

@@ -14,6 +14,9 @@ export interface RequestProblem {
   readonly message: string;
 }
 
+/** What an origin-form target begins with. */
+export const SLASH = 47;
+
 const MAX_HEADER_LINES = 100;
 const HTTP2_PSEUDO_HEADERS = 4;
 
@@ -68,7 +71,7 @@ export function findRequestProblem(request: RequestHead): RequestProblem | undef
   if (isHttp2 && !isHostConsistent(rawHeaders)) {
     return { status: 400, message: 'The Host header differs from :authority. Leave it out, or make them equal.' };
   }
-  if (url.charCodeAt(0) === 47) return undefined;
+  if (url.charCodeAt(0) === SLASH) return undefined;
   return isHttp2 ? badTarget : findTargetProblem(url, rawHeaders);
 }
 

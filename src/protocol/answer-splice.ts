@@ -1,16 +1,16 @@
 // Gives an upstream's answer the client's id back without walking through the answer: the id we minted is searched for
-// natively, and it counts only where it must be the top-level `id`, at the head or at the tail of the message.
+// natively, and counts only at the head or the tail of the message. An id at the head is cut out and written again as
+// the last member: of two equal keys parsers take the last, so an upstream that adds an id of its own gains nothing.
 
-import { findMember, isObjectAt, JsonScanner, type Member, stringAt } from './json-scan.ts';
-import { type Edit, SHORT_BYTES, splice, spliceText, toText } from './splice.ts';
+import { findMember, isObjectAt, isStringAt, JsonScanner, type Member, stringAt } from './json-scan.ts';
+import { type Edit, removeMembers, SHORT_BYTES, splice, spliceText, toText } from './splice.ts';
 
 /** How far from either end the id may be: room for `{"jsonrpc":"2.0",` and white space. */
 const EDGE_BYTES = 96;
-/** A message whose id is at neither end is walked through if it is no longer than this. */
-const MAX_WALKED_BYTES = 4 * 1024 * 1024;
-
 /** How much of a message `RESULT_HEAD` looks at. */
 const HEAD_BYTES = 2 * EDGE_BYTES;
+/** A message that its ends do not settle is walked through if it is no longer than this. */
+export const MAX_WALKED_BYTES = 4 * 1024 * 1024;
 
 const HEAD = /^\s*\{\s*(?:"jsonrpc"\s*:\s*"2\.0"\s*,\s*)?"id"\s*:\s*$/;
 const TAIL = /^"\s*(?:,\s*"jsonrpc"\s*:\s*"2\.0"\s*)?\}\s*$/;
@@ -28,6 +28,10 @@ export interface AnswerRewrite {
   readonly clientId: string;
   /** A legacy upstream's result needs `resultType` for a modern client (2026-07-28 basic/index#results). */
   readonly addsResultType: boolean;
+  /** A legacy client knows no `resultType`; taken out of answers that can be walked through. */
+  readonly stripsResultType: boolean;
+  /** The client was shown an output schema wrapped into an object, so what it describes is wrapped too. */
+  readonly wrapsStructuredContent: boolean;
 }
 
 /** Rewrites a whole answer; `undefined` when it is not an answer to this request. */
@@ -51,45 +55,57 @@ export function rewriteShortAnswer(bytes: Buffer, rewrite: AnswerRewrite): strin
 
 /** The edits by a look at both ends of a message; `undefined` when that does not settle it. */
 function findEdits(head: string, tail: string, tailAt: number, rewrite: AnswerRewrite): Edit[] | undefined {
-  const { upstreamId } = rewrite;
-  const id =
-    findIdAtHead(head, upstreamId) ?? (OUTCOME_HEAD.test(head) ? findIdAtTail(tail, tailAt, upstreamId) : undefined);
-  if (id === undefined) return undefined;
-  const edit = { start: id, end: id + upstreamId.length + 2, text: rewrite.clientId };
-  if (!rewrite.addsResultType) return [edit];
-  const type = findResultType(head);
-  if (type === undefined) return undefined;
-  return type.start < id ? [type, edit] : [edit, type];
+  if (rewrite.stripsResultType || rewrite.wrapsStructuredContent) return undefined;
+  const type = rewrite.addsResultType ? findResultType(head) : undefined;
+  if (rewrite.addsResultType && type === undefined) return undefined;
+  const edits = type === undefined ? [] : [type];
+  const atHead = findIdAtHead(head, rewrite.upstreamId);
+  if (atHead !== undefined) {
+    const atEnd = appendId(tail, tailAt, rewrite.clientId);
+    return atEnd === undefined ? undefined : [atHead, ...edits, atEnd];
+  }
+  const atTail = OUTCOME_HEAD.test(head) ? findIdAtTail(tail, tailAt, rewrite) : undefined;
+  return atTail === undefined ? undefined : [...edits, atTail];
 }
 
-/** Offset of the id's opening quote if it stands at the head. */
-function findIdAtHead(head: string, upstreamId: string): number | undefined {
+/** Cuts out the id that stands at the head, comma included. */
+function findIdAtHead(head: string, upstreamId: string): Edit | undefined {
   const at = head.indexOf(upstreamId) - 1;
   if (at <= 0 || at >= EDGE_BYTES || !HEAD.test(head.slice(0, at))) return undefined;
-  return OUTCOME_BEHIND_ID.test(head.slice(at + upstreamId.length + 2)) ? at : undefined;
+  const behind = at + upstreamId.length + 2;
+  if (!OUTCOME_BEHIND_ID.test(head.slice(behind))) return undefined;
+  return { start: head.lastIndexOf('"id"', at), end: head.indexOf(',', behind) + 1, text: '' };
 }
 
-/** Offset of the id's opening quote if nothing but the end of the message follows it: a closing brace that is the last byte is the top one. */
-function findIdAtTail(tail: string, tailAt: number, upstreamId: string): number | undefined {
+/** Replaces the id that nothing but the end of the message follows: a closing brace that is the last byte is the top one. */
+function findIdAtTail(tail: string, tailAt: number, rewrite: AnswerRewrite): Edit | undefined {
+  const { upstreamId, clientId } = rewrite;
   const at = tail.lastIndexOf(upstreamId) - 1;
-  if (at < 0) return undefined;
-  const isEnd = TAIL.test(tail.slice(at + upstreamId.length + 1));
-  return isEnd && KEY_BEFORE_TAIL.test(tail.slice(0, at + 1)) ? tailAt + at : undefined;
+  if (at < 0 || !TAIL.test(tail.slice(at + upstreamId.length + 1))) return undefined;
+  if (!KEY_BEFORE_TAIL.test(tail.slice(0, at + 1))) return undefined;
+  return { start: tailAt + at, end: tailAt + at + upstreamId.length + 2, text: clientId };
+}
+
+/** Writes the id in front of the brace that ends the message; a message that does not end in one is cut short. */
+function appendId(tail: string, tailAt: number, clientId: string): Edit | undefined {
+  const text = tail.trimEnd();
+  if (!text.endsWith('}')) return undefined;
+  const at = tailAt + text.length - 1;
+  return { start: at, end: at, text: `,"id":${clientId}` };
 }
 
 function findResultType(head: string): Edit | undefined {
   const found = RESULT_HEAD.exec(head);
   if (found === null) return undefined;
   const isEmpty = found[1] !== undefined;
-  const at = found[0].length - (isEmpty ? 1 : 0);
-  return resultTypeAt(at, isEmpty);
+  return resultTypeAt(found[0].length - (isEmpty ? 1 : 0), isEmpty);
 }
 
 function resultTypeAt(at: number, isEmpty: boolean): Edit {
   return { start: at, end: at, text: `"resultType":"complete"${isEmpty ? '' : ','}` };
 }
 
-/** Settles an unusual layout by reading the members of the message. */
+/** Settles an unusual layout, or one whose result is reshaped, by reading the members of the message. */
 function walk(bytes: Buffer, rewrite: AnswerRewrite): Edit[] | undefined {
   if (bytes.length > MAX_WALKED_BYTES) return undefined;
   const scan = new JsonScanner(bytes);
@@ -97,16 +113,35 @@ function walk(bytes: Buffer, rewrite: AnswerRewrite): Edit[] | undefined {
   const end = scan.readMembers(scan.skipSpace(0), 0, members);
   if (end < 0 || scan.skipSpace(end) !== bytes.length) return undefined;
   const id = findMember(members, 'id');
-  if (id === undefined || stringAt(scan.bytes, id) !== rewrite.upstreamId) return undefined;
-  const edits: Edit[] = [{ start: id.start, end: id.end, text: rewrite.clientId }];
+  if (id === undefined || stringAt(bytes, id) !== rewrite.upstreamId) return undefined;
   const result = findMember(members, 'result');
   if ((result === undefined) === (findMember(members, 'error') === undefined)) return undefined;
   if (findMember(members, 'method') !== undefined) return undefined;
-  if (rewrite.addsResultType && result !== undefined && isObjectAt(scan.bytes, result.start)) {
+  const edits: Edit[] = [{ start: id.start, end: id.end, text: rewrite.clientId }];
+  if (result !== undefined && isObjectAt(bytes, result.start)) edits.push(...reshapeResult(scan, result, rewrite));
+  return edits.sort((a, b) => a.start - b.start);
+}
+
+function reshapeResult(scan: JsonScanner, result: Member, rewrite: AnswerRewrite): Edit[] {
+  const edits: Edit[] = [];
+  if (rewrite.addsResultType) {
     const at = scan.skipSpace(result.start + 1);
     edits.push(resultTypeAt(at, at === result.end - 1));
   }
-  return edits.sort((a, b) => a.start - b.start);
+  if (!rewrite.stripsResultType && !rewrite.wrapsStructuredContent) return edits;
+  const inside: Member[] = [];
+  if (scan.readMembers(result.start, 1, inside) < 0) return edits;
+  // The brace goes first: a member behind the content is cut out from the very byte where the brace is put.
+  const content = findMember(inside, 'structuredContent');
+  if (rewrite.wrapsStructuredContent && content !== undefined) {
+    edits.push({ start: content.start, end: content.start, text: '{"result":' });
+    edits.push({ start: content.end, end: content.end, text: '}' });
+  }
+  const type = findMember(inside, 'resultType');
+  if (rewrite.stripsResultType && type !== undefined && isStringAt(scan.bytes, type, 'complete')) {
+    edits.push(...removeMembers(inside, (member) => member === type));
+  }
+  return edits;
 }
 
 /**
@@ -115,9 +150,9 @@ function walk(bytes: Buffer, rewrite: AnswerRewrite): Edit[] | undefined {
  */
 export class AnswerStream {
   readonly #rewrite: AnswerRewrite;
-  #held: Buffer = Buffer.alloc(0);
+  #held: Buffer = EMPTY;
   #isHeadDone = false;
-  #isIdDone = false;
+  #isIdCut = false;
   #isOutcomeFirst = false;
 
   constructor(rewrite: AnswerRewrite) {
@@ -126,54 +161,43 @@ export class AnswerStream {
 
   /** Bytes that can be sent now. */
   push(chunk: Buffer): Buffer {
-    if (this.#isIdDone) return chunk;
     this.#held = this.#held.length === 0 ? chunk : Buffer.concat([this.#held, chunk]);
-    if (this.#held.length < 4 * EDGE_BYTES) return Buffer.alloc(0);
-    const head = this.#isHeadDone ? Buffer.alloc(0) : this.#releaseHead();
-    if (this.#isIdDone) return this.#release(head, 0);
-    return this.#release(head, EDGE_BYTES);
+    if (this.#held.length < 4 * EDGE_BYTES) return EMPTY;
+    const head = this.#isHeadDone ? EMPTY : this.#releaseHead();
+    const border = Math.max(0, this.#held.length - EDGE_BYTES);
+    const out = this.#held.subarray(0, border);
+    this.#held = this.#held.subarray(border);
+    return head.length === 0 ? out : Buffer.concat([head, out]);
   }
 
-  /** The last bytes, or `undefined` when the answer was not an answer to this request. */
+  /** The last bytes, or `undefined` when the answer was not a whole answer to this request. */
   end(): Buffer | undefined {
-    if (this.#isIdDone) return this.#held;
     if (!this.#isHeadDone) return rewriteAnswer(this.#held, this.#rewrite);
-    if (!this.#isOutcomeFirst) return undefined;
     const tailAt = Math.max(0, this.#held.length - EDGE_BYTES);
-    const at = findIdAtTail(toText(this.#held, tailAt), tailAt, this.#rewrite.upstreamId);
-    if (at === undefined) return undefined;
-    const end = at + this.#rewrite.upstreamId.length + 2;
-    return splice(this.#held, [{ start: at, end, text: this.#rewrite.clientId }]);
+    const tail = toText(this.#held, tailAt);
+    const atTail = this.#isOutcomeFirst ? findIdAtTail(tail, tailAt, this.#rewrite) : undefined;
+    const edit = this.#isIdCut ? appendId(tail, tailAt, this.#rewrite.clientId) : atTail;
+    return edit === undefined ? undefined : splice(this.#held, [edit]);
   }
 
   /** Rewrites what stands at the head, once; returns the head's bytes. */
   #releaseHead(): Buffer {
     this.#isHeadDone = true;
-    const edits: Edit[] = [];
     const text = toText(this.#held, 0, HEAD_BYTES);
-    const id = findIdAtHead(text, this.#rewrite.upstreamId);
-    if (id !== undefined) {
-      edits.push({ start: id, end: id + this.#rewrite.upstreamId.length + 2, text: this.#rewrite.clientId });
-      this.#isIdDone = true;
-    }
     this.#isOutcomeFirst = OUTCOME_HEAD.test(text);
+    const id = findIdAtHead(text, this.#rewrite.upstreamId);
+    this.#isIdCut = id !== undefined;
     const type = this.#rewrite.addsResultType ? findResultType(text) : undefined;
-    if (type !== undefined) edits.push(type);
     const head = this.#held.subarray(0, 3 * EDGE_BYTES);
     this.#held = this.#held.subarray(head.length);
     return splice(
       head,
-      edits.sort((a, b) => a.start - b.start),
+      [id, type].filter((edit) => edit !== undefined),
     );
   }
-
-  #release(head: Buffer, keep: number): Buffer {
-    const border = Math.max(0, this.#held.length - keep);
-    const out = this.#held.subarray(0, border);
-    this.#held = this.#held.subarray(border);
-    return head.length === 0 ? out : Buffer.concat([head, out]);
-  }
 }
+
+const EMPTY = Buffer.alloc(0);
 
 /** Whether a message that is still arriving begins as an answer does, and not as a notification. */
 export function beginsLikeAnswer(bytes: Buffer, upstreamId: string): boolean {

@@ -1,6 +1,7 @@
 // Decides once, at the edge, which era a message belongs to. From there each era has its own table of methods.
 
 import type { ErrorCode } from '../domain/errors.ts';
+import { decodeHeaderValue, isSentinel } from './header-value.ts';
 import { findMember, isObjectAt, isStringAt, stringAt } from './json-scan.ts';
 import type { Message } from './jsonrpc.ts';
 import { quoted } from './quoted.ts';
@@ -117,27 +118,12 @@ function checkHeaders(message: Message, headers: McpHeaders): EraRefusal | undef
   if (mirrored === undefined) return undefined;
   const at = findMember(message.params, mirrored);
   const { name } = headers;
-  if (at !== undefined && name !== undefined && !name.startsWith(SENTINEL_PREFIX)) {
+  if (at !== undefined && name !== undefined && !isSentinel(name)) {
     if (isStringAt(message.bytes, at, name)) return undefined;
   }
   const value = at === undefined ? undefined : stringAt(message.bytes, at);
   if (value === undefined) return refuse('invalid_params', `params.${mirrored} is required and must be a string.`);
   return name !== undefined && decodeHeaderValue(name) === value ? undefined : mismatch('Mcp-Name', name, value);
-}
-
-const SENTINEL_PREFIX = '=?base64?';
-const SENTINEL_SUFFIX = '?=';
-
-/** Decodes `=?base64?…?=`; other text is itself. `undefined` for a sentinel with a bad alphabet, padding or UTF-8. */
-export function decodeHeaderValue(value: string): string | undefined {
-  const isSentinel = value.startsWith(SENTINEL_PREFIX) && value.endsWith(SENTINEL_SUFFIX);
-  // In `=?base64?=` the two share their question mark: that is no sentinel.
-  if (!isSentinel || value.length < SENTINEL_PREFIX.length + SENTINEL_SUFFIX.length) return value;
-  const encoded = value.slice(SENTINEL_PREFIX.length, -SENTINEL_SUFFIX.length);
-  const bytes = Buffer.from(encoded, 'base64');
-  if (bytes.toString('base64') !== encoded) return undefined;
-  const text = bytes.toString('utf8');
-  return Buffer.from(text, 'utf8').equals(bytes) ? text : undefined;
 }
 
 function unsupportedVersion(requested: string): EraRefusal {

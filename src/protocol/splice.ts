@@ -1,6 +1,8 @@
 // Rewrites a message by cutting and joining its original bytes; what no edit names is copied as it came. Text stands
 // for bytes here: latin1 maps every byte to one character and back, whatever encoding the bytes are in.
 
+import type { Member } from './json-scan.ts';
+
 /** Replaces the half-open byte span by other bytes, given as latin1 text. */
 export interface Edit {
   readonly start: number;
@@ -34,6 +36,27 @@ export function spliceText(text: string, edits: readonly Edit[]): string {
     from = edit.end;
   }
   return out + text.slice(from);
+}
+
+/** Cuts members out of their object, each with a comma that parts it from a neighbour that stays. */
+export function removeMembers(members: readonly Member[], isRemoved: (member: Member) => boolean): Edit[] {
+  const edits: Edit[] = [];
+  let kept: Member | undefined;
+  let run: Member | undefined;
+  for (const member of members) {
+    if (isRemoved(member)) {
+      run ??= member;
+      continue;
+    }
+    // A run in front of a member that stays goes up to that member; its comma goes with it.
+    if (run !== undefined) edits.push({ start: run.keyStart, end: member.keyStart, text: '' });
+    run = undefined;
+    kept = member;
+  }
+  const last = members.at(-1);
+  if (run !== undefined && last !== undefined)
+    edits.push({ start: kept?.end ?? run.keyStart, end: last.end, text: '' });
+  return edits;
 }
 
 /** Bytes as latin1 text. */

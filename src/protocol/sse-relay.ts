@@ -14,11 +14,15 @@ const MAX_EVENT_BYTES = 4 * 1024 * 1024;
 /** Holding a line costs more than its bytes: an event of empty lines must not grow for ever. */
 const LINE_COST_BYTES = 32;
 
-const EVENT_HEAD = Buffer.from('event: message\ndata: ');
-const EVENT_END = Buffer.from('\n\n');
+export const EVENT_HEAD = Buffer.from('event: message\ndata: ');
+export const EVENT_END = Buffer.from('\n\n');
+/** Ends an event whose data is then no JSON. */
+export const EVENT_CUT = Buffer.from('\ndata: (cut off)\n\n');
 const COMMENT = Buffer.from(':\n\n');
 const DATA = 'data:';
 const EVENT = 'event:';
+const ID = 'id:';
+const RETRY = 'retry:';
 
 export interface RelayRewrite extends AnswerRewrite {
   /** The client's progress token, if it sent one: raw JSON as latin1 text. */
@@ -44,11 +48,17 @@ export class SseRelay {
   #isInLongLine = false;
   /** `answered` once the client has its answer, `broken` once it cannot get one. */
   state: RelayState = 'open';
+  /** Id and pause of the last whole event, for an upstream that means to be asked again (2025-11-25 SEP-1699). */
+  lastEventId: string | undefined;
+  retryMs: number | undefined;
+  /** Not the last id before its event has ended: asked for what follows, an upstream would skip the half that is missing. */
+  #eventId: string | undefined;
   /** Called for notifications that are the gateway's to act on, such as a changed list. */
-  onNotification: (method: string) => void = () => {};
+  readonly #onNotification: (method: string) => void;
 
-  constructor(rewrite: RelayRewrite) {
+  constructor(rewrite: RelayRewrite, onNotification: (method: string) => void) {
     this.#rewrite = rewrite;
+    this.#onNotification = onNotification;
     this.#lines = new SseLines(
       {
         onLine: (line) => this.#onLine(line),
@@ -80,6 +90,8 @@ export class SseRelay {
     else if (line[0] === 0x3a) this.#onComment();
     else if (hasName(line, DATA)) this.#onData(fieldValue(line, DATA));
     else if (hasName(line, EVENT)) this.#isForeign = !isMessageType(fieldValue(line, EVENT));
+    else if (hasName(line, ID)) this.#eventId = readEventId(fieldValue(line, ID)) ?? this.#eventId;
+    else if (hasName(line, RETRY)) this.retryMs = readRetry(fieldValue(line, RETRY)) ?? this.retryMs;
   }
 
   /** A comment keeps the connection alive, which an event that has begun does itself. */
@@ -101,13 +113,18 @@ export class SseRelay {
     if (this.state !== 'open' || this.#isForeign || !hasName(begun, DATA)) return false;
     const value = fieldValue(begun, DATA);
     if (this.#stream === undefined) {
-      if (this.#data.length > 0 || !beginsLikeAnswer(value, this.#rewrite.upstreamId)) return false;
+      if (this.#data.length > 0 || !this.#canPassInParts(value)) return false;
       this.#stream = new AnswerStream(this.#rewrite);
       this.#frame(EVENT_HEAD);
       this.#writeLines(this.#stream.push(value));
     } else this.#onData(value);
     this.#isInLongLine = true;
     return true;
+  }
+
+  /** An answer that is reshaped must be whole. */
+  #canPassInParts(value: Buffer): boolean {
+    return !this.#rewrite.wrapsStructuredContent && beginsLikeAnswer(value, this.#rewrite.upstreamId);
   }
 
   #endLongLine(rest: Buffer): void {
@@ -126,10 +143,10 @@ export class SseRelay {
     this.state = 'answered';
   }
 
-  /** Ends an event that was begun, so that the error that follows is an event of its own. */
+  /** Gives the stream up. An event that was begun is ended so that no client can read it: it may hold a forged answer. */
   #break(): void {
     this.state = 'broken';
-    if (this.#stream !== undefined) this.#frame(EVENT_END);
+    if (this.#stream !== undefined) this.#frame(EVENT_CUT);
   }
 
   #dispatch(): void {
@@ -137,6 +154,7 @@ export class SseRelay {
       this.#endStream(this.#stream);
       return;
     }
+    this.lastEventId = this.#eventId;
     const isForeign = this.#isForeign;
     this.#isForeign = false;
     const [first] = this.#data;
@@ -165,7 +183,7 @@ export class SseRelay {
     if (message.method === 'notifications/progress') this.#progress(message);
     else if (message.method === 'notifications/message') {
       if (this.#rewrite.passesLogs) this.#event(message.bytes);
-    } else this.onNotification(message.method);
+    } else this.#onNotification(message.method);
   }
 
   #progress(message: Message): void {
@@ -221,4 +239,15 @@ function fieldValue(line: Buffer, name: string): Buffer {
 /** Events of other types are not for an MCP client (WHATWG HTML §9.2.6: the default type is `message`). */
 function isMessageType(type: Buffer): boolean {
   return type.length === 0 || type.toString('latin1') === 'message';
+}
+
+/** An id that a header can carry back; others are as if they had not been sent. */
+function readEventId(value: Buffer): string | undefined {
+  const text = value.toString('latin1');
+  return /^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/.test(text) && text.length <= 1024 ? text : undefined;
+}
+
+function readRetry(value: Buffer): number | undefined {
+  const text = value.toString('latin1');
+  return /^\d{1,9}$/.test(text) ? Number(text) : undefined;
 }

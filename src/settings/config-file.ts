@@ -4,14 +4,12 @@ import { dirname } from 'node:path';
 import type { Secret } from '../domain/secret.ts';
 import { type Lookup, readEnvironment } from './environment.ts';
 import type { FileProblem, Finding } from './file-problem.ts';
-import { digestOf, readBytes } from './read-bytes.ts';
+import { digestOf, MAX_CONFIG_FILE_BYTES, readBytes } from './read-bytes.ts';
 import { findReferenceProblems, findWarnings } from './reference-findings.ts';
 import { type SettingsDocument, settingsSchema, toJsonSchema } from './schema.ts';
 import { findSchemaProblems } from './schema-findings.ts';
 import { openValues } from './value-from.ts';
 import { parseYamlSource, toPathText, type YamlSource } from './yaml-source.ts';
-
-const MAX_FILE_BYTES = 10_000_000;
 
 export interface ConfigFile {
   readonly ok: true;
@@ -74,7 +72,7 @@ function findSyntaxProblems(file: string, source: YamlSource): FileProblem[] {
  * the file. `file` is repeated in the problems as it is given here.
  */
 export async function readConfigFile(file: string, lookup: Lookup = readEnvironment().lookup): Promise<FileOutcome> {
-  const read = await readBytes(file, MAX_FILE_BYTES);
+  const read = await readBytes(file, MAX_CONFIG_FILE_BYTES);
   if (!read.ok) return refuse(file, `${read.message}: give the path of a config file`);
   const text = decode(read.bytes);
   if (text === undefined) return refuseEncoding(file, read.bytes);

@@ -7,6 +7,9 @@ export type BytesOutcome =
   | { readonly ok: true; readonly bytes: Buffer }
   | { readonly ok: false; readonly message: string };
 
+/** Of a config file; as the values it points at, it is read whole. */
+export const MAX_CONFIG_FILE_BYTES = 10_000_000;
+
 const REASONS: Readonly<Record<string, string>> = {
   ENOENT: 'is not there',
   ENOTDIR: 'is not there',

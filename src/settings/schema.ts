@@ -22,7 +22,10 @@ function isCidr(text: string): boolean {
 }
 
 const port = z.int().min(0).max(65535);
-const milliseconds = z.int().min(1);
+/** A Node timer that is set for longer goes off after 1 ms. */
+const MAX_TIMER_MS = 2_147_483_647;
+const milliseconds = (maxMs = MAX_TIMER_MS) => z.int().min(1).max(maxMs);
+const count = z.int().min(1);
 
 function listenSchema(defaultPort: number) {
   return z
@@ -35,18 +38,26 @@ function listenSchema(defaultPort: number) {
 
 const limitsSchema = z.strictObject({
   body_bytes: z.int().min(1024).default(4_194_304).describe('Largest request body, in bytes.'),
-  call_timeout_ms: milliseconds.max(1_800_000).default(300_000).describe('Longest duration of one call, all included.'),
-  connect_timeout_ms: milliseconds.default(5000).describe('Longest wait for a connection to an upstream.'),
-  header_timeout_ms: milliseconds.default(60_000).describe("Longest wait for the first bytes of an upstream's answer."),
-  idle_timeout_ms: milliseconds.default(300_000).describe("Longest silence inside an upstream's answer."),
-  list_wait_ms: milliseconds.default(2000).describe('How long a list waits for upstreams never seen before.'),
-  list_ttl_ms: milliseconds.default(60_000).describe("How long an upstream's list is used before it is asked again."),
-  connections_per_credential: z
+  call_timeout_ms: milliseconds(1_800_000).default(300_000).describe('Longest duration of one call, all included.'),
+  connect_timeout_ms: milliseconds().default(5000).describe('Longest wait for a connection to an upstream.'),
+  header_timeout_ms: milliseconds()
+    .default(60_000)
+    .describe("Longest wait for the first bytes of an upstream's answer."),
+  idle_timeout_ms: milliseconds().default(300_000).describe("Longest silence inside an upstream's answer."),
+  list_wait_ms: milliseconds().default(2000).describe('How long a list waits for upstreams never seen before.'),
+  list_ttl_ms: milliseconds().default(60_000).describe("How long an upstream's list is used before it is asked again."),
+  session_idle_ms: milliseconds()
+    .default(1_800_000)
+    .describe('How long a session with an upstream is kept open without a call.'),
+  connections_per_credential: count.default(256).describe('Most connections to one upstream with one credential.'),
+  calls_per_token: count.default(1000).describe('Most calls in flight of one token.'),
+  calls: count.default(10_000).describe('Most calls in flight of all tokens together.'),
+  bytes_in_flight: z
     .int()
-    .min(1)
-    .default(256)
-    .describe('Most connections to one upstream with one credential.'),
-  drain_ms: milliseconds.default(60_000).describe('How long calls under way may finish when the gateway stops.'),
+    .min(1024)
+    .default(268_435_456)
+    .describe('Most bytes of request bodies held for calls in flight.'),
+  drain_ms: milliseconds().default(60_000).describe('How long calls under way may finish when the gateway stops.'),
 });
 
 /** The config file. Keys are snake_case, as written; `toSettings` gives what the program works with. */

@@ -18,7 +18,13 @@ export interface Limits {
   readonly idleTimeoutMs: number;
   readonly listWaitMs: number;
   readonly listTtlMs: number;
+  readonly sessionIdleMs: number;
   readonly connectionsPerCredential: number;
+  /** Calls in flight: of one token, and of the process. */
+  readonly callsPerToken: number;
+  readonly calls: number;
+  /** Request bodies held for calls in flight. */
+  readonly bytesInFlight: number;
   readonly drainMs: number;
 }
 
@@ -101,7 +107,11 @@ function toLimits(limits: SettingsDocument['limits']): Limits {
     idleTimeoutMs: limits.idle_timeout_ms,
     listWaitMs: limits.list_wait_ms,
     listTtlMs: limits.list_ttl_ms,
+    sessionIdleMs: limits.session_idle_ms,
     connectionsPerCredential: limits.connections_per_credential,
+    callsPerToken: limits.calls_per_token,
+    calls: limits.calls,
+    bytesInFlight: limits.bytes_in_flight,
     drainMs: limits.drain_ms,
   };
 }

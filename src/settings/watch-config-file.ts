@@ -2,10 +2,9 @@
 
 import { type FSWatcher, watch } from 'node:fs';
 import { dirname } from 'node:path';
-import { digestOf, readBytes } from './read-bytes.ts';
+import { digestOf, MAX_CONFIG_FILE_BYTES, readBytes } from './read-bytes.ts';
 
 const DEBOUNCE_MS = 30;
-const MAX_FILE_BYTES = 10_000_000;
 
 export interface WatchOptions {
   /** Longest time until a change is noticed where the file system tells nothing; 250 unless told. */
@@ -34,7 +33,7 @@ export function watchConfigFile(file: string, onChange: () => void, options: Wat
       return;
     }
     isChecking = true;
-    const read = await readBytes(file, MAX_FILE_BYTES);
+    const read = await readBytes(file, MAX_CONFIG_FILE_BYTES);
     isChecking = false;
     if (isStopped) return;
     const current = read.ok ? digestOf(read.bytes) : digest;

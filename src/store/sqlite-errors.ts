@@ -9,6 +9,9 @@ const FOREIGN_KEY = 787;
 const PRIMARY_KEY = 1555;
 const UNIQUE = 2067;
 
+/** A lock is held for moments, and a full disk for longer: seldom enough for both. */
+const RETRY_AFTER_MS = 1_000;
+
 /** What to tell the caller who broke a UNIQUE constraint, by table. */
 const CONFLICTS: ReadonlyMap<string, string> = new Map([
   ['mcp_configs', 'Another McpConfig of this account has this name. Choose another name, or update that McpConfig.'],
@@ -36,7 +39,7 @@ export function toStoreError(error: unknown): unknown {
   return new GatewayError(
     'store_unavailable',
     `The store did not take part: ${textOf(error)}. Nothing was changed; try again.`,
-    { cause: error },
+    { cause: error, retryAfterMs: RETRY_AFTER_MS },
   );
 }
 

@@ -1,5 +1,6 @@
 // The Store over one SQLite file, for a gateway of one machine: any number of processes may open the same file.
 
+import { statSync } from 'node:fs';
 import type { DatabaseSync } from 'node:sqlite';
 import type { Transaction } from 'kysely';
 import { GatewayError } from '../domain/errors.ts';
@@ -45,7 +46,7 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Stor
     const writer = openWriter(file);
     try {
       prepare(writer, file);
-      return new SqliteStore(toConnection(writer, true), toConnection(openReader(file), false), pollMs);
+      return new SqliteStore(file, toConnection(writer, true), toConnection(openReader(file), false), pollMs);
     } catch (error) {
       writer.close();
       throw error;
@@ -77,6 +78,8 @@ function prepare(database: DatabaseSync, file: string): void {
 }
 
 class SqliteStore implements Store {
+  readonly #file: string;
+  readonly #identity: string | undefined;
   readonly #writer: Connection;
   readonly #reader: Connection;
   readonly #feed: ChangeFeed;
@@ -84,7 +87,9 @@ class SqliteStore implements Store {
   /** Changes when another connection commits; cheaper to ask for than the epochs (sqlite.org/pragma.html#pragma_data_version). */
   #dataVersion: unknown;
 
-  constructor(writer: Connection, reader: Connection, pollMs: number) {
+  constructor(file: string, writer: Connection, reader: Connection, pollMs: number) {
+    this.#file = file;
+    this.#identity = identityOf(file);
     this.#writer = writer;
     this.#reader = reader;
     this.#dataVersion = this.#readDataVersion();
@@ -158,10 +163,24 @@ class SqliteStore implements Store {
 
   async #transact<T>(work: (sql: Transaction<Tables>) => Promise<T>): Promise<T> {
     try {
-      return await this.#writer.sql.transaction().execute(work);
+      return await this.#writer.sql.transaction().execute(async (sql) => {
+        const result = await work(sql);
+        this.#requireFile();
+        return result;
+      });
     } catch (error) {
       throw toStoreError(error);
     }
+  }
+
+  /** Looked at last, just before the commit: a deleted file takes writes as before, and they are gone with this process. */
+  #requireFile(): void {
+    if (identityOf(this.#file) === this.#identity) return;
+    throw new GatewayError(
+      'store_unavailable',
+      `The store ${this.#file} was deleted or replaced while it was in use, so a write to it would be lost. ` +
+        'Nothing was changed. Put the file back, or restart to use what is there now.',
+    );
   }
 
   #lookForChanges(): void {
@@ -183,4 +202,10 @@ class SqliteStore implements Store {
     const rows = this.#reader.database.prepare('SELECT account_id, epoch FROM accounts').all();
     return new Map(rows.map(({ account_id, epoch }) => [account_id as AccountId, Number(epoch)]));
   }
+}
+
+/** Which file a path names now; `undefined` when it names none. */
+function identityOf(file: string): string | undefined {
+  const found = statSync(file, { throwIfNoEntry: false });
+  return found && `${found.dev}:${found.ino}`;
 }

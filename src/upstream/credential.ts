@@ -2,6 +2,7 @@
 // credential, ahead of the calls; nothing of the client's own request comes in here.
 
 import { GatewayError } from '../domain/errors.ts';
+import { isHeaderName, isReservedHeader } from '../domain/header-name.ts';
 import type { AuthMechanism } from '../domain/mcp-config.ts';
 import type { Secret } from '../domain/secret.ts';
 
@@ -11,18 +12,9 @@ export interface OpenedHeader {
   readonly value: Secret | string;
 }
 
-const HEADER_NAME = /^[!#$%&'*+.^_`|~0-9a-z-]+$/;
-// Framing, hop-by-hop and protocol headers are the gateway's own: one set here would smuggle a request or forge a session.
-const RESERVED_NAME =
-  /^(content-.*|mcp-.*|accept-encoding|connection|expect|host|keep-alive|proxy-connection|te|trailer|transfer-encoding|upgrade)$/;
 const PRINTABLE_ASCII = /^[\x20-\x7e\t]*$/;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
 const CONTROL_CHARACTER = /[\u0000-\u001f\u007f]/;
-
-/** Whether a config may not set this header, in any spelling (design §3.13). */
-export function isReservedHeader(name: string): boolean {
-  return RESERVED_NAME.test(name.toLowerCase());
-}
 
 /**
  * The credential as a flat `[name, value, …]` array with lower-case names. Custom headers come after and replace one of
@@ -60,12 +52,11 @@ function toCredential(mechanism: AuthMechanism, secret: string): string {
 }
 
 function toName(name: string, place: string): string {
-  const lowerCase = name.toLowerCase();
-  if (!HEADER_NAME.test(lowerCase)) {
+  if (!isHeaderName(name)) {
     throw refused(place, "is not an HTTP header name; use letters, digits and '-' as in X-Api-Key");
   }
-  if (isReservedHeader(lowerCase)) throw refused(place, 'names a header that only the gateway sets; use another one');
-  return lowerCase;
+  if (isReservedHeader(name)) throw refused(place, 'names a header that only the gateway sets; use another one');
+  return name.toLowerCase();
 }
 
 function toValue(value: string, place: string): string {

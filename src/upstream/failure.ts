@@ -14,16 +14,45 @@ export interface UpstreamFailure {
   readonly atMs: number;
 }
 
+export interface UpstreamErrorOptions {
+  readonly cause?: unknown;
+  /** The HTTP status of its answer, for `bad_status`. */
+  readonly status?: number;
+}
+
 /** Thrown inside the upstream room; becomes an `UpstreamFailure` once it is known since when. */
 export class UpstreamError extends Error {
   readonly reason: UpstreamFailureReason;
   readonly stage: FailureStage;
+  readonly status: number | undefined;
 
-  constructor(reason: UpstreamFailureReason, stage: FailureStage, message: string, cause?: unknown) {
-    super(message, { cause });
+  constructor(reason: UpstreamFailureReason, stage: FailureStage, message: string, options: UpstreamErrorOptions = {}) {
+    super(message, { cause: options.cause });
     this.name = 'UpstreamError';
     this.reason = reason;
     this.stage = stage;
+    this.status = options.status;
+  }
+}
+
+/**
+ * What a failure says about the upstream: it is failing, it answered although it refused, or nothing. Statuses under 500
+ * are answers: a client that can call forth a 400 must not shut the upstream out for everybody.
+ */
+export function judgeHealth({ reason, status }: UpstreamError): 'failing' | 'answering' | undefined {
+  switch (reason) {
+    case 'unreachable':
+    case 'timeout':
+    case 'broken_answer':
+      return 'failing';
+    case 'bad_status':
+      return status === undefined || status >= 500 ? 'failing' : 'answering';
+    case 'credential_refused':
+    case 'rate_limited':
+    case 'session_lost':
+      return 'answering';
+    default:
+      return undefined;
   }
 }
 
@@ -31,7 +60,10 @@ export class UpstreamError extends Error {
 const RETRY_AFTER_MS = 1000;
 
 /** The error a client gets: which service, why, since when, and what to do (design §3, table). */
-export function toUpstreamFailedError(service: string, failure: UpstreamFailure): GatewayError {
+export function toUpstreamFailedError(
+  service: string,
+  failure: Pick<UpstreamFailure, 'reason' | 'message' | 'sinceMs'>,
+): GatewayError {
   const since = new Date(failure.sinceMs).toISOString();
   return new GatewayError(
     'upstream_failed',

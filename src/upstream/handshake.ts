@@ -10,10 +10,11 @@ import {
   META_PROTOCOL_VERSION,
   MODERN_REVISION,
 } from '../protocol/era.ts';
-import { findMember, isArrayAt, JsonScanner, type Member, type Span, stringAt } from '../protocol/json-scan.ts';
-import type { Message } from '../protocol/jsonrpc.ts';
+import { findMember } from '../protocol/json-scan.ts';
+import { textOf } from './control-answer.ts';
 import { type ControlAnswer, sendControlRequest } from './control-request.ts';
 import { type FailureStage, UpstreamError } from './failure.ts';
+import { findElements, readString } from './loose-json.ts';
 
 /** How an upstream is spoken to on one conversation: everything a call needs to know. */
 export interface Link {
@@ -23,6 +24,9 @@ export interface Link {
   readonly sessionId: string | undefined;
   /** Flat [name, value, …] array sent with every request of this conversation. */
   readonly headers: readonly string[];
+  /** Calls that run on it now, and when the last one ended; `links.ts` keeps both. */
+  calls: number;
+  usedAtMs: number;
 }
 
 export interface HandshakeOptions {
@@ -41,9 +45,10 @@ const MAX_ANSWER_BYTES = 1024 * 1024;
 /** Asks `server/discover`; any answer but a modern one means legacy. Throws `UpstreamError` when the upstream cannot be asked. */
 export async function probeEra(options: HandshakeOptions): Promise<Era> {
   const meta = modernMeta(options.clientInfo);
-  const body = `{"jsonrpc":"2.0","id":"${options.mintId()}","method":"server/discover","params":{"_meta":${meta}}}`;
+  const id = options.mintId();
+  const body = `{"jsonrpc":"2.0","id":"${id}","method":"server/discover","params":{"_meta":${meta}}}`;
   const headers = [...options.headers, ...modernHeaders('server/discover')];
-  const answer = await send(options, headers, body, 'probe');
+  const answer = await send(options, headers, body, 'probe', id);
   refuseUnusable(answer, 'probe');
   return isModern(answer) ? 'modern' : 'legacy';
 }
@@ -58,16 +63,19 @@ export function modernHeaders(method: string): string[] {
 
 /** The conversation with a modern upstream: there is none, so one link serves everybody. */
 export function modernLink(options: HandshakeOptions): Link {
-  return { era: 'modern', revision: MODERN_REVISION, sessionId: undefined, headers: options.headers };
+  const { headers } = options;
+  return { era: 'modern', revision: MODERN_REVISION, sessionId: undefined, headers, calls: 0, usedAtMs: 0 };
 }
 
 /** `initialize` and `notifications/initialized` (2025-11-25 basic/lifecycle). Throws `UpstreamError`. */
 export async function openLegacyLink(options: HandshakeOptions): Promise<Link> {
   const params = `{"protocolVersion":"${LEGACY_REVISIONS[0]}","capabilities":{},"clientInfo":${options.clientInfo}}`;
-  const body = `{"jsonrpc":"2.0","id":"${options.mintId()}","method":"initialize","params":${params}}`;
-  const answer = await send(options, options.headers, body, 'initialize');
+  const id = options.mintId();
+  const body = `{"jsonrpc":"2.0","id":"${id}","method":"initialize","params":${params}}`;
+  const answer = await send(options, options.headers, body, 'initialize', id);
   refuseUnusable(answer, 'initialize');
-  const revision = answer.message === undefined ? undefined : readResultString(answer.message, 'protocolVersion');
+  const { bytes, result } = answer.answer ?? {};
+  const revision = bytes && result && textOf(bytes, result, 'protocolVersion');
   if (revision === undefined) {
     throw new UpstreamError('broken_answer', 'initialize', 'it does not answer initialize as an MCP server does');
   }
@@ -78,19 +86,15 @@ export async function openLegacyLink(options: HandshakeOptions): Promise<Link> {
   const headers = [...options.headers, 'mcp-protocol-version', revision];
   if (sessionId !== undefined) headers.push('mcp-session-id', sessionId);
   await send(options, headers, '{"jsonrpc":"2.0","method":"notifications/initialized"}', 'initialize');
-  return { era: 'legacy', revision, sessionId, headers };
+  return { era: 'legacy', revision, sessionId, headers, calls: 0, usedAtMs: 0 };
 }
 
-/** `server/discover` was answered with the modern revision, or refused as only a modern server refuses. */
-function isModern(answer: ControlAnswer): boolean {
-  if (answer.message === undefined) return false;
-  const scan = new JsonScanner(answer.message.bytes);
-  const result = readResult(answer.message);
-  const versions = result === undefined ? undefined : findMember(result, 'supportedVersions');
-  if (versions === undefined || !isArrayAt(scan.bytes, versions.start)) return false;
-  const spans: Span[] = [];
-  scan.readElements(versions.start, 2, spans);
-  return spans.some((span) => stringAt(scan.bytes, span) === MODERN_REVISION);
+/** `server/discover` was answered with the modern revision among others. */
+function isModern({ answer }: ControlAnswer): boolean {
+  const versions = answer?.result && findMember(answer.result, 'supportedVersions');
+  if (answer === undefined || versions === undefined) return false;
+  const spans = findElements(answer.bytes, versions.start) ?? [];
+  return spans.some((span) => readString(answer.bytes, span) === MODERN_REVISION);
 }
 
 /** Neither a refused credential nor a server error says anything about the era. */
@@ -101,7 +105,7 @@ function refuseUnusable(answer: ControlAnswer, stage: FailureStage): void {
   }
   if (status === 429) throw new UpstreamError('rate_limited', stage, 'it limits the rate of requests');
   if (status >= 500 || (status >= 300 && status < 400)) {
-    throw new UpstreamError('bad_status', stage, `it answered HTTP ${status}`);
+    throw new UpstreamError('bad_status', stage, `it answered HTTP ${status}`, { status });
   }
 }
 
@@ -113,22 +117,13 @@ function readSessionId(answer: ControlAnswer): string | undefined {
   throw new UpstreamError('broken_answer', 'initialize', 'it sent a session id that no header can carry');
 }
 
-/** The members of an answer's `result` object. */
-export function readResult(message: Message): Member[] | undefined {
-  const scan = new JsonScanner(message.bytes);
-  const members: Member[] = [];
-  if (scan.readMembers(scan.skipSpace(0), 0, members) < 0) return undefined;
-  const result = findMember(members, 'result');
-  const inside: Member[] = [];
-  return result !== undefined && scan.readMembers(result.start, 1, inside) >= 0 ? inside : undefined;
-}
-
-function readResultString(message: Message, key: string): string | undefined {
-  const member = findMember(readResult(message) ?? [], key);
-  return member === undefined ? undefined : stringAt(message.bytes, member);
-}
-
-function send(options: HandshakeOptions, headers: readonly string[], body: string, stage: FailureStage) {
+function send(
+  options: HandshakeOptions,
+  headers: readonly string[],
+  body: string,
+  stage: FailureStage,
+  id?: string,
+): Promise<ControlAnswer> {
   const { pool, path, timeoutMs } = options;
-  return sendControlRequest(pool, { path, headers, body, stage, timeoutMs, maxBytes: MAX_ANSWER_BYTES });
+  return sendControlRequest(pool, { path, headers, body, id, stage, timeoutMs, maxBytes: MAX_ANSWER_BYTES });
 }

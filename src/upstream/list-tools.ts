@@ -1,11 +1,12 @@
 // Drains an upstream's `tools/list` page by page and keeps every tool as the bytes it came in.
 
 import type { Dispatcher } from 'undici';
-import { findMember, isArrayAt, JsonScanner, type Span, stringAt } from '../protocol/json-scan.ts';
-import type { Message } from '../protocol/jsonrpc.ts';
+import { findMember } from '../protocol/json-scan.ts';
+import { type RpcAnswer, textOf } from './control-answer.ts';
 import { sendControlRequest } from './control-request.ts';
 import { UpstreamError } from './failure.ts';
-import { type Link, modernHeaders, modernMeta, readResult } from './handshake.ts';
+import { type Link, modernHeaders, modernMeta } from './handshake.ts';
+import { findElements } from './loose-json.ts';
 
 const MAX_PAGES = 100;
 const MAX_TOOLS = 10_000;
@@ -20,7 +21,7 @@ export interface ListToolsOptions {
   readonly mintId: () => string;
 }
 
-/** Every tool object of the upstream, raw. Throws `UpstreamError`. */
+/** Every tool object of the upstream, raw and unchecked but for its brackets. Throws `UpstreamError`. */
 export async function listTools(options: ListToolsOptions): Promise<Buffer[]> {
   const tools: Buffer[] = [];
   const seenCursors = new Set<string>();
@@ -41,44 +42,43 @@ export async function listTools(options: ListToolsOptions): Promise<Buffer[]> {
   throw broken(`its tool list has more than ${MAX_PAGES} pages`);
 }
 
-async function requestPage(options: ListToolsOptions, cursor: string | undefined): Promise<Message> {
+async function requestPage(options: ListToolsOptions, cursor: string | undefined): Promise<RpcAnswer> {
   const { link } = options;
   const isModern = link.era === 'modern';
   const params: string[] = [];
   if (isModern) params.push(`"_meta":${modernMeta(options.clientInfo)}`);
   if (cursor !== undefined) params.push(`"cursor":${JSON.stringify(cursor)}`);
-  const answer = await sendControlRequest(options.pool, {
+  const id = options.mintId();
+  const { status, answer } = await sendControlRequest(options.pool, {
     path: options.path,
     headers: isModern ? [...link.headers, ...modernHeaders('tools/list')] : link.headers,
-    body: `{"jsonrpc":"2.0","id":"${options.mintId()}","method":"tools/list","params":{${params.join(',')}}}`,
+    body: `{"jsonrpc":"2.0","id":"${id}","method":"tools/list","params":{${params.join(',')}}}`,
+    id,
     stage: 'list',
     timeoutMs: options.timeoutMs,
     maxBytes: MAX_LIST_BYTES,
   });
-  const { status, message } = answer;
   if (status === 401 || status === 403) {
     throw new UpstreamError('credential_refused', 'list', 'it refused the credential this gateway holds for it');
   }
   if (link.sessionId !== undefined && (status === 404 || status === 400 || status === 410)) {
     throw new UpstreamError('session_lost', 'list', 'it has forgotten its session with this gateway');
   }
-  if (status !== 200) throw new UpstreamError('bad_status', 'list', `it answered HTTP ${status} to tools/list`);
-  if (message === undefined) throw broken('it answered tools/list with something that is no JSON-RPC answer');
-  return message;
+  if (status !== 200) {
+    throw new UpstreamError('bad_status', 'list', `it answered HTTP ${status} to tools/list`, { status });
+  }
+  if (answer === undefined) throw broken('it answered tools/list with something that is no JSON-RPC answer');
+  return answer;
 }
 
 /** Appends the tools of one page; returns the next cursor. */
-function readPage(message: Message, tools: Buffer[]): string | undefined {
-  const scan = new JsonScanner(message.bytes);
-  const result = readResult(message);
+function readPage({ bytes, result }: RpcAnswer, tools: Buffer[]): string | undefined {
   if (result === undefined) throw broken('it answered tools/list with an error');
   const list = findMember(result, 'tools');
-  if (list === undefined || !isArrayAt(scan.bytes, list.start)) throw broken("it answered tools/list without 'tools'");
-  const spans: Span[] = [];
-  scan.readElements(list.start, 2, spans);
-  for (const span of spans) tools.push(message.bytes.subarray(span.start, span.end));
-  const cursor = findMember(result, 'nextCursor');
-  return cursor === undefined ? undefined : stringAt(scan.bytes, cursor);
+  const spans = list && findElements(bytes, list.start);
+  if (spans === undefined) throw broken("it answered tools/list without 'tools'");
+  for (const span of spans) tools.push(bytes.subarray(span.start, span.end));
+  return textOf(bytes, result, 'nextCursor');
 }
 
 function broken(message: string): UpstreamError {

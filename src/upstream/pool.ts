@@ -35,7 +35,7 @@ export interface UpstreamPoolStats {
 export interface UpstreamPools {
   /** Requests that are answered and done with. */
   readonly calls: Pool;
-  /** Listens and GET streams, apart so that they cannot use up the sockets of the calls. */
+  /** Listens, GET streams and what ends a call or session, apart so that neither kind waits for the sockets of the other. */
   readonly streams: Pool;
   /** Both pools added up. */
   stats(): UpstreamPoolStats;
@@ -154,7 +154,6 @@ const BY_CODE: ReadonlyMap<string, ClassifiedError> = new Map([
 ]);
 
 const BY_PREFIX: readonly (readonly [prefix: string, classified: ClassifiedError])[] = [
-  ['HPE_', NOT_HTTP],
   ['ERR_SSL_', BAD_TLS],
   ['ERR_TLS_', BAD_TLS],
   ['CERT_', UNTRUSTED],
@@ -163,6 +162,8 @@ const BY_PREFIX: readonly (readonly [prefix: string, classified: ClassifiedError
 /** Names the reason of any error that undici or Node reported for an upstream request; never throws. */
 export function classifyUpstreamError(error: unknown): ClassifiedError {
   if (error instanceof AddressRefusedError) return { reason: 'address_refused', message: error.message };
+  // Its code is `undefined` wherever it is thrown for an answer that cannot be parsed.
+  if (error instanceof Error && error.name === 'HTTPParserError') return NOT_HTTP;
   const code = codeOf(error);
   const [, byPrefix = NO_CONNECTION] = BY_PREFIX.find(([prefix]) => code.startsWith(prefix)) ?? [];
   return BY_CODE.get(code) ?? byPrefix;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -128,6 +128,28 @@ describe('the SQLite store', () => {
     assert.equal(secrets.length, epoch * 2);
     const ids = new Set(secrets.map(({ id }) => id));
     for (const i of acknowledged) assert.ok(ids.has(`sec_${i}`) && ids.has(`sec_twin_${i}`));
+    await store.close();
+  });
+
+  test('a file that was deleted or replaced takes no more writes, is still read, and takes them again when it is back', async () => {
+    const file = newFile();
+    const store = await openSqliteStore({ file });
+    const put = (name: string) => store.write(DEFAULT_ACCOUNT, (writer) => writer.putSecret(aSecret(name)));
+    await put('kept');
+    renameSync(file, `${file}.away`);
+    const isRefused = refusal(/was deleted or replaced while it was in use.*Put the file back, or restart/);
+    await assert.rejects(put('lost'), isRefused);
+    await assert.rejects(
+      store.putToolList(DEFAULT_ACCOUNT, { key: 'k', tools: Buffer.from('[]'), fetchedAtMs: 1 }),
+      isRefused,
+    );
+    writeFileSync(file, 'another file');
+    await assert.rejects(put('lost'), isRefused);
+    const names = async () => (await store.readConfiguration(DEFAULT_ACCOUNT)).secrets.map(({ name }) => name);
+    assert.deepEqual(await names(), ['kept']);
+    renameSync(`${file}.away`, file);
+    await put('again');
+    assert.deepEqual((await names()).toSorted(), ['again', 'kept']);
     await store.close();
   });
 

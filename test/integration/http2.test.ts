@@ -135,6 +135,18 @@ suite('over HTTP/2', () => {
     await eventually(() => pushed.closed);
   });
 
+  test('an operator who is not authenticated is 401 without the connection header that HTTP/2 does not have', async (t) => {
+    const warnings: string[] = [];
+    const onWarning = ({ message }: Error) => warnings.push(message);
+    process.on('warning', onWarning);
+    t.after(() => process.off('warning', onWarning));
+    const { status, headers } = await ask({ method: 'GET' }, '/v1/explain');
+    assert.deepEqual([status, headers['www-authenticate']], [401, 'Bearer']);
+    // A warning is told in a later turn, and another request takes several.
+    assert.equal((await ask(mcpRequest('ping'))).status, 200);
+    assert.deepEqual(warnings, []);
+  });
+
   test('10 MB are 413, declared or not, and the connection goes on', async () => {
     const body = Buffer.alloc(10 * 1024 * 1024, 0x20);
     for (const headers of [{}, { 'content-length': String(body.length) }]) {

@@ -146,6 +146,20 @@ test('an HTTP/1.1 request is served and its connection is used again', async (t)
   assert.equal(listener.connections, 1);
 });
 
+test('the last request that a connection may carry ends it, and says so', async (t) => {
+  const { port } = await start(t, echo, { maxRequestsPerConnection: 3 });
+  const wire = await dial(t, port);
+  for (const n of [1, 2]) {
+    wire.socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n');
+    await wire.until(new RegExp(`(?:HTTP/1\\.1 200[\\s\\S]*"body":""}[\\s\\S]*){${n}}`));
+  }
+  assert.doesNotMatch(wire.received(), /connection: close/i);
+  wire.socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n');
+  const text = await wire.closed();
+  assert.equal(text.match(/HTTP\/1\.1 200/g)?.length, 3);
+  assert.equal(text.match(/^connection: close/gim)?.length, 1);
+});
+
 test('pipelined requests are answered in their order', async (t) => {
   const { port } = await start(t, echo);
   const wire = await dial(t, port);

@@ -47,6 +47,24 @@ function requestCount(): number {
   return upstream.requests.length + stranger.requests.length;
 }
 
+/** A ping to a target that an HTTP client would tidy up. */
+async function sendRaw(url: string, line: string, token: string): Promise<{ status: number; text: string }> {
+  const { port, hostname } = new URL(url);
+  const body = '{"jsonrpc":"2.0","id":1,"method":"ping"}';
+  const lines = [
+    `${line} HTTP/1.1`,
+    `Host: ${hostname}:${port}`,
+    `Authorization: Bearer ${token}`,
+    'Content-Type: application/json',
+    `Content-Length: ${body.length}`,
+    'Connection: close',
+  ];
+  const socket = net.connect(Number(port), hostname);
+  socket.write(`${lines.join('\r\n')}\r\n\r\n${body}`);
+  const text = Buffer.concat(await socket.toArray()).toString();
+  return { status: Number(/^HTTP\/1\.1 (\d+)/.exec(text)?.[1]), text };
+}
+
 function post(sent: Sent): Promise<Answer> {
   return send(gateway.mcpUrl, { token: gateway.token(), headers: { accept: BOTH }, ...sent });
 }
@@ -497,6 +515,45 @@ suite('places and callers', () => {
       const answer = await post({ ...mcpRequest('ping'), headers: { origin } });
       assert.equal(answer.status, 200, origin);
     }
+  });
+
+  const OTHER_SPELLINGS = [
+    '/%6dcp',
+    '/mcp%2f',
+    '/%2e/mcp',
+    '//mcp',
+    '/./mcp',
+    '/x/../mcp',
+    '/mcp;x=1',
+    '/mcp\\',
+    '/mcp#x',
+    '/v1//explain',
+    '/%761/explain?tool=a.b&token=agent',
+    '/v1/../metrics',
+    '/livez;x',
+  ];
+  test("no path has another spelling, on one listener for all and on the operators' own", async (t) => {
+    const admin = { listen: { port: 0 } };
+    const split = await startGateway({
+      configs: [{ name: 'rec', url: 'http://127.0.0.1:9/mcp' }],
+      settings: { admin },
+    });
+    t.after(() => split.close());
+    for (const [url, apiKey] of [
+      [gateway.url, gateway.apiKey],
+      [split.adminUrl, split.apiKey],
+    ] as const) {
+      for (const path of OTHER_SPELLINGS) {
+        for (const token of [gateway.token(), apiKey]) {
+          const { status, text } = await sendRaw(url, `POST ${path}`, token);
+          assert.equal(status, 404, `${path}: ${text}`);
+        }
+      }
+    }
+    assert.equal((await sendRaw(split.adminUrl, 'POST /mcp', split.token())).status, 404);
+    assert.equal((await sendRaw(split.adminUrl, 'GET /v1/explain', split.apiKey)).status, 400);
+    assert.equal((await sendRaw(split.url, 'POST /mcp', split.token())).status, 200);
+    assert.equal((await sendRaw(split.url, 'GET /v1/explain', split.apiKey)).status, 404);
   });
 
   for (const [method, path] of [

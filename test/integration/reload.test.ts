@@ -2,6 +2,8 @@
 // within a second, nothing that is still allowed fails, and a broken edit changes nothing.
 
 import assert from 'node:assert/strict';
+import { rename } from 'node:fs/promises';
+import { DatabaseSync } from 'node:sqlite';
 import { suite, type TestContext, test } from 'node:test';
 import { eventually } from '../support/eventually.ts';
 import type { ConfigFileOptions, ConfigOption } from '../support/gateway.ts';
@@ -138,6 +140,48 @@ suite('an edit of the config file', () => {
     const { calls, failures } = await load.stop();
     assert.deepEqual(failures, []);
     t.diagnostic(`${calls} calls; enforced after ${took.map((ms) => ms.toFixed()).join(', ')} ms`);
+  });
+
+  test('is not lost to a store that is locked for a while: it is in force once the lock is gone', async (t) => {
+    const { child, file } = await start(t, { allowedTools: ['steady', 'toggle'] });
+    assert.equal(await isCallable(child, 'rec.toggle'), true);
+    const other = new DatabaseSync(child.storeFile);
+    t.after(() => other.isOpen && other.close());
+    other.exec('BEGIN IMMEDIATE');
+    await child.edit(file('steady'));
+    // A write gives up after 5 seconds.
+    const { problems } = await eventually(async () => {
+      const detail = await reloadDetail(child);
+      return !detail.ok && detail;
+    }, 15_000);
+    assert.match(problems.join(), /The store did not take part: .*locked/);
+    assert.equal(await isCallable(child, 'rec.toggle'), true);
+    other.exec('COMMIT');
+    other.close();
+    await enforcedAfter(
+      () => Promise.resolve(),
+      async () => !(await isCallable(child, 'rec.toggle')),
+    );
+    assert.equal(await isCallable(child, 'rec.steady'), true);
+    await eventually(async () => (await reloadDetail(child)).ok);
+    assert.equal(await metric(child, 'switchboard_config_reload_failures_total'), 1);
+  });
+
+  test('that the store did not take gives way to a newer one', async (t) => {
+    const { child, file } = await start(t, { allowedTools: ['steady'] });
+    await rename(child.storeFile, `${child.storeFile}.away`);
+    await child.edit(file('steady', 'toggle'));
+    const { problems } = await eventually(async () => {
+      const detail = await reloadDetail(child);
+      return !detail.ok && detail;
+    });
+    assert.match(problems.join(), /store .* was deleted or replaced/);
+    assert.equal(await isCallable(child, 'rec.steady'), true);
+    await child.edit(file('steady', 'slow'));
+    await rename(`${child.storeFile}.away`, child.storeFile);
+    await eventually(() => isCallable(child, 'rec.slow'));
+    assert.equal(await isCallable(child, 'rec.toggle'), false);
+    assert.equal((await reloadDetail(child)).ok, true);
   });
 
   test('lets a call finish whose tool it takes away', async (t) => {

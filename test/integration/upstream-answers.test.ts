@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import type { ServerResponse } from 'node:http';
-import { after, before, suite, test } from 'node:test';
+import { after, before, beforeEach, suite, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { startGateway, type TestGateway } from '../support/gateway.ts';
 import { type Answer, BOTH, type CallOptions, send, toolCall } from '../support/mcp-http.ts';
@@ -103,6 +103,11 @@ before(async () => {
 after(async () => {
   await gateway.close();
   await upstream.close();
+});
+// A good answer closes what the failures before would add up to: the circuit breaker has tests of its own.
+beforeEach(async () => {
+  answering = undefined;
+  await call();
 });
 
 function call(options: CallOptions = {}): Promise<Answer> {

@@ -260,6 +260,7 @@ function buildCatalog(list: readonly Offer[]): Catalog {
   });
   const lists = new Map(list.map((each, index): [Upstream, ToolList | undefined] => [upstreams[index]!, listOf(each)]));
   return new Catalog({
+    accountId: DEFAULT_ACCOUNT,
     epoch: 1,
     grants: snapshot.resolve(token),
     listOf: (upstream) => lists.get(upstream),
@@ -482,7 +483,7 @@ describe('names that are made to be mistaken', () => {
   });
 
   test('a key that differs from `name` in case only keeps a tool out', () => {
-    const text = '[{"name":"a","inputSchema":{},"NAME":"github.create_issue"},{"name":"b","inputSchema":{}}]';
+    const text = '[{"name":"a","inputSchema":{"type":"object"},"NAME":"github.create_issue"},{"name":"b","inputSchema":{"type":"object"}}]';
     const tools = readToolArray(Buffer.from(text), 0);
     assert.deepEqual([...(tools?.tools.keys() ?? [])], ['b']);
     assert.equal(tools?.leftOut[0]?.name, 'a');
@@ -494,6 +495,7 @@ describe('names that are made to be mistaken', () => {
     const owners = new Map<string, number>();
     const build = (first: ToolList | undefined, second: ToolList | undefined) =>
       new Catalog({
+        accountId: DEFAULT_ACCOUNT,
         epoch: 1,
         grants,
         owners,

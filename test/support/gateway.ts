@@ -49,6 +49,8 @@ export interface GatewayOptions extends ConfigFileOptions {
 
 export interface TestGateway {
   readonly url: string;
+  /** Where operators connect: the same, unless the settings say otherwise. */
+  readonly adminUrl: string;
   readonly mcpUrl: string;
   readonly apiKey: string;
   readonly gateway: Gateway;
@@ -74,9 +76,10 @@ export async function startGateway(options: GatewayOptions): Promise<TestGateway
   const apiKey = await makeApiKey(settings);
   const clock = options.now === undefined ? {} : { now: options.now };
   const gateway = await createGateway({ settings, masterKey: {}, log: SILENT, ...clock });
-  const { url } = await gateway.listen();
+  const { url, adminUrl } = await gateway.listen();
   return {
     url,
+    adminUrl,
     mcpUrl: `${url}/mcp`,
     apiKey,
     gateway,

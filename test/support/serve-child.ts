@@ -7,6 +7,7 @@ import { type ConfigFileOptions, configFile, tokenValue, variablesOf } from './g
 
 export interface ServeChild extends RunningCli {
   readonly mcpUrl: string;
+  readonly storeFile: string;
   token(name?: string): string;
   /** Replaces the config file as editors do, by renaming over it; resolves when the new one is in place. */
   edit(next: ConfigFileOptions | string): Promise<void>;
@@ -24,6 +25,7 @@ export async function startServe(options: ConfigFileOptions): Promise<ServeChild
   return {
     ...child,
     mcpUrl: `${child.url}/mcp`,
+    storeFile: join(cwd, 'store/switchboard.db'),
     token: (name = 'agent') => tokenValue(name),
     edit: async (next) => {
       await writeFile(`${file}.new`, typeof next === 'string' ? next : configFile(next));

@@ -1,7 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import { AnswerStream, beginsLikeAnswer, rewriteAnswer } from '../../../src/protocol/answer-splice.ts';
+import {
+  type AnswerRewrite,
+  AnswerStream,
+  beginsLikeAnswer,
+  rewriteAnswer,
+} from '../../../src/protocol/answer-splice.ts';
 import { splice, toText } from '../../../src/protocol/splice.ts';
 
 const ID = 'Zk3-pQ_9aVbX0LmN7yTc2w';
@@ -10,13 +15,25 @@ const OTHER = 'Yj2-oP_8ZuaW9KlM6xSb1v';
 /** Small, past the border from text to bytes, and past what is held before it streams. */
 const PADDING = [0, 20_000, 200_000].map((length) => 'é'.repeat(length / 2));
 
-interface Options {
-  readonly clientId?: string;
-  readonly addsResultType?: boolean;
+type Options = Partial<AnswerRewrite>;
+
+function options({ clientId = '7', ...rest }: Options): AnswerRewrite {
+  return {
+    upstreamId: ID,
+    clientId: toText(Buffer.from(clientId)),
+    addsResultType: false,
+    stripsResultType: false,
+    wrapsStructuredContent: false,
+    ...rest,
+  };
 }
 
-function options({ clientId = '7', addsResultType = false }: Options) {
-  return { upstreamId: ID, clientId: toText(Buffer.from(clientId)), addsResultType };
+/** The message with the first of its ids, comma included, cut out and written again as its last member. */
+function moveId(text: string, clientId: string): string {
+  const at = text.indexOf('"id"');
+  const cut = text.slice(0, at) + text.slice(text.indexOf(',', at) + 1);
+  const brace = cut.lastIndexOf('}');
+  return `${cut.slice(0, brace)},"id":${clientId}${cut.slice(brace)}`;
 }
 
 function rewrite(text: string, chosen: Options = {}): string | undefined {
@@ -38,27 +55,30 @@ function stream(text: string, borders: readonly number[], chosen: Options = {}):
 }
 
 describe('the id in any layout', () => {
-  const layouts: readonly [title: string, text: (id: string, padding: string) => string][] = [
+  type Layout = readonly [title: string, text: (id: string, padding: string) => string];
+  const heads: readonly Layout[] = [
     ['at the head, as of old SDK servers', (id, p) => `{"jsonrpc":"2.0","id":${id},"result":{"a":"${p}"}}`],
     ['first of all', (id, p) => `{"id":${id},"jsonrpc":"2.0","result":{"a":"${p}"}}`],
     ['at the head, with the version last', (id, p) => `{"id":${id},"result":{"a":"${p}"},"jsonrpc":"2.0"}`],
-    ['at the tail, as of SDK servers', (id, p) => `{"result":{"a":"${p}"},"jsonrpc":"2.0","id":${id}}`],
-    ['at the tail, before the version', (id, p) => `{"result":{"a":"${p}"},"id":${id},"jsonrpc":"2.0"}`],
-    ['at the tail, with the version first', (id, p) => `{"jsonrpc":"2.0","result":{"a":"${p}"},"id":${id}}`],
     ['at the head of an error', (id, p) => `{"jsonrpc":"2.0","id":${id},"error":{"code":-1,"message":"${p}"}}`],
-    ['at the tail of an error', (id, p) => `{"error":{"code":-1,"message":"${p}"},"jsonrpc":"2.0","id":${id}}`],
-    ['before a line break', (id, p) => `{"result":{"a":"${p}"},"jsonrpc":"2.0","id":${id}}\n`],
     [
       'pretty-printed at the head',
       (id, p) => `{\n  "jsonrpc": "2.0",\n  "id": ${id},\n  "result": {\n    "a": "${p}"\n  }\n}\n`,
     ],
+    ['with a result that is no object', (id, p) => `{"jsonrpc":"2.0","id":${id},"result":"${p}"}`],
+  ];
+  const tails: readonly Layout[] = [
+    ['at the tail, as of SDK servers', (id, p) => `{"result":{"a":"${p}"},"jsonrpc":"2.0","id":${id}}`],
+    ['at the tail, before the version', (id, p) => `{"result":{"a":"${p}"},"id":${id},"jsonrpc":"2.0"}`],
+    ['at the tail, with the version first', (id, p) => `{"jsonrpc":"2.0","result":{"a":"${p}"},"id":${id}}`],
+    ['at the tail of an error', (id, p) => `{"error":{"code":-1,"message":"${p}"},"jsonrpc":"2.0","id":${id}}`],
+    ['before a line break', (id, p) => `{"result":{"a":"${p}"},"jsonrpc":"2.0","id":${id}}\n`],
     [
       'pretty-printed at the tail',
       (id, p) => `{\r\n\t"result": {\r\n\t\t"a": "${p}"\r\n\t},\r\n\t"jsonrpc": "2.0",\r\n\t"id": ${id}\r\n}`,
     ],
-    ['with a result that is no object', (id, p) => `{"jsonrpc":"2.0","id":${id},"result":"${p}"}`],
   ];
-  const unusual: typeof layouts = [
+  const unusual: readonly Layout[] = [
     [
       'between result and an extra member',
       (id, p) => `{"jsonrpc":"2.0","result":{"a":"${p}"},"id":${id},"x":{"y":[1]},"z":"${'z'.repeat(99)}"}`,
@@ -72,22 +92,32 @@ describe('the id in any layout', () => {
     ['under a key written with escapes', (id, p) => `{"jsonrpc":"2.0","\\u0069d":${id},"result":{"a":"${p}"}}`],
     ['behind an extra member at the tail', (id, p) => `{"x":1,"result":{"a":"${p}"},"jsonrpc":"2.0","id":${id}}`],
   ];
-  for (const [title, text] of [...layouts, ...unusual]) {
-    test(`${title} becomes the client's`, () => {
+  const clientIds = ['1', '"é😀\\u00e9"', '-0', '9007199254740993', '""', `"${'x'.repeat(500)}"`];
+  for (const [title, text] of heads) {
+    test(`${title} is cut out and the client's written last`, () => {
       for (const padding of PADDING) {
-        for (const clientId of ['1', '"é😀\\u00e9"', '-0', '9007199254740993', '""', `"${'x'.repeat(500)}"`]) {
+        const whole = text(`"${ID}"`, padding);
+        for (const clientId of clientIds) assert.equal(rewrite(whole, { clientId }), moveId(whole, clientId));
+      }
+    });
+  }
+  for (const [title, text] of [...tails, ...unusual]) {
+    test(`${title} becomes the client's where it stands`, () => {
+      for (const padding of PADDING) {
+        for (const clientId of clientIds) {
           assert.equal(rewrite(text(`"${ID}"`, padding), { clientId }), text(clientId, padding));
         }
       }
     });
   }
-  for (const [title, text] of layouts) {
+  for (const [title, text] of [...heads, ...tails]) {
     test(`${title} becomes the client's while a large answer streams`, () => {
       const padding = PADDING[2]!;
       const whole = text(`"${ID}"`, padding);
+      const expected = tails.some(([tail]) => tail === title) ? text('"é"', padding) : moveId(whole, '"é"');
       for (const size of [1000, 65_536]) {
         const borders = Array.from({ length: Math.floor(whole.length / size) }, (_, index) => (index + 1) * size);
-        assert.equal(stream(whole, borders, { clientId: '"é"' }), text('"é"', padding));
+        assert.equal(stream(whole, borders, { clientId: '"é"' }), expected);
       }
     });
   }
@@ -113,19 +143,26 @@ describe('an answer that echoes our id', () => {
     `"\\"${ID}"`,
     `"id\\":\\"${ID}\\"}"`,
   ];
-  const frames: readonly ((id: string, echo: string) => string)[] = [
+  const heads: readonly ((id: string, echo: string) => string)[] = [
     (id, echo) => `{"jsonrpc":"2.0","id":${id},"result":{"a":${echo}}}`,
+    (id, echo) => `{"id":${id},"result":{"a":${echo}}}`,
+    (id, echo) => `{"jsonrpc":"2.0","id":${id},"error":{"code":1,"message":"m","data":${echo}}}`,
+  ];
+  const others: typeof heads = [
     (id, echo) => `{"result":{"a":${echo}},"jsonrpc":"2.0","id":${id}}`,
     (id, echo) => `{"result":{"a":${echo}},"id":${id}}`,
     (id, echo) => `{"jsonrpc":"2.0","result":${echo},"id":${id}}`,
-    (id, echo) => `{"id":${id},"result":{"a":${echo}}}`,
     (id, echo) => `{"x":${echo},"id":${id},"result":{},"y":${echo}}`,
     (id, echo) => `{"error":{"code":1,"message":"m","data":${echo}},"jsonrpc":"2.0","id":${id}}`,
-    (id, echo) => `{"jsonrpc":"2.0","id":${id},"error":{"code":1,"message":"m","data":${echo}}}`,
   ];
+  const frames = [...heads, ...others];
   test('is rewritten in its own id and nowhere else', () => {
-    for (const frame of frames) {
-      for (const echo of echoes) assert.equal(rewrite(frame(`"${ID}"`, echo)), frame('7', echo), frame('7', echo));
+    for (const echo of echoes) {
+      for (const frame of heads) {
+        const text = frame(`"${ID}"`, echo);
+        assert.equal(rewrite(text), moveId(text, '7'), text);
+      }
+      for (const frame of others) assert.equal(rewrite(frame(`"${ID}"`, echo)), frame('7', echo), frame('7', echo));
     }
   });
   test('is refused when its own id is another, a number, null or missing', () => {
@@ -190,6 +227,8 @@ describe('what is no answer', () => {
     ['two ids, ours second', (p) => `{"jsonrpc":"2.0","id":"${OTHER}","result":{"a":"${p}"},"id":"${ID}"}`],
     ['an id deeper down', (p) => `{"jsonrpc":"2.0","result":{"a":"${p}","id":"${ID}"}}`],
     ['an id deeper down, with text behind it', (p) => `{"jsonrpc":"2.0","result":{"a":"${p}"},"x":{"id":"${ID}"}}`],
+    ['an answer that is cut off', (p) => `{"jsonrpc":"2.0","id":"${ID}","result":{"a":"${p}"`],
+    ['an answer with its id at the head and text behind it', (p) => `{"id":"${ID}","result":{"a":"${p}"}} x`],
     ['JSON that is cut off', (p) => `{"x":1,"jsonrpc":"2.0","id":"${ID}","result":{"a":"${p}"}`],
     ['two messages', (p) => `{"x":1,"id":"${ID}","result":{}}{"x":1,"id":"${ID}","result":{"a":"${p}"}}`],
   ];
@@ -236,14 +275,14 @@ describe('the result type for a modern client', () => {
     ],
     [
       '{"jsonrpc":"2.0","id":ID,"result":{"content":[]}}',
-      '{"jsonrpc":"2.0","id":7,"result":{"resultType":"complete","content":[]}}',
+      '{"jsonrpc":"2.0","result":{"resultType":"complete","content":[]},"id":7}',
     ],
     [
       '{"id":ID,"jsonrpc":"2.0","result":{"content":[]}}',
-      '{"id":7,"jsonrpc":"2.0","result":{"resultType":"complete","content":[]}}',
+      '{"jsonrpc":"2.0","result":{"resultType":"complete","content":[]},"id":7}',
     ],
     ['{"result":{},"jsonrpc":"2.0","id":ID}', '{"result":{"resultType":"complete"},"jsonrpc":"2.0","id":7}'],
-    ['{"jsonrpc":"2.0","id":ID,"result":{ }}', '{"jsonrpc":"2.0","id":7,"result":{ "resultType":"complete"}}'],
+    ['{"jsonrpc":"2.0","id":ID,"result":{ }}', '{"jsonrpc":"2.0","result":{ "resultType":"complete"},"id":7}'],
     ['{"x":{},"id":ID,"result":{}}', '{"x":{},"id":7,"result":{"resultType":"complete"}}'],
     ['{"result":\n{\n"a":1},"x":1,"id":ID,"y":2}', '{"result":\n{\n"resultType":"complete","a":1},"x":1,"id":7,"y":2}'],
     [
@@ -310,8 +349,11 @@ describe('properties', () => {
     const clientId = fc.string().map((text) => JSON.stringify(text));
     fc.assert(
       fc.property(anyOrder, spaces, outcome, payload, clientId, (order, blanks, kind, body, id) => {
-        const expected = message(order, blanks, kind, body, id);
-        assert.equal(rewrite(message(order, blanks, kind, body, `"${ID}"`), { clientId: id }), expected);
+        const text = message(order, blanks, kind, body, `"${ID}"`);
+        const actual = rewrite(text, { clientId: id });
+        const expected = [message(order, blanks, kind, body, id)];
+        if (/^(?:v,)?id,/.test(order.join())) expected.push(moveId(text, id));
+        assert.ok(actual !== undefined && expected.includes(actual), text);
         assert.equal(rewrite(message(order, blanks, kind, body, `"${OTHER}"`), { clientId: id }), undefined);
       }),
       { numRuns: 5000 },
@@ -333,14 +375,12 @@ describe('properties', () => {
           for (const id of [ID, OTHER]) {
             const text = message(order, blanks, kind, body, `"${id}"`);
             const chosen = { clientId: '"é"', addsResultType };
-            assert.equal(
-              stream(
-                text,
-                cuts.filter((cut) => cut < Buffer.byteLength(text)),
-                chosen,
-              ),
-              rewrite(text, chosen),
-            );
+            const borders = cuts.filter((cut) => cut < Buffer.byteLength(text));
+            const [streamed, whole] = [stream(text, borders, chosen), rewrite(text, chosen)];
+            // An error is walked through for its result type, and then keeps its id where it stands.
+            if (addsResultType && kind === 'error' && streamed !== undefined && whole !== undefined) {
+              assert.deepEqual(JSON.parse(streamed), JSON.parse(whole));
+            } else assert.equal(streamed, whole);
           }
         },
       ),
@@ -360,6 +400,150 @@ describe('properties', () => {
         }
       }
     }
+  });
+});
+
+describe('an id of the upstream’s own behind ours', () => {
+  const keys = ['"id"', '"\\u0069d"', '"i\\u0064"', '"\\u0069\\u0064"', ' "id" ', '\n"id"\n'];
+  const frames: readonly ((key: string, p: string) => string)[] = [
+    (key, p) => `{"jsonrpc":"2.0","id":"${ID}","result":{"a":"${p}"},${key}:99}`,
+    (key, p) => `{"jsonrpc":"2.0","id":"${ID}","result":{"a":"${p}"},${key}:99,"x":{"y":"${p}"}}  \n`,
+    (key, p) => `{"id":"${ID}","jsonrpc":"2.0","result":{},${key}:99,"a":"${p}"}`,
+    (key, p) => `{"id":"${ID}","error":{"code":1,"message":"${p}"},${key}:99,${key}:98}`,
+    (key, p) => `{"jsonrpc":"2.0","id":"${ID}","result":{"a":"${p}"},${key}:"${ID}"}`,
+    (key, p) => `{"result":{"a":"${p}"},${key}:99,"jsonrpc":"2.0","id":"${ID}"}`,
+    (key, p) => `{"result":{"a":"${p}"},"x":{"id":98},${key}:99,"id":"${ID}","jsonrpc":"2.0"}`,
+  ];
+  for (const key of keys) {
+    test(`written ${JSON.stringify(key)} is never the one a client reads`, () => {
+      for (const text of frames.flatMap((frame) => PADDING.map((padding) => frame(key, padding)))) {
+        for (const addsResultType of [false, true]) {
+          const chosen = { clientId: '"mine"', addsResultType };
+          const streams = [[], [100, 400, 30_000]].map((borders) => stream(text, borders, chosen));
+          for (const answer of [rewrite(text, chosen), ...streams]) {
+            // Where no result type is added, a look at both ends settles it: the answer is not refused.
+            if (answer === undefined) assert.ok(addsResultType, text.slice(0, 200));
+            else assert.equal(JSON.parse(answer).id, 'mine', answer.slice(0, 200));
+          }
+        }
+      }
+    });
+    test(`written ${JSON.stringify(key)} makes an answer that is walked through none`, () => {
+      for (const frame of frames) {
+        const text = frame(key, '');
+        assert.equal(rewrite(text, { stripsResultType: true }), undefined, text);
+        assert.equal(rewrite(text, { wrapsStructuredContent: true }), undefined, text);
+        assert.equal(rewrite(text.replace('{', '{"first":1,')), undefined, text);
+      }
+    });
+  }
+
+  test('is read by no client, whatever is written around it', () => {
+    const piece = fc.oneof(
+      fc.constantFrom(',', '{', '}', '[', ']', ':', '"', '\\', ' ', '\n', `"id":"${ID}"`, ',"id":99', ',"\\u0069d":99'),
+      fc.constantFrom(`"${ID}"`, '"jsonrpc":"2.0"', '"result":{}', ',"x":"}', '}}', '"error":{}', 'é', '\u00a0'),
+      fc.jsonValue().map((value) => JSON.stringify(value)),
+    );
+    const head = fc.constantFrom(
+      `{"jsonrpc":"2.0","id":"${ID}","result":{}`,
+      `{"id":"${ID}","error":{}`,
+      '{"result":{}',
+    );
+    const end = fc.constantFrom('}', '}', ' }\n', `,"id":"${ID}"}`, '"}', '');
+    const gap = fc.constantFrom(0, 200, 500);
+    const clientId = fc.constantFrom('"mine"', '"}"', '"\\"id\\":99"', '",\\"id\\":99,\\"x\\":"');
+    fc.assert(
+      fc.property(
+        head,
+        fc.array(piece, { maxLength: 8 }),
+        end,
+        gap,
+        clientId,
+        fc.boolean(),
+        (from, pieces, to, length, id, adds) => {
+          const text = `${from}${' '.repeat(length)}${pieces.join('')}${to}`;
+          const chosen = { clientId: id, addsResultType: adds };
+          for (const answer of [rewrite(text, chosen), stream(text, [150, 390], chosen)]) {
+            const message = answer === undefined ? undefined : parse(answer);
+            if (message !== undefined) assert.equal(message.id, JSON.parse(id), text);
+          }
+        },
+      ),
+      { numRuns: 5000 },
+    );
+  });
+
+  function parse(text: string): { id?: unknown } | undefined {
+    try {
+      return JSON.parse(text);
+    } catch {
+      return undefined;
+    }
+  }
+});
+
+describe('a modern result for a legacy client', () => {
+  const strips = { stripsResultType: true };
+  const wraps = { wrapsStructuredContent: true };
+  const cases: readonly [result: string, chosen: Options, expected: string][] = [
+    ['{"resultType":"complete","content":[]}', strips, '{"content":[]}'],
+    ['{"content":[] , "resultType" : "complete" }', strips, '{"content":[] }'],
+    ['{"a":1, "resultType":"complete" ,"b":2}', strips, '{"a":1, "b":2}'],
+    ['{"resultType":"complete"}', strips, '{}'],
+    ['{"result\\u0054ype":"\\u0063omplete","a":1.0}', strips, '{"a":1.0}'],
+    ['{"resultType":"input_required","a":1}', strips, '{"resultType":"input_required","a":1}'],
+    ['{"resultType":1}', strips, '{"resultType":1}'],
+    ['{"x":{"resultType":"complete"}}', strips, '{"x":{"resultType":"complete"}}'],
+    ['{"resultType":"complete"}', {}, '{"resultType":"complete"}'],
+    ['null', strips, 'null'],
+    ['{"content":[]}', { ...strips, ...wraps }, '{"content":[]}'],
+    ['{"structuredContent":[1.0]}', wraps, '{"structuredContent":{"result":[1.0]}}'],
+    ['{"structuredContent" : null ,"a":1}', wraps, '{"structuredContent" : {"result":null} ,"a":1}'],
+    ['{"structuredContent":{"result":1}}', wraps, '{"structuredContent":{"result":{"result":1}}}'],
+    ['{"x":{"structuredContent":1}}', wraps, '{"x":{"structuredContent":1}}'],
+    [
+      '{"structuredContent":"é","resultType":"complete"}',
+      wraps,
+      '{"structuredContent":{"result":"é"},"resultType":"complete"}',
+    ],
+    [
+      '{"structuredContent":"é","resultType":"complete"}',
+      { ...strips, ...wraps },
+      '{"structuredContent":{"result":"é"}}',
+    ],
+    ['{"resultType":"complete","structuredContent":1}', { ...strips, ...wraps }, '{"structuredContent":{"result":1}}'],
+    [
+      '{"a":1,"structuredContent":1,"resultType":"complete","b":2}',
+      { ...strips, ...wraps },
+      '{"a":1,"structuredContent":{"result":1},"b":2}',
+    ],
+    [
+      '{"structuredContent":1,"a":1,"resultType":"complete"}',
+      { ...strips, ...wraps },
+      '{"structuredContent":{"result":1},"a":1}',
+    ],
+  ];
+  for (const [result, chosen, expected] of cases) {
+    test(`${result} is ${expected} ${JSON.stringify(chosen)}`, () => {
+      for (const padding of PADDING) {
+        for (const frame of [
+          (id: string, body: string) => `{"result":${body},"x":"${padding}","jsonrpc":"2.0","id":${id}}`,
+          (id: string, body: string) => `{"x":"${padding}","jsonrpc":"2.0","id":${id},"result":${body}}`,
+        ]) {
+          assert.equal(rewrite(frame(`"${ID}"`, result), chosen), frame('7', expected));
+        }
+      }
+    });
+  }
+
+  test('keeps its result type when it streams in parts', () => {
+    const text = `{"result":{"resultType":"complete","a":"${PADDING[2]}"},"jsonrpc":"2.0","id":"${ID}"}`;
+    assert.equal(stream(text, [1000], strips), text.replace(`"${ID}"`, '7'));
+  });
+
+  test('an error is neither stripped nor wrapped', () => {
+    const text = `{"error":{"code":1,"message":"m","data":{"resultType":"complete","structuredContent":1}},"id":"${ID}"}`;
+    assert.equal(rewrite(text, { ...strips, ...wraps }), text.replace(`"${ID}"`, '7'));
   });
 });
 

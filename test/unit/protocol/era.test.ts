@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { ERRORS } from '../../../src/domain/errors.ts';
-import { classify, decodeHeaderValue, LEGACY_REVISIONS, type McpHeaders } from '../../../src/protocol/era.ts';
+import { classify, LEGACY_REVISIONS, type McpHeaders } from '../../../src/protocol/era.ts';
+import { decodeHeaderValue } from '../../../src/protocol/header-value.ts';
 import { scanMessage } from '../../../src/protocol/jsonrpc.ts';
 
 const MODERN = '2026-07-28';

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { createParser } from 'eventsource-parser';
 import fc from 'fast-check';
 import { toText } from '../../../src/protocol/splice.ts';
-import { type RelayRewrite, type RelayState, SseRelay } from '../../../src/protocol/sse-relay.ts';
+import { EVENT_CUT, type RelayRewrite, type RelayState, SseRelay } from '../../../src/protocol/sse-relay.ts';
 
 const ID = 'Zk3-pQ_9aVbX0LmN7yTc2w';
 const OTHER = 'Yj2-oP_8ZuaW9KlM6xSb1v';
@@ -10,7 +11,8 @@ const OTHER = 'Yj2-oP_8ZuaW9KlM6xSb1v';
 const RESULT = `{"result":{"content":[]},"jsonrpc":"2.0","id":"${ID}"}`;
 const ANSWER = '{"result":{"content":[]},"jsonrpc":"2.0","id":"é"}';
 const HEAD_RESULT = `{"jsonrpc":"2.0","id":"${ID}","result":{"n":1e400}}`;
-const HEAD_ANSWER = '{"jsonrpc":"2.0","id":"é","result":{"n":1e400}}';
+/** An id at the head is written again as the last member, so that no id behind it can be taken for it. */
+const HEAD_ANSWER = '{"jsonrpc":"2.0","result":{"n":1e400},"id":"é"}';
 
 function progress(token: string, rest = ''): string {
   return `{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":${token},"progress":1.0${rest}}}`;
@@ -36,18 +38,24 @@ interface Relayed {
   readonly notified: readonly string[];
 }
 
-function relay(chunks: readonly Buffer[], options: Partial<RelayRewrite> = {}): Relayed {
-  const relaying = new SseRelay({
+function createRelay(options: Partial<RelayRewrite> = {}, notified: string[] = []): SseRelay {
+  const rewrite: RelayRewrite = {
     upstreamId: ID,
     clientId: toText(Buffer.from('"é"')),
     addsResultType: false,
+    stripsResultType: false,
+    wrapsStructuredContent: false,
     progressToken: '9007199254740993',
     passesLogs: true,
     framing: 'sse',
     ...options,
-  });
+  };
+  return new SseRelay(rewrite, (method) => notified.push(method));
+}
+
+function relay(chunks: readonly Buffer[], options: Partial<RelayRewrite> = {}): Relayed {
   const notified: string[] = [];
-  relaying.onNotification = (method) => notified.push(method);
+  const relaying = createRelay(options, notified);
   const out: Buffer[] = [];
   for (const chunk of chunks) out.push(...relaying.push(chunk).map((bytes) => Buffer.from(bytes)));
   return { output: Buffer.concat(out).toString(), state: relaying.state, notified };
@@ -179,7 +187,7 @@ const STREAMS: readonly Stream[] = [
   {
     title: 'an error',
     input: EVENT(`{"jsonrpc":"2.0","id":"${ID}","error":{"code":-1,"message":"é"}}`),
-    output: EVENT('{"jsonrpc":"2.0","id":"é","error":{"code":-1,"message":"é"}}'),
+    output: EVENT('{"jsonrpc":"2.0","error":{"code":-1,"message":"é"},"id":"é"}'),
     state: 'answered',
   },
   {
@@ -304,7 +312,7 @@ const LONG_STREAMS: readonly Stream[] = LONG.flatMap((text): Stream[] => {
     {
       title: `an answer of ${size}, id first`,
       input: `id: 1\r\ndata: ${head(mine)}\r\n\r\n`,
-      output: EVENT(head('"é"')),
+      output: EVENT(`{"jsonrpc":"2.0","result":{"text":"${text}"},"id":"é"}`),
       state: 'answered',
     },
     {
@@ -342,7 +350,7 @@ const LONG_STREAMS: readonly Stream[] = LONG.flatMap((text): Stream[] => {
     {
       title: `an error of ${size}`,
       input: EVENT(`{"jsonrpc":"2.0","id":${mine},"error":{"code":1,"message":"${text}"}}`),
-      output: EVENT(`{"jsonrpc":"2.0","id":"é","error":{"code":1,"message":"${text}"}}`),
+      output: EVENT(`{"jsonrpc":"2.0","error":{"code":1,"message":"${text}"},"id":"é"}`),
       state: 'answered',
     },
     {
@@ -475,14 +483,7 @@ describe('limits', () => {
   const megabyte = Buffer.alloc(1024 * 1024, 'x');
 
   test('an answer may be as long as it likes and is not held', () => {
-    const relaying = new SseRelay({
-      upstreamId: ID,
-      clientId: '1',
-      addsResultType: false,
-      progressToken: undefined,
-      passesLogs: false,
-      framing: 'sse',
-    });
+    const relaying = createRelay({ clientId: '1' });
     let length = 0;
     const push = (chunk: Buffer) => {
       for (const out of relaying.push(chunk)) length += out.length;
@@ -513,14 +514,7 @@ describe('limits', () => {
   }
 
   test('it is known whether the client has been sent half an event', () => {
-    const relaying = new SseRelay({
-      upstreamId: ID,
-      clientId: '1',
-      addsResultType: false,
-      progressToken: undefined,
-      passesLogs: false,
-      framing: 'sse',
-    });
+    const relaying = createRelay({ clientId: '1' });
     const steps: readonly [text: string, isInside: boolean][] = [
       ['', false],
       [`data: {"result":{"a":"${'x'.repeat(1000)}`, false],
@@ -536,11 +530,165 @@ describe('limits', () => {
     assert.equal(relaying.state, 'answered');
   });
 
-  test('a large answer to another call is broken off at an event’s end, so that an error can follow', () => {
+  test('a large answer to another call is broken off by an event’s end that makes it no JSON, so that an error can follow', () => {
     const text = `{"result":{"a":"${'x'.repeat(200_000)}"},"jsonrpc":"2.0","id":"${OTHER}"}`;
     const { state, output } = relay(cut(Buffer.from(EVENT(text)), [100_000]));
     assert.equal(state, 'broken');
-    assert.match(output, /^event: message\ndata: .{100000,}\n\n$/);
-    assert.throws(() => JSON.parse(output.slice('event: message\ndata: '.length)));
+    assert.match(output, /^event: message\ndata: .{100000,}\ndata: \(cut off\)\n\n$/);
+    assert.deepEqual(readMessages(output), []);
   });
+});
+
+/** What the parser of the SDK clients makes of a stream: the data of its events, as far as it is JSON. */
+function readMessages(output: string): { readonly id?: unknown }[] {
+  const datas: string[] = [];
+  const parser = createParser({ onEvent: ({ data }) => datas.push(data) });
+  for (let at = 0; at < output.length; at += 16_384) parser.feed(output.slice(at, at + 16_384));
+  return datas.flatMap((data) => {
+    try {
+      return [JSON.parse(data)];
+    } catch {
+      return [];
+    }
+  });
+}
+
+describe('a forged answer', () => {
+  const LARGE = 'x'.repeat(100_000);
+  const SPACES = ' '.repeat(100_000);
+
+  const seconds: readonly [title: string, data: string][] = [
+    ['a second id', `{"jsonrpc":"2.0","id":"${ID}","result":{"a":"TEXT"},"id":99}`],
+    ['a second id with escapes', `{"jsonrpc":"2.0","id":"${ID}","result":{"a":"TEXT"},"\\u0069d":99}`],
+    ['a second id in a line of its own', `{"jsonrpc":"2.0","id":"${ID}","result":{"a":"TEXT"}\ndata: ,"id":99}`],
+    ['a second id, and spaces', `{"jsonrpc":"2.0","id":"${ID}","result":{"a":"TEXT"},"id":99}${' '.repeat(50)}`],
+    ['a first id', `{"result":{"a":"TEXT"},"id":99,"jsonrpc":"2.0","id":"${ID}"}`],
+  ];
+  for (const [title, data] of seconds) {
+    test(`by ${title} is read under the client's id`, () => {
+      for (const text of ['', LARGE]) {
+        const bytes = Buffer.from(`data: ${data.replace('TEXT', text)}\n\n`);
+        for (const borders of [[], [30], [70_000], [90_000, 100_050, bytes.length - 3]]) {
+          const { output, state } = relay(cut(bytes, borders));
+          assert.equal(state, 'answered');
+          assert.deepEqual(
+            readMessages(output).map(({ id }) => id),
+            ['é'],
+          );
+          const json = relay(cut(bytes, borders), { framing: 'json' });
+          assert.equal(JSON.parse(json.output).id, 'é');
+        }
+      }
+    });
+  }
+
+  const forged: readonly [title: string, data: string][] = [
+    ['behind our id', `{"jsonrpc":"2.0","id":"${ID}","result":{"a":"${LARGE}"},"id":99}`],
+    ['behind our id, escaped', `{"jsonrpc":"2.0","id":"${ID}","result":{"a":"${LARGE}"},"\\u0069d":99}`],
+    ['without our id', `{"jsonrpc":"2.0","result":{"a":"${LARGE}"},"id":99}`],
+    ['without any id', `{"jsonrpc":"2.0","result":{"a":"${LARGE}"}}`],
+  ];
+  const ends: readonly [title: string, end: string, closes: boolean][] = [
+    ['and the end of the event', '\n\n', true],
+    ['and a line of nothing', '\ndata:\n\n', true],
+    ['and lines of nothing', `${'\ndata:'.repeat(500)}\n\n`, true],
+    ['and the end of the line', '\n', false],
+    ['and nothing', '', false],
+  ];
+  for (const [title, data] of forged) {
+    for (const [how, end, closes] of ends) {
+      test(`${title}, with spaces behind it ${how}, is read by no client`, () => {
+        const bytes = Buffer.from(`data: ${data}${SPACES}${end}`);
+        for (const size of [16_384, 65_536, bytes.length]) {
+          const relaying = createRelay();
+          const out: Buffer[] = [];
+          for (let at = 0; at < bytes.length; at += size) out.push(...relaying.push(bytes.subarray(at, at + size)));
+          // A stream that ends inside an event is cut off by whoever relays it.
+          if (relaying.isInsideEvent) out.push(EVENT_CUT);
+          assert.deepEqual(readMessages(Buffer.concat(out).toString()), []);
+          assert.equal(relaying.state, closes ? 'broken' : 'open');
+        }
+      });
+    }
+  }
+
+  test('is read by no client, whatever it ends in', () => {
+    const piece = fc.oneof(
+      fc.constantFrom(
+        ' ',
+        '}',
+        '"',
+        '\\',
+        ',"id":99}',
+        ',"\\u0069d":99}',
+        `,"id":"${ID}"}`,
+        '\ndata: ',
+        '\r\ndata:',
+        '\n: x',
+      ),
+      fc.constantFrom(50, 96, 97, 300, 70_000).map((length) => ' '.repeat(length)),
+    );
+    const head = fc.constantFrom(`{"jsonrpc":"2.0","id":"${ID}","result":{"a":"`, '{"result":{"a":"');
+    const end = fc.constantFrom('\n\n', '\r\r', '\nid: 1\n\n', '\nevent: x\n\n', '');
+    fc.assert(
+      fc.property(
+        head,
+        fc.array(piece, { maxLength: 8 }),
+        end,
+        fc.array(fc.nat(150_000), { maxLength: 4 }),
+        (begun, pieces, to, borders) => {
+          const bytes = Buffer.from(`data: ${begun}${LARGE}"}${pieces.join('')}${to}`);
+          const relaying = createRelay();
+          const out = cut(bytes, borders).flatMap((chunk) => [...relaying.push(chunk)]);
+          if (relaying.isInsideEvent) out.push(EVENT_CUT);
+          for (const { id } of readMessages(Buffer.concat(out).toString())) assert.equal(id, 'é');
+        },
+      ),
+      { numRuns: 200 },
+    );
+  });
+});
+
+describe('for an upstream that ends its stream to be asked again', () => {
+  const cases: readonly [title: string, input: string, lastEventId: string | undefined, retryMs?: number][] = [
+    ['a priming event', 'id: abc_0\nretry: 3000\ndata: \n\n', 'abc_0', 3000],
+    ['the last of several ids', `id: 1\ndata:\n\nid: 2\nid: 3\n${EVENT(LOG)}`, '3'],
+    ['an id that a later event does not repeat', `id: 1\ndata:\n\n${EVENT(LOG)}`, '1'],
+    ['an id in an event of another type', 'event: ping\nid: 9\ndata: x\n\n', '9'],
+    ['an id without data', 'id: 4\n\n', '4'],
+    ['the id of an event that has not ended', `id: 1\ndata:\n\nid: 2\ndata: ${RESULT}\n`, '1'],
+    ['the id of an event whose data has not ended', `id: 2\ndata: {"result":{"a":"${'x'.repeat(100_000)}`, undefined],
+    ['no id', EVENT(LOG), undefined],
+    ['an empty id', 'id: 1\n\nid:\n\nid\n\n', '1'],
+    ['an id no header can carry', 'id: é\n\nid: a\tb\n\nid: a\0\n\nid:   \n\n', undefined],
+    ['an id with spaces in it', 'id: a b=?\n\n', 'a b=?'],
+    ['an id that is too long', `id: ${'x'.repeat(1025)}\n\n`, undefined],
+    [
+      'pauses that are no numbers',
+      'retry: 5\n\nretry: -1\n\nretry: 1.5\n\nretry:\n\nretry: 9999999999\n\n',
+      undefined,
+      5,
+    ],
+  ];
+  for (const [title, input, lastEventId, retryMs] of cases) {
+    test(`${title} ${lastEventId === undefined ? 'gives nothing to ask with' : `gives the id ${lastEventId}`}`, () => {
+      const bytes = Buffer.from(input);
+      for (const borders of [[], [...Array(Math.min(bytes.length, 200)).keys()]]) {
+        const relaying = createRelay();
+        for (const chunk of cut(bytes, borders)) relaying.push(chunk);
+        assert.deepEqual([relaying.lastEventId, relaying.retryMs], [lastEventId, retryMs]);
+      }
+    });
+  }
+});
+
+test('a long answer that is to be wrapped is held until it is whole', () => {
+  const text = 'x'.repeat(200_000);
+  const relaying = createRelay({ wrapsStructuredContent: true });
+  assert.deepEqual(relaying.push(Buffer.from(`data: {"result":{"structuredContent":["${text}`)), []);
+  const out = relaying.push(Buffer.from(`"]},"id":"${ID}"}\n\n`));
+  assert.equal(
+    Buffer.concat(out).toString(),
+    EVENT(`{"result":{"structuredContent":{"result":["${text}"]}},"id":"é"}`),
+  );
 });

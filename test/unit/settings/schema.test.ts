@@ -26,7 +26,11 @@ test('an empty file has the documented defaults', () => {
       idle_timeout_ms: 300_000,
       list_wait_ms: 2000,
       list_ttl_ms: 60_000,
+      session_idle_ms: 1_800_000,
       connections_per_credential: 256,
+      calls_per_token: 1000,
+      calls: 10_000,
+      bytes_in_flight: 268_435_456,
       drain_ms: 60_000,
     },
     log: { level: 'info' },
@@ -81,6 +85,21 @@ const refused: readonly (readonly [string, unknown])[] = [
 ];
 for (const [title, value] of refused)
   test(`${title} is refused`, () => assert.equal(settingsSchema.safeParse(value).success, false));
+
+test('no time is longer than a timer can be set for: Node would make it 1 ms', () => {
+  const longest = 2_147_483_647;
+  for (const [name, usual] of Object.entries(settingsSchema.parse({}).limits)) {
+    if (!name.endsWith('_ms')) continue;
+    const isTaken = (value: number) => settingsSchema.safeParse({ limits: { [name]: value } }).success;
+    assert.deepEqual([usual, longest + 1, 1e300, Infinity].map(isTaken), [true, false, false, false], name);
+    assert.equal(isTaken(longest), name !== 'call_timeout_ms', name);
+  }
+});
+
+test('a limit of calls or bytes is at least one of them', () => {
+  for (const limits of [{ calls_per_token: 0 }, { calls: 0 }, { bytes_in_flight: 0 }, { calls: 1.5 }])
+    assert.equal(settingsSchema.safeParse({ limits }).success, false, JSON.stringify(limits));
+});
 
 test('address ranges of both families are taken', () => {
   const value = { upstreams: { allow_cidrs: ['10.0.0.0/8', 'fd00::/8', '127.0.0.1/32', '::1/128'] } };

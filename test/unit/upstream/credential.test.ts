@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { GatewayError } from '../../../src/domain/errors.ts';
 import type { AuthMechanism } from '../../../src/domain/mcp-config.ts';
 import { Secret } from '../../../src/domain/secret.ts';
-import { isReservedHeader, type OpenedHeader, toCredentialHeaders } from '../../../src/upstream/credential.ts';
+import { type OpenedHeader, toCredentialHeaders } from '../../../src/upstream/credential.ts';
 
 const BEARER: AuthMechanism = { type: 'bearer' };
 
@@ -86,12 +86,9 @@ describe('toCredentialHeaders', () => {
     const reserved =
       'Host connection Content-Length CONTENT-TYPE transfer-encoding Accept-Encoding Mcp-Session-Id mcp-method upgrade Expect te';
     for (const name of reserved.split(' ')) {
-      assert.equal(isReservedHeader(name), true, name);
       assert.match(refusalOf(BEARER, undefined, [{ name, value: 'v' }]).message, /only the gateway sets/);
       assert.match(refusalOf({ type: 'header', key: name }, 's').message, /only the gateway sets/);
     }
-    for (const name of ['x-mcp', 'mcp', 'x-content', 'authorization', 'cookie', 'x-host'])
-      assert.equal(isReservedHeader(name), false, name);
   });
 
   it('whatever it is given, headers are pairs undici can send or the refusal is silent about the value', () => {

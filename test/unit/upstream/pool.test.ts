@@ -29,8 +29,6 @@ describe('classifyUpstreamError', () => {
     ERR_TLS_HANDSHAKE_TIMEOUT: 'unreachable',
     ERR_SSL_WRONG_VERSION_NUMBER: 'unreachable',
     EPROTO: 'unreachable',
-    HPE_INVALID_CONSTANT: 'broken_answer',
-    HPE_CHUNK_EXTENSIONS_OVERFLOW: 'broken_answer',
     SOMETHING_NEW: 'unreachable',
   };
   for (const [code, reason] of Object.entries(codes)) {
@@ -44,6 +42,8 @@ describe('classifyUpstreamError', () => {
     [new errors.HeadersTimeoutError('10.11.12.13'), 'timeout'],
     [new errors.BodyTimeoutError('10.11.12.13'), 'timeout'],
     [new errors.SocketError('10.11.12.13'), 'broken_answer'],
+    // As undici throws it: without a code.
+    [new errors.HTTPParserError('Expected HTTP/'), 'broken_answer'],
     [new errors.HeadersOverflowError('10.11.12.13'), 'broken_answer'],
     [new errors.ResponseContentLengthMismatchError('10.11.12.13'), 'broken_answer'],
     [new errors.ResponseExceededMaxSizeError('10.11.12.13'), 'broken_answer'],
