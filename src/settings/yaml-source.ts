@@ -1,6 +1,6 @@
 // YAML or JSON text into plain values that remember where in the text each of them stands.
 
-import { type Document, isAlias, isMap, isNode, isScalar, isSeq, LineCounter, parseDocument, visit } from 'yaml';
+import { type Document, isAlias, isMap, isNode, isScalar, isSeq, parseDocument, visit } from 'yaml';
 
 export type Path = readonly (string | number)[];
 
@@ -66,21 +66,22 @@ function explain(code: string, message: string): string {
   return `cannot be read as YAML: ${message.replace(/: .*$/s, '')}`;
 }
 
+/** Counted here, as the parser's own line counter misses line ends inside broken flow collections. */
+function toPosition(text: string, offset: number): Position {
+  const before = text.slice(0, offset);
+  return { line: before.split('\n').length, column: before.length - before.lastIndexOf('\n') };
+}
+
 /** Parses YAML 1.2 (JSON included). Never throws: what is wrong with the text is in `problems`. */
 export function parseYamlSource(text: string): YamlSource {
-  const lines = new LineCounter();
   const document = parseDocument(text, {
-    lineCounter: lines,
     prettyErrors: false,
     stringKeys: true,
     // A %YAML 1.1 directive must not bring back `yes` as a boolean or `<<` as a merge.
     schema: 'core',
     merge: false,
   });
-  const at = (offset: number): Position => {
-    const { line, col } = lines.linePos(Math.min(offset, text.length));
-    return { line: Math.max(line, 1), column: Math.max(col, 1) };
-  };
+  const at = (offset: number): Position => toPosition(text, offset);
 
   const problems: SourceProblem[] = [...document.errors, ...document.warnings].map(({ code, message, pos }) => ({
     ...at(pos[0]),

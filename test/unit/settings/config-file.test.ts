@@ -358,6 +358,9 @@ test('keys of the object prototype are unknown keys like any other', async () =>
   }
 });
 
+/** A broken flow collection with a document marker glued to its end. */
+const LINE_END_MISSED_BY_THE_PARSER = '[\ta: 1\nb:\n  - { c: 1, d: ["e*"]---\n\n      - { c: 2, c: 3 }\n';
+
 test('no mutation of a file crashes the reader, and every position lies inside the file', async () => {
   const example = await readFile(EXAMPLE, 'utf8');
   const cut = fc.nat({ max: example.length }).map((end) => example.slice(0, end));
@@ -409,6 +412,6 @@ test('no mutation of a file crashes the reader, and every position lies inside t
       }
       if (!outcome.ok) assert.ok(outcome.problems.length > 0);
     }),
-    { numRuns: 300, interruptAfterTimeLimit: 15_000 },
+    { numRuns: 300, interruptAfterTimeLimit: 15_000, examples: [[LINE_END_MISSED_BY_THE_PARSER]] },
   );
 });
