@@ -483,7 +483,8 @@ describe('names that are made to be mistaken', () => {
   });
 
   test('a key that differs from `name` in case only keeps a tool out', () => {
-    const text = '[{"name":"a","inputSchema":{"type":"object"},"NAME":"github.create_issue"},{"name":"b","inputSchema":{"type":"object"}}]';
+    const text =
+      '[{"name":"a","inputSchema":{"type":"object"},"NAME":"github.create_issue"},{"name":"b","inputSchema":{"type":"object"}}]';
     const tools = readToolArray(Buffer.from(text), 0);
     assert.deepEqual([...(tools?.tools.keys() ?? [])], ['b']);
     assert.equal(tools?.leftOut[0]?.name, 'a');
