@@ -4,6 +4,7 @@
 import { randomUUIDv7 } from 'node:crypto';
 import type { UpstreamRequest } from './catalog/account-snapshot.ts';
 import { Catalogs } from './catalog/catalogs.ts';
+import { ConfigurationInForce } from './catalog/configuration-in-force.ts';
 import { explainTool } from './catalog/explain.ts';
 import { ToolLists } from './catalog/tool-lists.ts';
 import { type ApplyCounts, applyDeclared } from './control-plane/config-file.ts';
@@ -13,7 +14,7 @@ import { findLive } from './control-plane/tokens.ts';
 import { McpEndpoint } from './data-plane/endpoint.ts';
 import { Sessions } from './data-plane/sessions.ts';
 import { GatewayError } from './domain/errors.ts';
-import type { StoredSecret } from './domain/mcp-config.ts';
+import type { AccountId, StoredSecret } from './domain/mcp-config.ts';
 import { IMPLEMENTATION, VERSION } from './domain/version.ts';
 import { createApp, createRequestHandler, type RequestHandlerDeps } from './edge/app.ts';
 import { createCors } from './edge/cors.ts';
@@ -25,7 +26,7 @@ import type { Address } from './settings/environment.ts';
 import { toJsonSchema } from './settings/schema.ts';
 import type { Settings } from './settings/settings.ts';
 import { openStore } from './store/open-store.ts';
-import { type AccountConfiguration, DEFAULT_ACCOUNT, type Store } from './store/store.ts';
+import { DEFAULT_ACCOUNT, type Store } from './store/store.ts';
 import { createLogger, type Logger } from './telemetry/logger.ts';
 import { createTelemetry, type Telemetry } from './telemetry/telemetry.ts';
 import { judgeEndpoint } from './upstream/address-guard.ts';
@@ -107,7 +108,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   });
   const sessions = new Sessions({ sealer: createSealer(keys.sealing, 'session'), now });
   const endpoint = new McpEndpoint({ authenticator, catalogs, sessions, telemetry, log, limits: settings.limits });
-  const configuration = new ConfigurationInForce({ store, authenticator, catalogs, telemetry, log });
+  const configuration = new ConfigurationInForce({ store, authenticator, catalogs, log });
   let isStarted = false;
   let reload: ReloadState = { ok: true, atMs: now(), problems: [] };
 
@@ -216,80 +217,6 @@ function toUrl({ host, port }: Address): string {
   return `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 
-interface InForceDeps {
-  readonly store: Store;
-  readonly authenticator: Authenticator;
-  readonly catalogs: Catalogs;
-  readonly telemetry: Telemetry;
-  readonly log: Logger;
-}
-
-const RETRY_MS = 250;
-
-/** Keeps the caches at the store's epoch. When the store is down, the last good configuration stays in force. */
-class ConfigurationInForce {
-  readonly #deps: InForceDeps;
-  readonly #unsubscribe: () => void;
-  #configurations: readonly AccountConfiguration[] = [];
-  #reading: Promise<void> | undefined;
-  #isStale = false;
-  #retry: NodeJS.Timeout | undefined;
-
-  constructor(deps: InForceDeps) {
-    this.#deps = deps;
-    this.#unsubscribe = deps.store.onChange(() => this.#refreshUntilRead());
-  }
-
-  epochs(): Record<string, number> {
-    return Object.fromEntries(this.#configurations.map(({ accountId, epoch }) => [accountId, epoch]));
-  }
-
-  /** Reads the configuration again; resolves when one at least as new as the call is in force. */
-  async refresh(): Promise<void> {
-    this.#isStale = true;
-    while (this.#isStale || this.#reading !== undefined) {
-      this.#reading ??= this.#read().finally(() => {
-        this.#reading = undefined;
-      });
-      await this.#reading;
-    }
-  }
-
-  close(): void {
-    this.#unsubscribe();
-    clearTimeout(this.#retry);
-  }
-
-  /** The feed tells of a change once: what could not be read is tried again until it can. */
-  #refreshUntilRead(): void {
-    this.refresh().catch((error: unknown) => {
-      this.#deps.log.warn('configuration not read', { error });
-      this.#retry = setTimeout(() => this.#refreshUntilRead(), RETRY_MS).unref();
-    });
-  }
-
-  async #read(): Promise<void> {
-    this.#isStale = false;
-    const { store, authenticator, catalogs, log } = this.#deps;
-    const epochs = await store.epochs();
-    // The feed and the writer itself both ask after each edit.
-    if (this.#isAt(epochs)) return;
-    const configurations = await Promise.all([...epochs.keys()].map((id) => store.readConfiguration(id)));
-    // Both in one turn of the event loop: no request sees a token of one epoch and a catalog of another.
-    authenticator.replace(configurations);
-    catalogs.replace(configurations);
-    this.#configurations = configurations;
-    log.info('configuration in force', { epoch: Math.max(...configurations.map(({ epoch }) => epoch)) });
-  }
-
-  #isAt(epochs: ReadonlyMap<AccountConfiguration['accountId'], number>): boolean {
-    return (
-      epochs.size === this.#configurations.length &&
-      this.#configurations.every(({ accountId, epoch }) => epochs.get(accountId) === epoch)
-    );
-  }
-}
-
 function createUpstream(
   { key, config, credentialHeaders }: UpstreamRequest,
   settings: Settings,
@@ -322,7 +249,7 @@ function createUpstream(
   });
 }
 
-function toSecretRef(accountId: AccountConfiguration['accountId'], secret: StoredSecret) {
+function toSecretRef(accountId: AccountId, secret: StoredSecret) {
   return { accountId, secretId: secret.id, name: secret.name, version: secret.version };
 }
 
