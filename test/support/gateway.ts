@@ -11,7 +11,7 @@ import { formatProblem } from '../../src/settings/file-problem.ts';
 import { loadSettings } from '../../src/settings/load-settings.ts';
 import type { Settings } from '../../src/settings/settings.ts';
 import { DEFAULT_ACCOUNT } from '../../src/store/store.ts';
-import { createLogger } from '../../src/telemetry/logger.ts';
+import { createLogger, type Logger } from '../../src/telemetry/logger.ts';
 
 export interface ConfigOption {
   readonly name: string;
@@ -45,6 +45,8 @@ export interface GatewayOptions extends ConfigFileOptions {
   readonly folder?: string;
   /** Milliseconds since 1970; the system's clock unless told. */
   readonly now?: () => number;
+  /** Silent unless told. */
+  readonly log?: Logger;
 }
 
 export interface TestGateway {
@@ -75,7 +77,7 @@ export async function startGateway(options: GatewayOptions): Promise<TestGateway
   const settings = await load(options);
   const apiKey = await makeApiKey(settings);
   const clock = options.now === undefined ? {} : { now: options.now };
-  const gateway = await createGateway({ settings, masterKey: {}, log: SILENT, ...clock });
+  const gateway = await createGateway({ settings, masterKey: {}, log: options.log ?? SILENT, ...clock });
   const { url, adminUrl } = await gateway.listen();
   return {
     url,

@@ -5,7 +5,7 @@
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { buffer } from 'node:stream/consumers';
 import { callResult, listResult, type Reply, replyToProtocolMethod, toEvent, toMessage } from './sdk-server-replies.ts';
 import {
@@ -81,6 +81,8 @@ export class RecordingUpstream {
   readonly #options: RecordingUpstreamOptions;
   readonly #isModern: boolean;
   readonly #sessions: Set<string> | undefined;
+  readonly #sockets = new Set<Socket>();
+  #bytesOfClosed = 0;
   #tools: readonly string[];
   readonly #server = createServer((request, response) => void this.#serve(request, response));
 
@@ -89,6 +91,18 @@ export class RecordingUpstream {
     this.#isModern = options.era === 'modern';
     this.#sessions = options.sessions ? new Set() : undefined;
     this.#tools = options.tools ?? [ECHO_TOOL];
+    this.#server.on('connection', (socket) => {
+      this.#sockets.add(socket);
+      socket.once('close', () => {
+        this.#sockets.delete(socket);
+        this.#bytesOfClosed += socket.bytesRead;
+      });
+    });
+  }
+
+  /** All bytes of all connections so far, whether or not they made up a request. */
+  get bytesReceived(): number {
+    return [...this.#sockets].reduce((sum, socket) => sum + socket.bytesRead, this.#bytesOfClosed);
   }
 
   async listen(): Promise<void> {
