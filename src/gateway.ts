@@ -12,9 +12,10 @@ import type { Declared } from './control-plane/declared.ts';
 import { createRestDoor } from './control-plane/rest.ts';
 import { findLive } from './control-plane/tokens.ts';
 import { McpEndpoint } from './data-plane/endpoint.ts';
+import { ToolPages } from './data-plane/list-tools.ts';
 import { Sessions } from './data-plane/sessions.ts';
 import { GatewayError } from './domain/errors.ts';
-import type { AccountId, StoredSecret } from './domain/mcp-config.ts';
+import type { AccountId, McpConfig, StoredSecret } from './domain/mcp-config.ts';
 import { IMPLEMENTATION, VERSION } from './domain/version.ts';
 import { createApp, createRequestHandler, type RequestHandlerDeps } from './edge/app.ts';
 import { createCors } from './edge/cors.ts';
@@ -22,6 +23,7 @@ import { createListener } from './edge/listener.ts';
 import { createOriginCheck } from './edge/origin.ts';
 import { Authenticator } from './identity/authenticate.ts';
 import { hashToken } from './identity/tokens.ts';
+import { type CertificateInUse, openCertificate } from './settings/certificate-in-use.ts';
 import type { Address } from './settings/environment.ts';
 import { toJsonSchema } from './settings/schema.ts';
 import type { Settings } from './settings/settings.ts';
@@ -29,7 +31,8 @@ import { openStore } from './store/open-store.ts';
 import { DEFAULT_ACCOUNT, type Store } from './store/store.ts';
 import { createLogger, type Logger } from './telemetry/logger.ts';
 import { createTelemetry, type Telemetry } from './telemetry/telemetry.ts';
-import { judgeEndpoint } from './upstream/address-guard.ts';
+import { type AddressPolicy, judgeEndpoint } from './upstream/address-guard.ts';
+import type { EgressProxy } from './upstream/egress-proxy.ts';
 import { Upstream } from './upstream/upstream.ts';
 import { assertMasterKey, deriveKeys, type Keys } from './vault/keys.ts';
 import { type MasterKeySource, readMasterKey } from './vault/master-key.ts';
@@ -95,6 +98,10 @@ export async function openVaulted(
 export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   const { settings, now = Date.now } = options;
   const log = options.log ?? createLogger({ level: settings.log.level });
+  const certificate = await openCertificate(settings.listen.tls, { setting: 'listen.tls', log, now });
+  const adminTls = settings.admin?.listen.tls;
+  const adminCertificate = await openCertificate(adminTls, { setting: 'admin.listen.tls', log, now });
+  const certificates = [certificate, adminCertificate].filter((each) => each !== undefined);
   const { store, keys } = await openVaulted(settings, options.masterKey);
   const telemetry = createTelemetry();
   const vault = new Vault(keys);
@@ -107,8 +114,17 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     now,
   });
   const sessions = new Sessions({ sealer: createSealer(keys.sealing, 'session'), now });
-  const endpoint = new McpEndpoint({ authenticator, catalogs, sessions, telemetry, log, limits: settings.limits });
-  const configuration = new ConfigurationInForce({ store, authenticator, catalogs, log });
+  const pageTools = settings.limits.listPageTools;
+  const toolPages = new ToolPages({ sealer: createSealer(keys.sealing, 'cursor'), pageTools, now });
+  const { limits } = settings;
+  const endpoint = new McpEndpoint({ authenticator, catalogs, sessions, toolPages, telemetry, log, limits });
+  const configuration = new ConfigurationInForce({
+    store,
+    authenticator,
+    catalogs,
+    log,
+    onReplaced: () => endpoint.endRevoked(),
+  });
   let isStarted = false;
   let reload: ReloadState = { ok: true, atMs: now(), problems: [] };
 
@@ -138,25 +154,33 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     readyDetail: () => ({
       epochs: configuration.epochs(),
       config_file: reload,
+      certificates: certificates.map((each) => each.describe()),
       upstreams: describeUpstreams(catalogs),
     }),
   });
-  const open = (listen: Address, serves: RequestHandlerDeps['serves']) =>
+  const open = (
+    { host, port }: Address,
+    serves: RequestHandlerDeps['serves'],
+    tls: CertificateInUse['terminator'] | undefined,
+  ) =>
     createListener(
-      { ...listen, onError: (error) => log.error('request failed', { error }) },
+      { host, port, tls, onError: (error) => log.error('request failed', { error }) },
       createRequestHandler({
         app,
         handleMcp,
         telemetry,
         serves,
-        findOriginProblem: createOriginCheck({ boundHost: listen.host, ...settings }),
+        findOriginProblem: createOriginCheck({ boundHost: host, ...settings }),
         serveCors: createCors(settings.allowedOrigins),
         isStarted: () => isStarted,
       }),
     );
-  const listener = open(settings.listen, settings.admin === undefined ? 'all' : 'mcp');
-  const adminListener = settings.admin && open(settings.admin.listen, 'admin');
+  const listener = open(settings.listen, settings.admin === undefined ? 'all' : 'mcp', certificate?.terminator);
+  const adminListener = settings.admin && open(settings.admin.listen, 'admin', adminCertificate?.terminator);
   declareGauges(telemetry, catalogs, configuration);
+  telemetry.clientConnections.collect((family) => {
+    family.labels().set(listener.connections + (adminListener?.connections ?? 0));
+  });
 
   const apply: Gateway['apply'] = async (declared) => {
     const counts = await applyDeclared(store, DEFAULT_ACCOUNT, declared, {
@@ -172,8 +196,9 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
 
   const start = async () => {
     // The addresses first: who is started by mistake beside a running gateway must not rewrite the store that one serves from.
-    const url = toUrl(await listener.listen());
-    const adminUrl = adminListener === undefined ? url : toUrl(await adminListener.listen());
+    const url = toUrl(await listener.listen(), certificate);
+    const adminUrl = adminListener === undefined ? url : toUrl(await adminListener.listen(), adminCertificate);
+    for (const each of certificates) each.watch();
     for (const account of await store.accounts()) await catalogs.lists.restore(account.id);
     await apply(settings.declared);
     isStarted = true;
@@ -184,6 +209,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     await listener.drain(settings.limits.drainMs);
     // Last, so that `/readyz` says so while calls finish.
     await adminListener?.drain(ADMIN_DRAIN_MS);
+    for (const each of certificates) each.close();
     configuration.close();
     endpoint.close();
     await catalogs.close();
@@ -213,20 +239,20 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
 /** Operators' requests are short; a scrape that hangs does not hold up the exit. */
 const ADMIN_DRAIN_MS = 1_000;
 
-function toUrl({ host, port }: Address): string {
-  return `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
+function toUrl({ host, port }: Address, certificate: CertificateInUse | undefined): string {
+  return `${certificate === undefined ? 'http' : 'https'}://${host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 
 function createUpstream(
-  { key, config, credentialHeaders }: UpstreamRequest,
+  request: UpstreamRequest,
   settings: Settings,
   telemetry: Telemetry,
   now: () => number,
 ): Upstream {
-  const { endpoint, managedBy } = config.config;
+  const { key, config, credentialHeaders, clientKey } = request;
+  const { endpoint, tls, limits: own } = config.config;
   const url = new URL(endpoint);
-  // What the operator's own file names, the operator has admitted (design §3, Endpoints).
-  const policy = { ...settings.upstreams, ...(managedBy === 'file' ? { admitted: url.origin } : {}) };
+  const policy = policyOf(url, config.config, settings);
   const problem = judgeEndpoint(url, policy);
   if (problem !== undefined) throw new GatewayError('invalid_argument', `endpoint: ${problem}.`);
   const { limits } = settings;
@@ -236,17 +262,38 @@ function createUpstream(
     endpoint: url,
     policy,
     credentialHeaders,
+    tls: tls === null ? undefined : { config: tls, clientKey },
+    proxy: toEgressProxy(request, settings),
     limits: {
-      connections: limits.connectionsPerCredential,
-      connectTimeoutMs: limits.connectTimeoutMs,
-      headersTimeoutMs: limits.headerTimeoutMs,
-      idleTimeoutMs: limits.idleTimeoutMs,
+      connections: own.connections ?? limits.connectionsPerCredential,
+      connectTimeoutMs: own.connectTimeoutMs ?? limits.connectTimeoutMs,
+      headersTimeoutMs: own.headerTimeoutMs ?? limits.headerTimeoutMs,
+      idleTimeoutMs: own.idleTimeoutMs ?? limits.idleTimeoutMs,
       sessionIdleMs: limits.sessionIdleMs,
     },
+    callLimits: own,
     clientInfo: IMPLEMENTATION,
     now,
     onFailure: (failure) => telemetry.upstreamFailures.labels(config.service, failure.reason).add(),
   });
+}
+
+/** What the operator's own file names, the operator has admitted (design §3, Endpoints). */
+function policyOf(url: URL, { managedBy }: McpConfig, { upstreams }: Settings): AddressPolicy {
+  return { ...upstreams, ...(managedBy === 'file' ? { admitted: url.origin } : {}) };
+}
+
+function toEgressProxy(
+  { config: { config }, proxyAuthorization }: UpstreamRequest,
+  settings: Settings,
+): EgressProxy | undefined {
+  if (config.proxy === null) return undefined;
+  const url = new URL(config.proxy.url);
+  // A proxy is spoken to in plain HTTP; whether the upstream may be is a question about the endpoint.
+  const policy = { ...policyOf(url, config, settings), allowHttp: true };
+  const problem = judgeEndpoint(url, policy);
+  if (problem !== undefined) throw new GatewayError('invalid_argument', `proxy: ${problem}.`);
+  return { url, authorization: proxyAuthorization, policy };
 }
 
 function toSecretRef(accountId: AccountId, secret: StoredSecret) {
@@ -287,4 +334,12 @@ function declareGauges(telemetry: Telemetry, catalogs: Catalogs, configuration: 
       family.labels(service, 'busy').add(connected - free);
     }
   });
+  telemetry.callsInFlight.collect((family) => {
+    for (const { service, calls } of catalogs.upstreams()) family.labels(service).add(calls);
+  });
+  telemetry.upstreamSessions.collect((family) => {
+    for (const { service, sessions } of catalogs.upstreams()) family.labels(service).add(sessions);
+  });
+  telemetry.residentMemory.collect((family) => family.labels().set(process.memoryUsage.rss()));
+  telemetry.heapUsed.collect((family) => family.labels().set(process.memoryUsage().heapUsed));
 }

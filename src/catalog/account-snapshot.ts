@@ -3,21 +3,20 @@
 
 import { hash } from 'node:crypto';
 import { GatewayError } from '../domain/errors.ts';
-import type { AccountId, CustomHeader, StoredSecret } from '../domain/mcp-config.ts';
+import type { AccountId, StoredSecret } from '../domain/mcp-config.ts';
 import type { Grant, StoredToken } from '../domain/principal.ts';
 import type { Secret } from '../domain/secret.ts';
 import type { AccountConfiguration } from '../store/store.ts';
-import { toCredentialHeaders } from '../upstream/credential.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import { compileAllowList } from './allow-list.ts';
 import { type CompiledConfig, compileConfig, type GrantTrouble, type ResolvedGrant } from './grant.ts';
+import { type OpenedCredentials, openCredentials } from './open-credentials.ts';
 
-export interface UpstreamRequest {
+export interface UpstreamRequest extends OpenedCredentials {
   readonly key: string;
   /** The same for every version of the credential: what such upstreams list is taken to be the same. */
   readonly lineage: string;
   readonly config: CompiledConfig;
-  readonly credentialHeaders: readonly string[];
 }
 
 export interface SnapshotDeps {
@@ -80,68 +79,30 @@ export class AccountSnapshot {
     config: CompiledConfig,
     secretId: string | null,
   ): { upstream: Upstream | undefined; trouble: GrantTrouble | undefined } {
-    const secret = secretId === null ? undefined : this.#secrets.get(secretId);
-    if (secretId !== null && secret === undefined) return { upstream: undefined, trouble: 'secret_missing' };
-    let credentialHeaders: readonly string[];
+    const credentials = openCredentials(config.config, secretId, {
+      stored: this.#secrets,
+      open: (secret) => this.#deps.openSecret(this.accountId, secret),
+    });
+    if (typeof credentials === 'string') return { upstream: undefined, trouble: credentials };
+    const key = this.#upstreamKey(config, secretId, credentials.versions);
     try {
-      credentialHeaders = this.#openCredential(config, secret);
-    } catch (error) {
-      if (!(error instanceof GatewayError)) throw error;
-      return { upstream: undefined, trouble: 'secret_unreadable' };
-    }
-    const key = this.#upstreamKey(config, secret);
-    try {
-      const upstream = this.#deps.upstreamFor({
-        key,
-        lineage: this.#lineage(config, secret),
-        config,
-        credentialHeaders,
-      });
-      return { upstream, trouble: undefined };
+      const lineage = this.#lineage(config, secretId);
+      return { upstream: this.#deps.upstreamFor({ key, lineage, config, ...credentials }), trouble: undefined };
     } catch (error) {
       if (!(error instanceof GatewayError)) throw error;
       return { upstream: undefined, trouble: 'address_refused' };
     }
   }
 
-  #openCredential(config: CompiledConfig, secret: StoredSecret | undefined): readonly string[] {
-    const { authMechanism, customHeaders } = config.config;
-    const credential = secret === undefined ? undefined : this.#deps.openSecret(this.accountId, secret);
-    const headers = customHeaders.map((header) => ({ name: header.name, value: this.#valueOf(header) }));
-    return toCredentialHeaders(authMechanism, credential, headers);
-  }
-
-  #valueOf(header: CustomHeader): Secret | string {
-    if ('value' in header) return header.value;
-    const secret = this.#secrets.get(header.secretId);
-    if (secret === undefined) {
-      throw new GatewayError('invalid_argument', `The secret of the custom header '${header.name}' does not exist.`);
-    }
-    return this.#deps.openSecret(this.accountId, secret);
-  }
-
-  /** Changes with everything that decides where requests go and as whom, and with nothing else: an edited allow-list keeps its connections. */
-  #upstreamKey(config: CompiledConfig, secret: StoredSecret | undefined): string {
-    const { id, endpoint, authMechanism, customHeaders, managedBy } = config.config;
-    const headerVersions = customHeaders.map((header) =>
-      'value' in header ? null : (this.#secrets.get(header.secretId)?.version ?? null),
-    );
-    const parts = [
-      this.accountId,
-      id,
-      config.service,
-      endpoint,
-      managedBy,
-      authMechanism,
-      customHeaders,
-      headerVersions,
-      secret?.id ?? null,
-      secret?.version ?? null,
-    ];
+  /** Changes with everything that decides where requests go, how and as whom, and with nothing else: an edited allow-list keeps its connections. */
+  #upstreamKey(config: CompiledConfig, secretId: string | null, versions: readonly number[]): string {
+    const { id, endpoint, authMechanism, customHeaders, managedBy, tls, proxy, limits } = config.config;
+    const target = [this.accountId, id, config.service, endpoint, managedBy, tls, proxy, limits];
+    const parts = [...target, authMechanism, customHeaders, secretId, versions];
     return hash('sha256', JSON.stringify(parts), 'base64url');
   }
 
-  #lineage({ config }: CompiledConfig, secret: StoredSecret | undefined): string {
-    return JSON.stringify([this.accountId, config.id, config.endpoint, secret?.id ?? null]);
+  #lineage({ config }: CompiledConfig, secretId: string | null): string {
+    return JSON.stringify([this.accountId, config.id, config.endpoint, secretId]);
   }
 }

@@ -11,7 +11,8 @@ import type { Upstream } from '../upstream/upstream.ts';
 import { type Admission, admit, type GrantTrouble, type ResolvedGrant } from './grant.ts';
 import type { ListedTool } from './listed-tool.ts';
 import { spellNames } from './naming.ts';
-import type { ToolList } from './tool-lists.ts';
+import type { ToolList } from './read-tools.ts';
+import { ToolArray } from './tool-array.ts';
 
 /** Where a call of one tool goes, and by whose decision. */
 export interface Route {
@@ -48,7 +49,6 @@ export interface CatalogInput {
   readonly listOf: (upstream: Upstream) => ToolList | undefined;
   /** Which grant, by index, has served a name since the configuration changed; added to by the build (design §3.6). */
   readonly owners: Map<string, number>;
-  readonly ttlMs: number;
 }
 
 export class Catalog {
@@ -61,11 +61,10 @@ export class Catalog {
   readonly lists: readonly (ToolList | undefined)[];
   /** The one service of all grants, if there is one: then bare names are understood. */
   readonly onlyService: string | undefined;
-  readonly #ttlMs: number;
   readonly #byCanonicalName: ReadonlyMap<string, Route>;
   readonly #byName = new Map<NameStyle, ReadonlyMap<string, Route>>();
   readonly #spellings = new Map<NameStyle, readonly string[]>();
-  readonly #toolArrays = new Map<string, Buffer>();
+  readonly #toolArrays = new Map<string, ToolArray>();
 
   constructor(input: CatalogInput) {
     this.epoch = input.epoch;
@@ -73,7 +72,6 @@ export class Catalog {
     this.lists = input.grants.map(({ upstream }) => (upstream === undefined ? undefined : input.listOf(upstream)));
     const services = new Set(input.grants.map((grant) => grant.config.service));
     this.onlyService = services.size === 1 ? [...services][0] : undefined;
-    this.#ttlMs = input.ttlMs;
     const collisions: Collision[] = [];
     this.#byCanonicalName = buildRoutes(input, this.lists, collisions);
     this.routes = [...this.#byCanonicalName.values()];
@@ -97,18 +95,8 @@ export class Catalog {
     return spellings;
   }
 
-  /** The result of `tools/list` as raw JSON parts, to be sent one behind the other. */
-  toolsResult(era: Era, style: NameStyle, troubled: readonly UpstreamState[], serverInfo: string): readonly Buffer[] {
-    const meta: string[] = [];
-    if (era === 'modern') meta.push(`"io.modelcontextprotocol/serverInfo":${serverInfo}`);
-    if (troubled.length > 0) meta.push(`"mcp-switchboard/upstreams":${JSON.stringify(troubled)}`);
-    const behind: string[] = [];
-    if (era === 'modern') behind.push(',"resultType":"complete"', `,"ttlMs":${this.#ttlMs},"cacheScope":"private"`);
-    if (meta.length > 0) behind.push(`,"_meta":{${meta.join(',')}}`);
-    return [Buffer.from('{"tools":'), this.#toolArray(era, style), Buffer.from(`${behind.join('')}}`)];
-  }
-
-  #toolArray(era: Era, style: NameStyle): Buffer {
+  /** What `tools/list` shows of the tools, made when first asked for. */
+  toolArray(era: Era, style: NameStyle): ToolArray {
     const key = `${era} ${style}`;
     let array = this.#toolArrays.get(key);
     if (array === undefined) {
@@ -183,24 +171,19 @@ function buildRoutes(
   return routes;
 }
 
-/** The array of tools with each name replaced by its spelling; all else is the upstream's bytes, mended where it must be. */
-function serializeTools(routes: readonly Route[], spellings: readonly string[], era: Era): Buffer {
-  const parts: Buffer[] = [Buffer.from('[')];
-  routes.forEach(({ tool }, index) => {
-    if (index > 0) parts.push(Buffer.from(','));
+/** The tools, each with its name replaced by its spelling; all else is the upstream's bytes, mended where it must be. */
+function serializeTools(routes: readonly Route[], spellings: readonly string[], era: Era): ToolArray {
+  const tools = routes.map(({ tool }, index) => {
     const edits = [
       ...(era === 'legacy' ? tool.legacyEdits : tool.repairs),
       { ...tool.nameAt, text: `"${spellings[index]}"` },
     ];
-    parts.push(
-      splice(
-        tool.bytes,
-        edits.sort((a, b) => a.start - b.start),
-      ),
+    return splice(
+      tool.bytes,
+      edits.sort((a, b) => a.start - b.start),
     );
   });
-  parts.push(Buffer.from(']'));
-  return Buffer.concat(parts);
+  return new ToolArray(tools);
 }
 
 /** The upstreams of a catalog that are in trouble. */

@@ -14,6 +14,7 @@ export interface CatalogsOptions {
   /** Throws `GatewayError` for an address that is refused. */
   readonly createUpstream: (request: UpstreamRequest) => Upstream;
   readonly createLists: (onChange: () => void) => ToolLists;
+  /** The longest that a client may keep a list. */
   readonly ttlMs: number;
   readonly now: () => number;
 }
@@ -72,6 +73,12 @@ export class Catalogs {
     return this.#accounts.get(account)?.snapshot;
   }
 
+  /** Whether a token exists and is neither revoked nor expired. */
+  isLive(account: AccountId, tokenId: string): boolean {
+    const token = this.snapshot(account)?.tokens.get(tokenId);
+    return token !== undefined && isLive(token, this.#options.now());
+  }
+
   upstreams(): Iterable<Upstream> {
     return this.#upstreams.values();
   }
@@ -114,6 +121,14 @@ export class Catalogs {
   /** Whether waiting could make a missing tool appear. */
   isSettling(catalog: Catalog): boolean {
     return catalog.grants.some(({ upstream }) => upstream !== undefined && this.lists.isPending(upstream));
+  }
+
+  /** How long a client may keep the list of this catalog: no longer than any upstream says of its own. */
+  ttlMs(catalog: Catalog): number {
+    const left = catalog.grants.map(({ upstream }) =>
+      upstream === undefined ? Infinity : this.lists.freshMs(upstream),
+    );
+    return Math.floor(Math.min(this.#options.ttlMs, ...left));
   }
 
   /** Ends all sessions and connections, and cuts what still runs on them after a second. */
@@ -172,7 +187,6 @@ export class Catalogs {
       grants,
       owners,
       listOf: (upstream) => this.lists.get(upstream),
-      ttlMs: this.#options.ttlMs,
     });
   }
 

@@ -12,6 +12,8 @@ export interface ConfigurationInForceDeps {
   readonly authenticator: Authenticator;
   readonly catalogs: Catalogs;
   readonly log: Logger;
+  /** Told when a configuration has come into force. */
+  readonly onReplaced: () => void;
 }
 
 const RETRY_MS = 250;
@@ -59,7 +61,7 @@ export class ConfigurationInForce {
 
   async #read(): Promise<void> {
     this.#isStale = false;
-    const { store, authenticator, catalogs, log } = this.#deps;
+    const { store, authenticator, catalogs, log, onReplaced } = this.#deps;
     const epochs = await store.epochs();
     // The feed and the writer itself both ask after each edit.
     if (this.#isAt(epochs)) return;
@@ -68,6 +70,7 @@ export class ConfigurationInForce {
     authenticator.replace(configurations);
     catalogs.replace(configurations);
     this.#configurations = configurations;
+    onReplaced();
     log.info('configuration in force', { epoch: Math.max(...configurations.map(({ epoch }) => epoch)) });
   }
 

@@ -7,7 +7,7 @@ import { toCanonicalName } from '../domain/tool-name.ts';
 import type { Catalog, Route } from './catalog.ts';
 import type { Catalogs } from './catalogs.ts';
 import { admit, type ResolvedGrant } from './grant.ts';
-import type { ToolList } from './tool-lists.ts';
+import type { ToolList } from './read-tools.ts';
 
 export interface Explanation {
   readonly tool: string;

@@ -12,8 +12,11 @@ export interface CompiledConfig {
   readonly allowList: AllowList;
 }
 
-/** Why a grant cannot be used at all; its tools are neither listed nor callable. */
-export type GrantTrouble = 'suspended' | 'secret_unreadable' | 'secret_missing' | 'address_refused';
+/**
+ * Why a grant cannot be used at all; its tools are neither listed nor callable. An unusable secret was opened, but cannot
+ * be what it is used for: a private key is no header, and a proxy is told user and password.
+ */
+export type GrantTrouble = 'suspended' | 'secret_unreadable' | 'secret_missing' | 'secret_unusable' | 'address_refused';
 
 export interface ResolvedGrant {
   readonly config: CompiledConfig;

@@ -4,7 +4,8 @@
 import { isUpstreamToolName } from '../domain/tool-name.ts';
 import { findMember, isObjectAt, JsonScanner, type Member, type Span, stringAt } from '../protocol/json-scan.ts';
 import { type ParamHeader, readParamHeaders } from '../protocol/param-headers.ts';
-import { type Edit, removeMembers, toText } from '../protocol/splice.ts';
+import { type Edit, removeMembers } from '../protocol/splice.ts';
+import { editProperties, isRequired, readLegacyOutput } from './legacy-schema.ts';
 
 export interface ListedTool {
   readonly name: string;
@@ -16,8 +17,10 @@ export interface ListedTool {
   readonly repairs: readonly Edit[];
   /** What else is changed for clients that speak a legacy revision; sorted with `repairs`. */
   readonly legacyEdits: readonly Edit[];
-  /** Whether legacy clients are shown its output schema inside an object's `result`. */
+  /** Whether legacy clients get its structured results inside an object's `result`, as its output schema says to them. */
   readonly wrapsOutput: boolean;
+  /** Whether legacy clients are not shown its output schema, which would cost them the list. */
+  readonly withholdsOutput: boolean;
   /** Arguments that a modern upstream also wants as headers. */
   readonly paramHeaders: readonly ParamHeader[];
 }
@@ -45,14 +48,14 @@ const OPTIONAL: ReadonlyMap<string, (value: unknown) => boolean> = new Map([
 export function readListedTool(bytes: Buffer): ListedTool | LeftOutTool {
   const scan = new JsonScanner(bytes);
   const members: Member[] = [];
-  if (bytes.length > MAX_TOOL_BYTES) return { name: '', reason: `it is larger than ${MAX_TOOL_BYTES} bytes` };
   if (!isObjectAt(bytes, 0) || scan.readMembers(0, 1, members) < 0) {
     return { name: '', reason: 'it is no JSON object, or has a key twice' };
   }
   const nameAt = findMember(members, 'name');
   const name = nameAt === undefined ? undefined : stringAt(bytes, nameAt);
   if (nameAt === undefined || name === undefined) return { name: '', reason: 'it has no name' };
-  const reason = findNameProblem(name, members);
+  const isTooLarge = bytes.length > MAX_TOOL_BYTES;
+  const reason = isTooLarge ? `it is larger than ${MAX_TOOL_BYTES} bytes` : findNameProblem(name, members);
   if (reason !== undefined) return { name: name.slice(0, 128), reason };
   // The copy is for looking only: what clients get is cut from the bytes.
   const parsed: Record<string, unknown> = JSON.parse(bytes.toString('utf8'));
@@ -60,15 +63,26 @@ export function readListedTool(bytes: Buffer): ListedTool | LeftOutTool {
   if (typeof input === 'string') return { name, reason: input };
   const paramHeaders = readParamHeaders(parsed.inputSchema);
   if (typeof paramHeaders === 'string') return { name, reason: paramHeaders };
-  const repairs = repairMembers(members, parsed);
-  const output = readOutputSchema(bytes, members, parsed.outputSchema);
+  const isUnreadable = ({ key }: Member): boolean => OPTIONAL.get(key)?.(parsed[key]) === false;
+  const repairs = removeMembers(members, isUnreadable);
+  const outputAt = findMember(members, 'outputSchema');
+  const { outputSchema } = parsed;
+  const output =
+    outputAt !== undefined && isOutputSchema(outputSchema)
+      ? readLegacyOutput(bytes, outputAt, outputSchema)
+      : { edits: [], wraps: false };
+  const withholdsOutput = output.edits === undefined;
+  const removals = withholdsOutput
+    ? removeMembers(members, (member) => member.key === 'outputSchema' || isUnreadable(member))
+    : repairs;
   return {
     name,
     bytes,
     nameAt: { start: nameAt.start, end: nameAt.end },
     repairs,
-    legacyEdits: [...repairs, ...input, ...output.edits].sort((a, b) => a.start - b.start),
+    legacyEdits: [...removals, ...input, ...(output.edits ?? [])].sort((a, b) => a.start - b.start),
     wrapsOutput: output.wraps,
+    withholdsOutput,
     paramHeaders,
   };
 }
@@ -81,72 +95,13 @@ function findNameProblem(name: string, members: readonly Member[]): string | und
     : undefined;
 }
 
-/** Takes out optional members that clients could not read. */
-function repairMembers(members: readonly Member[], parsed: Record<string, unknown>): Edit[] {
-  return removeMembers(members, ({ key }) => OPTIONAL.get(key)?.(parsed[key]) === false);
-}
-
 /** The edits that let legacy clients read an input schema, or why no client could (2026-07-28 server/tools#tool). */
 function readInputSchema(bytes: Buffer, at: Member | undefined, schema: unknown): Edit[] | string {
   if (at === undefined || !isPlainObject(schema)) return "its 'inputSchema' is missing or no object";
   if (schema.type !== 'object') return "its 'inputSchema' is not of type object";
   if (!isDialect(schema.$schema)) return "its 'inputSchema' has a '$schema' that is no string";
   if (!isRequired(schema.required)) return "its 'inputSchema' has a 'required' that is no list of names";
-  return booleanProperties(bytes, at) ?? "its 'inputSchema' has 'properties' that are no object";
-}
-
-/** Before 2026-07-28 an output schema is one of an object: others are wrapped, and so is what they describe. */
-function readOutputSchema(
-  bytes: Buffer,
-  members: readonly Member[],
-  schema: unknown,
-): { edits: readonly Edit[]; wraps: boolean } {
-  const at = findMember(members, 'outputSchema');
-  if (at === undefined || !isOutputSchema(schema)) return { edits: [], wraps: false };
-  if (schema.type === 'object' && isRequired(schema.required)) {
-    const edits = booleanProperties(bytes, at);
-    if (edits !== undefined) return { edits, wraps: false };
-  }
-  const raw = toText(bytes, at.start, at.end);
-  const inner = hasOwnBase(schema) ? raw : moveReferences(raw);
-  const text = `{"type":"object","properties":{"result":${inner}},"required":["result"]}`;
-  return { edits: [{ start: at.start, end: at.end, text }], wraps: true };
-}
-
-/** Local references of a schema that has moved below `properties.result`; PHP writes `#\/$defs`. */
-function moveReferences(schema: string): string {
-  return schema.replace(/("\$(?:ref|dynamicRef)"\s*:\s*"#)(?=\\?\/|")/g, '$1/properties/result');
-}
-
-/** A schema with an `$id` stays the root of its references wherever it stands (JSON Schema 2020-12 §8.2.1). */
-function hasOwnBase({ $id }: Record<string, unknown>): boolean {
-  return typeof $id === 'string' && !$id.startsWith('#');
-}
-
-/** Writes `true` and `false` as the objects they stand for; `undefined` when `properties` is none. */
-function booleanProperties(bytes: Buffer, schemaAt: Member): Edit[] | undefined {
-  const scan = new JsonScanner(bytes);
-  const members: Member[] = [];
-  if (scan.readMembers(schemaAt.start, 2, members) < 0) return undefined;
-  const properties = findMember(members, 'properties');
-  if (properties === undefined) return [];
-  const inside: Member[] = [];
-  if (!isObjectAt(bytes, properties.start) || scan.readMembers(properties.start, 3, inside) < 0) return undefined;
-  const edits: Edit[] = [];
-  for (const { start, end } of inside) {
-    const raw = toText(bytes, start, Math.min(end, start + 5));
-    if (raw === 'true' || raw === 'false') edits.push({ start, end, text: toObjectSchema(raw === 'true') });
-    else if (!isObjectAt(bytes, start)) return undefined;
-  }
-  return edits;
-}
-
-function toObjectSchema(schema: boolean): string {
-  return schema ? '{}' : '{"not":{}}';
-}
-
-function isRequired(value: unknown): boolean {
-  return value === undefined || (Array.isArray(value) && value.every((name) => typeof name === 'string'));
+  return editProperties(bytes, at) ?? "its 'inputSchema' has 'properties' that are no object";
 }
 
 function isPlainObject(value: unknown): value is Record<string, unknown> {

@@ -4,21 +4,14 @@
 import type { AccountId } from '../domain/mcp-config.ts';
 import type { Store } from '../store/store.ts';
 import type { Logger } from '../telemetry/logger.ts';
-import { textOf } from '../upstream/control-answer.ts';
 import { UpstreamError } from '../upstream/failure.ts';
-import { findElements, findJsonProblem, findMembers } from '../upstream/loose-json.ts';
 import type { Upstream } from '../upstream/upstream.ts';
-import { type LeftOutTool, type ListedTool, readListedTool } from './listed-tool.ts';
-
-export interface ToolList {
-  readonly tools: ReadonlyMap<string, ListedTool>;
-  readonly leftOut: readonly LeftOutTool[];
-  readonly fetchedAtMs: number;
-}
+import { FetchSchedule, MIN_INTERVAL_MS } from './fetch-schedule.ts';
+import { joinArray, readJoined, readToolArray, type ToolList } from './read-tools.ts';
 
 export interface ToolListsOptions {
   readonly store: Store;
-  /** Age from which a list is fetched again when it is next asked for. */
+  /** Age from which a list is fetched again when it is next asked for, unless its upstream says a shorter one. */
   readonly ttlMs: number;
   readonly now: () => number;
   readonly log: Logger;
@@ -33,8 +26,8 @@ const STORED_AGAIN_MS = KEPT_MS / 24;
 /** A failed upstream is asked again after the first pause, and after pauses that double up to the longest. */
 const FIRST_RETRY_MS = 500;
 const LONGEST_RETRY_MS = 30_000;
-/** Containers around a tool in the answer to `tools/list`. */
-const TOOL_DEPTH = 3;
+/** Of one list; an upstream that breaks a thousand tools at a time must not fill the log. */
+const MAX_LOGGED_TOOLS = 20;
 
 interface Entry {
   list: ToolList | undefined;
@@ -44,10 +37,14 @@ interface Entry {
   askedAtMs: number | undefined;
   /** When the upstream last confirmed the list, or last failed to. */
   checkedAtMs: number;
+  /** Age from which the upstream is asked again. */
+  ttlMs: number;
+  /** Until when the list is what the upstream wants it to be taken for: for ever, if it does not say. */
+  freshUntilMs: number;
   /** In a row. */
   failures: number;
-  retry: NodeJS.Timeout | undefined;
-  fetching: Promise<void> | undefined;
+  /** Set when the upstream is first asked. */
+  schedule: FetchSchedule | undefined;
 }
 
 export class ToolLists {
@@ -102,28 +99,36 @@ export class ToolLists {
     return now() - (this.#entries.get(upstream.key)?.askedAtMs ?? now());
   }
 
-  /** Fetches the list if it is missing or stale. Never rejects: a failure is the upstream's state. */
-  refresh(account: AccountId, upstream: Upstream): Promise<void> {
-    const entry = this.#entry(upstream.key);
-    if (entry.fetching !== undefined) return entry.fetching;
-    if (this.#options.now() - entry.checkedAtMs < this.#options.ttlMs) return Promise.resolve();
-    entry.askedAtMs ??= this.#options.now();
-    entry.fetching = this.#fetch(account, upstream, entry).finally(() => {
-      entry.fetching = undefined;
-    });
-    return entry.fetching;
+  /** How long a client may keep the list by the upstream's own word, in ms: `Infinity` without one, 0 for one it has not confirmed. */
+  freshMs(upstream: Upstream): number {
+    const { freshUntilMs = Number.NEGATIVE_INFINITY } = this.#entries.get(upstream.key) ?? {};
+    return Math.max(freshUntilMs - this.#options.now(), 0);
   }
 
-  /** Makes the next `refresh` fetch, whatever the age of the list. */
-  expire(upstream: Upstream): void {
-    this.#entry(upstream.key).checkedAtMs = Number.NEGATIVE_INFINITY;
+  /** Fetches the list if it is missing or stale. Never rejects: a failure is the upstream's state. */
+  refresh(account: AccountId, upstream: Upstream): Promise<void> {
+    const { now } = this.#options;
+    const entry = this.#entry(upstream.key);
+    entry.schedule ??= new FetchSchedule(() => this.#fetch(account, upstream, entry), now);
+    if (entry.schedule.running !== undefined) return entry.schedule.running;
+    if (now() - entry.checkedAtMs < entry.ttlMs) return Promise.resolve();
+    entry.askedAtMs ??= now();
+    return entry.schedule.run();
+  }
+
+  /** The upstream says that its tools have changed. Its known list stays in use until the new one is here. */
+  noteChange(upstream: Upstream): void {
+    const entry = this.#entries.get(upstream.key);
+    if (entry?.schedule === undefined) return;
+    entry.freshUntilMs = Number.NEGATIVE_INFINITY;
+    entry.schedule.demand();
   }
 
   /** Forgets lists of upstreams that no longer exist. */
   keepOnly(keys: ReadonlySet<string>): void {
-    for (const [key, { retry }] of this.#entries) {
+    for (const [key, { schedule }] of this.#entries) {
       if (keys.has(key)) continue;
-      clearTimeout(retry);
+      schedule?.stop();
       this.#entries.delete(key);
     }
   }
@@ -134,46 +139,64 @@ export class ToolLists {
   }
 
   async #fetch(account: AccountId, upstream: Upstream, entry: Entry): Promise<void> {
-    const { now, log, onChange } = this.#options;
+    const { now, onChange } = this.#options;
     try {
-      const raw = joinArray(await upstream.listTools());
-      entry.checkedAtMs = now();
-      const isRecovered = entry.failures > 0;
-      entry.failures = 0;
-      if (entry.raw?.equals(raw) && entry.list !== undefined) {
-        if (isRecovered) onChange();
-        if (entry.checkedAtMs - entry.storedAtMs >= STORED_AGAIN_MS) await this.#keep(account, upstream, entry, raw);
-        return;
-      }
+      const { tools, ttlMs } = await upstream.listTools();
+      const raw = joinArray(tools);
+      const same = entry.raw?.equals(raw) ? entry.list : undefined;
+      const list = same ?? (await readJoined(raw, tools, now()));
+      const isChange = same === undefined || entry.failures > 0;
       entry.raw = raw;
-      entry.list = readToolArray(raw, entry.checkedAtMs);
-      onChange();
-      for (const tool of entry.list?.leftOut ?? []) {
-        log.warn('tool left out of the catalog', { service: upstream.service, tool: tool.name, reason: tool.reason });
-      }
-      await this.#keep(account, upstream, entry, raw);
+      entry.list = list;
+      this.#confirm(entry, ttlMs);
+      if (isChange) onChange();
+      if (same === undefined) this.#report(upstream, list);
+      const isOld = entry.checkedAtMs - entry.storedAtMs >= STORED_AGAIN_MS;
+      if (same === undefined || isOld) await this.#keep(account, upstream, entry, raw);
     } catch (error) {
-      if (error instanceof UpstreamError && error.reason === 'breaker_open') {
-        this.#retryLater(account, upstream, entry, upstream.retryAfterMs);
-        return;
-      }
-      entry.checkedAtMs = now();
-      entry.failures++;
-      log.warn('tool list not fetched', { service: upstream.service, reason: upstream.failure?.reason, error });
-      const pauseMs = Math.min(FIRST_RETRY_MS * 2 ** (entry.failures - 1), LONGEST_RETRY_MS);
-      this.#retryLater(account, upstream, entry, pauseMs);
-      if (entry.failures === 1) onChange();
+      this.#fail(upstream, entry, error);
     }
   }
 
+  /** `ttlMs` is the upstream's own. */
+  #confirm(entry: Entry, ttlMs: number | undefined): void {
+    const own = this.#options.ttlMs;
+    entry.checkedAtMs = this.#options.now();
+    entry.failures = 0;
+    entry.ttlMs = ttlMs === undefined ? own : Math.min(own, Math.max(ttlMs, MIN_INTERVAL_MS));
+    // What changed while it was fetched may not be in it.
+    const isFresh = entry.schedule?.isDemanded === false;
+    entry.freshUntilMs = isFresh ? entry.checkedAtMs + (ttlMs ?? Infinity) : Number.NEGATIVE_INFINITY;
+  }
+
   /** Nobody need list again for a recovered upstream to be noticed: agents that know its tools only call. */
-  #retryLater(account: AccountId, upstream: Upstream, entry: Entry, pauseMs: number): void {
-    if (this.#entries.get(upstream.key) !== entry) return;
-    clearTimeout(entry.retry);
-    entry.retry = setTimeout(() => {
-      this.expire(upstream);
-      void this.refresh(account, upstream);
-    }, pauseMs).unref();
+  #fail(upstream: Upstream, entry: Entry, error: unknown): void {
+    if (error instanceof UpstreamError && error.reason === 'breaker_open') {
+      entry.schedule?.runLater(upstream.retryAfterMs);
+      return;
+    }
+    entry.checkedAtMs = this.#options.now();
+    // Its own word is for a list it gives; the pauses after failures are ours.
+    entry.ttlMs = this.#options.ttlMs;
+    entry.failures++;
+    const { service, failure } = upstream;
+    this.#options.log.warn('tool list not fetched', { service, reason: failure?.reason, error });
+    entry.schedule?.runLater(Math.min(FIRST_RETRY_MS * 2 ** (entry.failures - 1), LONGEST_RETRY_MS));
+    if (entry.failures === 1) this.#options.onChange();
+  }
+
+  #report({ service }: Upstream, list: ToolList): void {
+    const { log } = this.#options;
+    const { leftOut } = list;
+    for (const { name, reason } of leftOut.slice(0, MAX_LOGGED_TOOLS)) {
+      log.warn('tool left out of the catalog', { service, tool: name, reason });
+    }
+    const withheld = [...list.tools.values()].filter((tool) => tool.withholdsOutput);
+    for (const { name } of withheld.slice(0, MAX_LOGGED_TOOLS)) {
+      log.warn('output schema withheld from legacy clients, which might not compile it', { service, tool: name });
+    }
+    const unsaid = Math.max(leftOut.length - MAX_LOGGED_TOOLS, 0) + Math.max(withheld.length - MAX_LOGGED_TOOLS, 0);
+    if (unsaid > 0) log.warn('and more tools with such problems', { service, count: unsaid });
   }
 
   /** A store that is down costs the memory of the list across a restart, and nothing else. */
@@ -195,44 +218,13 @@ export class ToolLists {
         storedAtMs: Number.NEGATIVE_INFINITY,
         askedAtMs: undefined,
         checkedAtMs: Number.NEGATIVE_INFINITY,
+        ttlMs: this.#options.ttlMs,
+        freshUntilMs: Number.NEGATIVE_INFINITY,
         failures: 0,
-        retry: undefined,
-        fetching: undefined,
+        schedule: undefined,
       };
       this.#entries.set(key, entry);
     }
     return entry;
   }
-}
-
-function joinArray(items: readonly Buffer[]): Buffer {
-  const parts: Buffer[] = [Buffer.from('[')];
-  items.forEach((item, index) => {
-    if (index > 0) parts.push(Buffer.from(','));
-    parts.push(item);
-  });
-  parts.push(Buffer.from(']'));
-  return Buffer.concat(parts);
-}
-
-/** Reads a JSON array of tools; one that cannot be read, or that no client could use, is left out, never the list. */
-export function readToolArray(raw: Buffer, fetchedAtMs: number): ToolList | undefined {
-  const spans = findElements(raw, 0);
-  if (spans === undefined) return undefined;
-  const tools = new Map<string, ListedTool>();
-  const leftOut: LeftOutTool[] = [];
-  for (const span of spans) {
-    const tool = readTool(raw.subarray(span.start, span.end));
-    if ('reason' in tool) leftOut.push(tool);
-    else if (tools.has(tool.name)) leftOut.push({ name: tool.name, reason: 'the upstream lists it twice' });
-    else tools.set(tool.name, tool);
-  }
-  return { tools, leftOut, fetchedAtMs };
-}
-
-function readTool(bytes: Buffer): ListedTool | LeftOutTool {
-  const problem = findJsonProblem(bytes, TOOL_DEPTH);
-  if (problem === undefined) return readListedTool(bytes);
-  const name = textOf(bytes, findMembers(bytes, 0) ?? [], 'name') ?? '';
-  return { name: name.slice(0, 128), reason: `it cannot be read: ${problem}` };
 }

@@ -1,10 +1,10 @@
 // `switchboard check`: everything that is wrong with a config file, at its place.
 
 import { renderEffective } from '../settings/effective.ts';
-import { requireSettings } from './settings-or-exit.ts';
+import { requireServable } from './settings-or-exit.ts';
 
 export async function check(file: string, options: { effective?: boolean }): Promise<void> {
-  const settings = await requireSettings(file);
+  const settings = await requireServable(file);
   if (options.effective) {
     process.stdout.write(renderEffective(settings));
     return;

@@ -71,6 +71,9 @@ function declareDemo({ upstreams }: DemoUpstreams, { token }: Pick<DemoCredentia
       allowedTools,
       authMechanism: { type: 'bearer' },
       customHeaders: [],
+      tls: null,
+      proxy: null,
+      limits: {},
       description: null,
     })),
     tokens: [

@@ -5,11 +5,11 @@ import { createGateway } from '../gateway.ts';
 import { watchConfigFile } from '../settings/watch-config-file.ts';
 import { createReload } from './reload.ts';
 import { runUntilSignal } from './run-until-signal.ts';
-import { masterKeySource, requireSettings } from './settings-or-exit.ts';
+import { masterKeySource, requireServable } from './settings-or-exit.ts';
 
 export async function serve(options: { config: string }): Promise<void> {
   const { config: file } = options;
-  const settings = await requireSettings(file);
+  const settings = await requireServable(file);
   const gateway = await createGateway({ settings, masterKey: masterKeySource() });
   const { url, adminUrl } = await gateway.listen();
   const reload = createReload(gateway, file, settings);
@@ -21,7 +21,13 @@ export async function serve(options: { config: string }): Promise<void> {
   });
   // Whoever waits for this line may send a signal as soon as it is there.
   const operators = adminUrl === url ? '' : `Operators connect to ${adminUrl}\n`;
-  process.stdout.write(`Switchboard ${VERSION} serves ${url}/mcp\n${operators}`);
+  process.stdout.write(`${serving(url, settings.publicUrl)}${operators}`);
   await stopped;
   process.off('SIGHUP', reload.request);
+}
+
+/** The URL that agents are to be given; where that is not this process's own, what a proxy is to be given as well. */
+function serving(url: string, publicUrl: string | undefined): string {
+  if (publicUrl === undefined) return `Switchboard ${VERSION} serves ${url}/mcp\n`;
+  return `Switchboard ${VERSION} serves ${publicUrl.replace(/\/+$/, '')}/mcp\nIt listens on ${url}\n`;
 }

@@ -4,19 +4,25 @@ import { readConfigFile } from '../settings/config-file.ts';
 import { type Environment, readEnvironment } from '../settings/environment.ts';
 import { type FileProblem, formatProblem } from '../settings/file-problem.ts';
 import { loadSettings } from '../settings/load-settings.ts';
-import type { Settings } from '../settings/settings.ts';
+import type { ListenSettings, Settings } from '../settings/settings.ts';
+import { readTlsPair } from '../settings/tls-pair.ts';
 import { type Path, toPathText } from '../settings/yaml-source.ts';
 
-interface Absent {
+interface Unusable {
   readonly path: Path;
-  readonly isUsed: (settings: Settings) => boolean;
+  readonly part: 'key' | 'value';
   readonly message: string;
+}
+
+interface Absent extends Unusable {
+  readonly isUsed: (settings: Settings) => boolean;
 }
 
 /** What a config file may say and this version does not do: starting regardless would leave the operator believing it. */
 const ABSENT: readonly Absent[] = [
   {
     path: ['store', 'url'],
+    part: 'key',
     isUsed: ({ store }) => !store.url.startsWith('sqlite:'),
     message: 'names a PostgreSQL, which is not in this version: write sqlite:PATH',
   },
@@ -35,19 +41,35 @@ export async function requireSettings(
   return outcome.settings;
 }
 
+/** As `requireSettings`, for who is about to serve: what stands in other files and only a listener needs must be good as well. */
+export async function requireServable(file: string): Promise<Settings> {
+  const settings = await requireSettings(file);
+  const problems = [
+    ...(await findTlsProblems(settings.listen, ['listen', 'tls'])),
+    ...(await findTlsProblems(settings.admin?.listen, ['admin', 'listen', 'tls'])),
+  ];
+  return problems.length === 0 ? settings : exitWith(await place(file, problems, readEnvironment()));
+}
+
+async function findTlsProblems(listen: ListenSettings | undefined, path: Path): Promise<Unusable[]> {
+  const read = listen?.tls && (await readTlsPair(listen.tls));
+  if (read === undefined || read.ok) return [];
+  return [{ path: [...path, read.field], part: 'value', message: `${read.message} (${read.file})` }];
+}
+
 function exitWith(problems: readonly FileProblem[]): never {
   // Each line begins with its place and not with our name, as editors expect of a checker.
   for (const problem of problems) process.stderr.write(`${formatProblem(problem)}\n`);
   process.exit(1);
 }
 
-async function place(file: string, absent: readonly Absent[], { lookup }: Environment): Promise<FileProblem[]> {
+async function place(file: string, problems: readonly Unusable[], { lookup }: Environment): Promise<FileProblem[]> {
   const read = await readConfigFile(file, lookup);
-  return absent.map(({ path, message }) => ({
+  return problems.map(({ path, part, message }) => ({
     file,
     path: toPathText(path),
     message,
-    ...(read.ok ? read.positions.positionOf(path, 'key') : { line: 1, column: 1 }),
+    ...(read.ok ? read.positions.positionOf(path, part) : { line: 1, column: 1 }),
   }));
 }
 

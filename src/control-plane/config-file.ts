@@ -2,7 +2,7 @@
 
 import { isDeepStrictEqual } from 'node:util';
 import { GatewayError, type Problem } from '../domain/errors.ts';
-import type { AccountId, CustomHeader, ManagedBy, McpConfig, StoredSecret } from '../domain/mcp-config.ts';
+import type { AccountId, ConfigTls, CustomHeader, ManagedBy, McpConfig, StoredSecret } from '../domain/mcp-config.ts';
 import type { Grant, StoredToken } from '../domain/principal.ts';
 import type { Secret } from '../domain/secret.ts';
 import type { AccountConfiguration, Store, Writer } from '../store/store.ts';
@@ -111,6 +111,8 @@ function planAll(before: AccountConfiguration, declared: Declared, deps: ApplyDe
       const next: McpConfig = {
         ...each,
         customHeaders,
+        tls: each.tls && toTls(each.tls, secretNamed),
+        proxy: each.proxy && { url: each.proxy.url, secretId: idOf(each.proxy.secret, secretNamed) },
         id: current?.id ?? deps.newId('mcp'),
         revision: current?.revision ?? 1,
         managedBy: 'file',
@@ -141,10 +143,20 @@ function planAll(before: AccountConfiguration, declared: Declared, deps: ApplyDe
   return { secrets, mcpConfigs, tokens };
 }
 
-function toGrant(grant: DeclaredGrant, config: McpConfig, secretNamed: (name: string) => StoredSecret): Grant {
+type SecretNamed = (name: string) => StoredSecret;
+
+function idOf(secret: string | null, secretNamed: SecretNamed): string | null {
+  return secret === null ? null : secretNamed(secret).id;
+}
+
+function toTls({ clientKey, ...rest }: NonNullable<DeclaredMcpConfig['tls']>, secretNamed: SecretNamed): ConfigTls {
+  return { ...rest, clientKeySecretId: idOf(clientKey, secretNamed) };
+}
+
+function toGrant(grant: DeclaredGrant, config: McpConfig, secretNamed: SecretNamed): Grant {
   return {
     mcpConfigId: config.id,
-    secretId: grant.secret === null ? null : secretNamed(grant.secret).id,
+    secretId: idOf(grant.secret, secretNamed),
     allowedTools: grant.allowedTools,
     // The file names secret and endpoint together, so its owner has said where the secret may go (design §3.13).
     secretOrigin: new URL(config.endpoint).origin,

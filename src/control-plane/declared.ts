@@ -1,6 +1,6 @@
 // What a config file declares, by names and with its values opened: the settings make it, the file door applies it.
 
-import type { AuthMechanism } from '../domain/mcp-config.ts';
+import type { AuthMechanism, ConfigLimits, ConfigTls } from '../domain/mcp-config.ts';
 import type { NameStyle } from '../domain/principal.ts';
 import type { Secret } from '../domain/secret.ts';
 
@@ -19,6 +19,10 @@ export interface DeclaredMcpConfig {
     | { readonly value: string }
     | { readonly secret: string }
   ))[];
+  /** Certificates as PEM, the key by the name of its secret. */
+  readonly tls: (Omit<ConfigTls, 'clientKeySecretId'> & { readonly clientKey: string | null }) | null;
+  readonly proxy: { readonly url: string; readonly secret: string | null } | null;
+  readonly limits: ConfigLimits;
   readonly description: string | null;
 }
 

@@ -4,21 +4,15 @@
 import * as z from 'zod';
 import { findPatternProblem } from '../catalog/allow-list.ts';
 import { isHeaderName, isReservedHeader } from '../domain/header-name.ts';
-import { isConfigName, isSecretName } from '../domain/mcp-config.ts';
+import { isConfigName } from '../domain/mcp-config.ts';
 import { NAME_STYLES, TOKEN_NAME } from '../domain/principal.ts';
+import { checkedBy, condition, exactlyOne, secretName } from './schema-parts.ts';
+import { configLimitsSchema, configTlsSchema, proxySchema, proxySecretSchema } from './transport-schemas.ts';
 
 const HEADER_VALUE = /^[\t\x20-\x7e]{0,8192}$/;
 /** A portable name of an environment variable (POSIX.1-2024, Base Definitions 8.1). */
 export const VARIABLE_NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
 const ISO_DATE = /^\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:Z|[+-]\d\d:\d\d))?$/;
-
-/** Runs one finder over a value and reports what it finds; a finder answers `undefined` for a good value. */
-function checkedBy<T>(find: (value: T) => string | undefined) {
-  return (context: z.core.ParsePayload<T>): void => {
-    const message = find(context.value);
-    if (message !== undefined) context.issues.push({ code: 'custom', message, input: context.value });
-  };
-}
 
 function findEndpointProblem(endpoint: string): string | undefined {
   // `new URL` forgives blanks, backslashes and missing slashes; another parser of the same text may then see another host.
@@ -47,22 +41,10 @@ function findDateProblem(text: string): string | undefined {
     : 'is not a date: write 2027-01-31 (00:00 UTC of that day) or 2027-01-31T18:00:00Z';
 }
 
-/** A condition on a whole object, reported beside the problems of its fields; a misspelt key is problem enough by itself. */
-function exactlyOne<T extends object>(keys: readonly string[], message: string) {
-  return z.refine<T>((value) => keys.filter((key) => Object.hasOwn(value, key)).length === 1, {
-    error: message,
-    when: ({ value, issues }) =>
-      typeof value === 'object' &&
-      value !== null &&
-      issues.every((issue) => issue.code !== 'unrecognized_keys' && issue.code !== 'invalid_type'),
-  });
-}
-
 const headerName = z.string().check(checkedBy(findHeaderNameProblem));
 const headerValue = z
   .string()
   .regex(HEADER_VALUE, 'is not a header value: printable ASCII, spaces and tabs on one line, at most 8192 characters');
-const secretName = z.string().refine(isSecretName, 'is not a secret name: 1 to 128 letters, digits, _ or -');
 const configName = z
   .string()
   .refine(isConfigName, 'is not a config name: 1 to 128 letters, digits, _ or -, beginning with a letter or digit');
@@ -97,26 +79,45 @@ function findRepeatedHeader(headers: readonly { readonly name: string }[]): stri
   return repeated === undefined ? undefined : `sets ${repeated} twice: keep one`;
 }
 
+type Reach = { endpoint: string; tls?: unknown; proxy?: unknown; proxy_secret?: unknown };
+
 /** The description of one upstream, as an operator writes it. */
-export const mcpConfigInputSchema = z.strictObject({
-  name: configName.describe('Unique name; the part before the first `-` is the service that prefixes its tools.'),
-  endpoint: z
-    .string()
-    .max(2048, 'is longer than 2048 characters')
-    .check(checkedBy(findEndpointProblem))
-    .describe('URL of the upstream MCP server.'),
-  allowed_tools: z
-    .array(pattern)
-    .describe('Globs over tool names, bare (`get_*`) or qualified (`github.get_*`). An empty list allows nothing.'),
-  auth_mechanism: authMechanismSchema.default({ type: 'bearer' }),
-  custom_headers: z
-    .array(customHeaderSchema)
-    .max(8, 'holds more than 8 headers')
-    .check(checkedBy(findRepeatedHeader))
-    .default([])
-    .describe('At most 8 headers sent with every request to the upstream, after the credential.'),
-  description: z.string().max(2048, 'is longer than 2048 characters').optional().describe('A note for people.'),
-});
+export const mcpConfigInputSchema = z
+  .strictObject({
+    name: configName.describe('Unique name; the part before the first `-` is the service that prefixes its tools.'),
+    endpoint: z
+      .string()
+      .max(2048, 'is longer than 2048 characters')
+      .check(checkedBy(findEndpointProblem))
+      .describe('URL of the upstream MCP server.'),
+    allowed_tools: z
+      .array(pattern)
+      .describe('Globs over tool names, bare (`get_*`) or qualified (`github.get_*`). An empty list allows nothing.'),
+    auth_mechanism: authMechanismSchema.default({ type: 'bearer' }),
+    custom_headers: z
+      .array(customHeaderSchema)
+      .max(8, 'holds more than 8 headers')
+      .check(checkedBy(findRepeatedHeader))
+      .default([])
+      .describe('At most 8 headers sent with every request to the upstream, after the credential.'),
+    tls: configTlsSchema.optional(),
+    proxy: proxySchema.optional(),
+    proxy_secret: proxySecretSchema.optional(),
+    limits: configLimitsSchema.prefault({}).describe('Limits of this upstream, in the place of those under `limits`.'),
+    description: z.string().max(2048, 'is longer than 2048 characters').optional().describe('A note for people.'),
+  })
+  .check(
+    condition<Reach>(
+      ({ tls, endpoint }) => tls === undefined || !/^http:/i.test(endpoint),
+      'is for an https endpoint; this one is http: remove it, or write https://',
+      ['tls'],
+    ),
+    condition<Reach>(
+      (config) => config.proxy_secret === undefined || config.proxy !== undefined,
+      'is for a config with a proxy: add proxy, or remove it',
+      ['proxy_secret'],
+    ),
+  );
 export type McpConfigInput = z.output<typeof mcpConfigInputSchema>;
 
 export const valueFromSchema = z

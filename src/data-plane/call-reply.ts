@@ -2,7 +2,16 @@
 
 import { EVENT_CUT, EVENT_END, EVENT_HEAD } from '../protocol/sse-relay.ts';
 import type { Exchange } from './exchange.ts';
-import { type Framing, type HttpResponse, reply, replyShort, toDataLines, toEvent, writeHead } from './reply.ts';
+import {
+  type Framing,
+  type HttpResponse,
+  reply,
+  replyEmpty,
+  replyShort,
+  toDataLines,
+  toEvent,
+  writeHead,
+} from './reply.ts';
 
 const COMMENT = Buffer.from(':\n\n');
 
@@ -73,7 +82,9 @@ export class CallReply {
   /** Ends without an answer, for a client that has said it wants none. */
   endUnanswered(): void {
     if (this.isClientGone) return;
-    if (this.#begun === 'nothing') reply(this.#response, 202, Buffer.alloc(0), 'json');
+    if (this.#begun === 'nothing') replyEmpty(this.#response, 202);
+    // Half a JSON text must not end as if it were whole.
+    else if (this.#begun === 'parts' && this.#framing === 'json') this.#response.destroy();
     else this.#response.end();
   }
 
@@ -84,6 +95,7 @@ export class CallReply {
 
   #begin(begun: 'parts' | 'events', framing: Framing, headers: readonly string[]): void {
     this.#begun = begun;
+    this.lastWriteMs = performance.now();
     if (this.isClientGone) return;
     const type = framing === 'sse' ? 'text/event-stream' : 'application/json';
     const streaming = framing === 'sse' ? ['cache-control', 'no-cache', 'x-accel-buffering', 'no'] : [];

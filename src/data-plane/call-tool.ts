@@ -4,31 +4,41 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { performance } from 'node:perf_hooks';
 import type { Route } from '../catalog/catalog.ts';
-import type { UpstreamFailureReason } from '../domain/errors.ts';
-import { AnswerStream, MAX_WALKED_BYTES, rewriteAnswer, rewriteShortAnswer } from '../protocol/answer-splice.ts';
+import { ERRORS, type UpstreamFailureReason } from '../domain/errors.ts';
+import type { AnswerRewrite } from '../protocol/answer-splice.ts';
 import { META_LOG_LEVEL } from '../protocol/era.ts';
-import { findMember } from '../protocol/json-scan.ts';
+import { findMember, MAX_MEMBERS } from '../protocol/json-scan.ts';
 import { errorAnswer } from '../protocol/jsonrpc.ts';
 import { toParamHeaders } from '../protocol/param-headers.ts';
-import { SHORT_BYTES, toText } from '../protocol/splice.ts';
-import { type RelayRewrite, SseRelay } from '../protocol/sse-relay.ts';
+import { toText } from '../protocol/splice.ts';
+import type { RelayRewrite } from '../protocol/sse-relay.ts';
 import { rewriteCall } from '../protocol/tool-call.ts';
 import type { CallOutcome } from '../telemetry/telemetry.ts';
-import { toUpstreamFailedError, UpstreamError } from '../upstream/failure.ts';
+import { readRetryAfter, toUpstreamFailedError, UpstreamError } from '../upstream/failure.ts';
 import type { Link } from '../upstream/handshake.ts';
 import { classifyUpstreamError } from '../upstream/pool.ts';
 import type { DispatchController, DispatchHandler } from '../upstream/upstream.ts';
+import {
+  type AnswerFailure,
+  type AnswerReader,
+  type AnswerSink,
+  createAnswerReader,
+  EventsReader,
+  HELD_BYTES,
+  type Verdict,
+} from './answer-reader.ts';
 import { CallReply } from './call-reply.ts';
 import type { RpcRequest } from './exchange.ts';
 import { acceptsStream } from './reply.ts';
-import { isForgotten, isHandlersError } from './upstream-refusal.ts';
+import { toServerTiming } from './server-timing.ts';
+import { readRefusal } from './upstream-refusal.ts';
 
-/** Answers up to this size are held and leave in one write; larger ones stream. */
-const HELD_BYTES = 64 * 1024;
 /** How often an upstream that ended its stream early is asked to go on. */
 const MAX_RESUMPTIONS = 100;
 /** Its pause if it names none (2025-11-25 basic/transports#resumability leaves it to the client). */
 const DEFAULT_RETRY_MS = 1_000;
+/** An upstream that has answered has this long to end its event stream, before its connection is. */
+const ENDING_MS = 1_000;
 
 /** What the calls of the process share. */
 export interface CallShared {
@@ -49,48 +59,60 @@ export interface CallInput {
   readonly deadlineMs: number;
 }
 
-/** `held`: a JSON answer still small enough to be kept. `parts`: one that streams. `refused`: an HTTP status other than 200. */
-type Phase = 'waiting' | 'held' | 'parts' | 'events' | 'refused' | 'done';
+/** `refused`: the upstream answered with an HTTP status other than 200. `answered`: the client has been sent all it will get. */
+type Phase = 'waiting' | 'answering' | 'refused' | 'answered';
 
-export class ToolCall implements DispatchHandler {
+export class ToolCall implements DispatchHandler, AnswerSink {
   /** Where it stands among the calls in flight; theirs to set. */
   slot = -1;
   readonly request: RpcRequest;
   readonly route: Route;
   readonly conversation: string;
-  readonly deadlineMs: number;
   readonly reply: CallReply;
+  upstreamId = '';
   readonly #shared: CallShared;
+  #deadlineMs: number;
   #phase: Phase = 'waiting';
   /** The attempt whose answer counts; what an earlier one still sends is dropped. */
   #controller: DispatchController | undefined;
   #abandoned: DispatchController | undefined;
   #link: Link | undefined;
-  #upstreamId = '';
+  /** Whether an HTTP request of this call is with the upstream, and whether the response to the client is open. */
+  #isUpstreamOpen = false;
+  #isClientOpen = true;
+  #isOver = false;
+  #reader: AnswerReader | undefined;
   #status = 0;
-  #held: Buffer[] = [];
-  #heldBytes = 0;
-  #parts: AnswerStream | undefined;
-  #relay: SseRelay | undefined;
+  #refusal: Buffer[] = [];
+  #refusalBytes = 0;
   #sentMs = 0;
+  /** Since when the upstream's next byte is waited for; 0 before the call is written, and while it waits to be sent again. */
+  #waitsSinceMs = 0;
+  #retryAfterMs: number | undefined;
   #firstByteMs = 0;
   #isRepeated = false;
   #resumptions = 0;
+  #lastEventId: string | undefined;
+  #retryMs = DEFAULT_RETRY_MS;
 
   constructor(input: CallInput, shared: CallShared) {
     this.request = input.request;
     this.route = input.route;
     this.conversation = input.conversation;
-    this.deadlineMs = input.deadlineMs;
+    this.#deadlineMs = input.deadlineMs;
     this.#shared = shared;
-    this.reply = new CallReply(input.request.exchange, () => this.#controller?.resume());
+    this.reply = new CallReply(input.request.exchange, () => {
+      // The upstream was not read while the client took nothing: that was no silence of its own.
+      this.#waitsSinceMs = performance.now();
+      this.#controller?.resume();
+    });
     input.request.exchange.response.on('close', () => this.#onClientClose());
   }
 
   start(): void {
     // The client may have left while its tool was looked for, before anybody listened.
     if (this.request.exchange.response.destroyed) this.#onClientClose();
-    if (this.#phase === 'done') return;
+    if (this.#isAnswered) return;
     const { upstream } = this.route;
     if (!upstream.tryAcquire(this)) {
       this.#failFast();
@@ -106,60 +128,141 @@ export class ToolCall implements DispatchHandler {
     }
   }
 
-  /** Gives the call up. */
-  expire(): void {
-    this.#cancelUpstream();
-    this.#fail('timeout', 'it did not finish the call in time');
+  /** Whether the client still waits for an answer. */
+  get isOpen(): boolean {
+    return !this.#isAnswered;
+  }
+
+  /** Gives the call up if it has had its time, or the upstream's connection if it does not end behind the answer. */
+  expire(nowMs: number): void {
+    if (this.#isOverdue(nowMs)) {
+      const message =
+        this.#phase === 'waiting' ? 'it did not begin to answer in time' : 'it fell silent in the middle of its answer';
+      this.#fail({ reason: 'timeout', message });
+    }
+    if (nowMs < this.#deadlineMs) return;
+    if (!this.#isAnswered) {
+      this.#cancelUpstream();
+      this.#fail({ reason: 'timeout', message: 'it did not finish the call in time' });
+    } else if (this.#isUpstreamOpen) this.#controller?.abort(new Error('it did not end its stream behind the answer'));
+  }
+
+  /** undici's own timers count in half seconds, and begin anew with every 1xx. */
+  #isOverdue(nowMs: number): boolean {
+    if (this.#waitsSinceMs === 0 || this.#isAnswered || this.reply.stalledSinceMs !== undefined) return false;
+    const { headersTimeoutMs, idleTimeoutMs } = this.route.upstream.limits;
+    return nowMs - this.#waitsSinceMs > (this.#phase === 'waiting' ? headersTimeoutMs : idleTimeoutMs);
   }
 
   /** A legacy client wants no answer any more (2025-11-25 basic/utilities/cancellation). */
   cancel(): void {
-    if (this.#phase === 'done') return;
-    this.#cancelUpstream();
+    if (this.#isAnswered) return;
     this.reply.endUnanswered();
-    this.route.upstream.abandon(this);
-    this.#conclude('cancelled');
-    this.#controller?.abort(new Error('the client has cancelled'));
+    this.#giveUp('the client has cancelled');
+  }
+
+  /** The token has been revoked: nothing more of the answer may reach its holder. */
+  revoke(): void {
+    if (this.#isAnswered) return;
+    const error = { code: ERRORS.unauthenticated.jsonRpcCode, message: 'This token has been revoked.' };
+    this.reply.fail(Buffer.from(errorAnswer(this.request.idText, error)), this.#reader?.isInsideEvent === true);
+    this.#giveUp('the token was revoked');
   }
 
   onRequestStart(controller: DispatchController): void {
     this.#controller = controller;
-    if (this.#phase === 'done') controller.abort(new Error('the call has ended'));
+    this.#waitsSinceMs = performance.now();
+    if (this.#isAnswered) controller.abort(new Error('the call has ended'));
   }
 
   onResponseStart(controller: DispatchController, status: number, headers: IncomingHttpHeaders): void {
-    if (this.#phase === 'done' || this.#isAbandoned(controller)) return;
-    if (this.#firstByteMs === 0) this.#firstByteMs = performance.now();
+    if (status < 200 || this.#isAnswered || this.#isAbandoned(controller)) return;
+    this.#waitsSinceMs = performance.now();
+    if (this.#firstByteMs === 0) this.#firstByteMs = this.#waitsSinceMs;
     this.#status = status;
-    const type = mediaType(headers['content-type']);
-    const encoding = headers['content-encoding'];
-    if (status !== 200) this.#phase = 'refused';
-    else if (encoding !== undefined && encoding !== 'identity') {
-      this.#fail('broken_answer', 'it compressed its answer although it was asked not to');
-    } else if (type === 'application/json') this.#phase = 'held';
-    else if (type === 'text/event-stream') this.#beginEvents();
-    else this.#fail('broken_answer', 'its answer is neither JSON nor an event stream');
+    this.#retryAfterMs = status === 429 ? readRetryAfter(headers['retry-after'], Date.now()) : undefined;
+    if (status !== 200) {
+      this.#phase = 'refused';
+      return;
+    }
+    this.#phase = 'answering';
+    const reader = createAnswerReader(this, headers);
+    if ('reason' in reader) this.#fail(reader);
+    else this.#reader = reader;
   }
 
   onResponseData(controller: DispatchController, chunk: Buffer): void {
     if (this.#isAbandoned(controller)) return;
-    if (this.#phase === 'held' || this.#phase === 'refused') this.#hold(chunk);
-    else if (this.#phase === 'parts') this.#sendOn(this.#parts?.push(chunk));
-    else if (this.#phase === 'events') this.#relayEvents(chunk);
+    this.#waitsSinceMs = performance.now();
+    if (this.#phase === 'answering') this.#judge(this.#reader?.push(chunk) ?? 'open');
+    else if (this.#phase === 'refused') this.#holdRefusal(chunk);
+    else if (this.#phase === 'answered') this.#reader?.push(chunk);
+    if (this.#isAnswered && this.#reader instanceof EventsReader && this.#reader.isOverrun) {
+      controller.abort(new Error('it sent a message behind its answer'));
+    }
   }
 
   onResponseEnd(controller: DispatchController): void {
     if (this.#isAbandoned(controller)) return;
-    if (this.#phase === 'held') this.#answerWhole();
-    else if (this.#phase === 'parts') this.#endParts();
-    else if (this.#phase === 'events') this.#resume();
+    this.#isUpstreamOpen = false;
+    if (this.#phase === 'answering') this.#judge(this.#reader?.end() ?? 'open');
     else if (this.#phase === 'refused') this.#onRefused();
+    else this.#leave();
   }
 
   onResponseError(controller: DispatchController, error: Error): void {
-    if (this.#phase === 'done' || this.#isAbandoned(controller)) return;
-    const { reason, message } = classifyUpstreamError(error);
-    this.#fail(reason, message);
+    if (this.#isAbandoned(controller)) return;
+    this.#isUpstreamOpen = false;
+    if (this.#isAnswered) this.#leave();
+    else this.#fail(classifyUpstreamError(error));
+  }
+
+  sendWhole(answer: Buffer | string): void {
+    this.reply.whole(answer, this.#timing());
+  }
+
+  beginEvents(): void {
+    if (!this.reply.hasBegun) this.reply.beginEvents(this.#timing());
+  }
+
+  sendOn(part: Buffer): void {
+    if (part.length === 0) return;
+    if (!this.reply.hasBegun) this.reply.beginParts(this.#timing());
+    if (!this.reply.send(part)) this.#controller?.pause();
+  }
+
+  onNotification(method: string): void {
+    this.#shared.onNotification(this.route, method);
+  }
+
+  rewrite(): AnswerRewrite {
+    const { era } = this.request;
+    const upstreamEra = this.#link?.era;
+    return {
+      upstreamId: this.upstreamId,
+      clientId: this.#clientText(this.request.id),
+      clientEra: era,
+      addsResultType: era === 'modern' && upstreamEra === 'legacy',
+      stripsResultType: era === 'legacy' && upstreamEra === 'modern',
+      // A legacy client was shown this tool's output schema wrapped into an object.
+      wrapsStructuredContent: era === 'legacy' && this.route.tool.wrapsOutput,
+    };
+  }
+
+  relayRewrite(): RelayRewrite {
+    const { era, exchange, message } = this.request;
+    const token = findMember(message.meta, 'progressToken');
+    return {
+      ...this.rewrite(),
+      progressToken: token === undefined ? undefined : this.#clientText(token),
+      // Without a log level a modern client must not be sent logs (2026-07-28 server/utilities/logging).
+      passesLogs: era === 'legacy' || findMember(message.meta, META_LOG_LEVEL) !== undefined,
+      framing: acceptsStream(exchange.request.headers.accept) ? 'sse' : 'json',
+    };
+  }
+
+  get #isAnswered(): boolean {
+    return this.#phase === 'answered';
   }
 
   /** A request that could not even be connected has no controller, and is never an abandoned one. */
@@ -168,7 +271,7 @@ export class ToolCall implements DispatchHandler {
   }
 
   #send(link: Link): void {
-    if (this.#phase === 'done') return;
+    if (this.#isAnswered) return;
     const { message, era } = this.request;
     const { upstream, upstreamName, tool } = this.route;
     const headers =
@@ -179,132 +282,96 @@ export class ToolCall implements DispatchHandler {
       upstream.abandon(this);
       this.request.refuse({
         code: 'invalid_request',
-        message: 'params.arguments has a key twice on the way to a value that its server wants as a header.',
+        message: `params.arguments has a key twice, or more than ${MAX_MEMBERS} keys, on the way to a value that its server wants as a header.`,
       });
       this.#conclude('invalid');
       return;
     }
     this.#link = link;
-    this.#upstreamId = upstream.mintId();
+    this.upstreamId = upstream.mintId();
     const body = rewriteCall(message, {
       clientEra: era,
       upstreamEra: link.era,
-      upstreamId: this.#upstreamId,
+      upstreamId: this.upstreamId,
       upstreamName,
       clientInfo: upstream.clientInfo,
     });
     this.#sentMs = performance.now();
+    this.#isUpstreamOpen = true;
     upstream.dispatchCall(link, upstreamName, body, this, headers);
   }
 
-  #beginEvents(): void {
-    this.#phase = 'events';
-    const { era, exchange, message } = this.request;
-    const framing = acceptsStream(exchange.request.headers.accept) ? 'sse' : 'json';
-    const rewrite: RelayRewrite = {
-      ...this.#rewrite(),
-      progressToken: this.#progressToken(),
-      // Without a log level a modern client must not be sent logs (2026-07-28 server/utilities/logging).
-      passesLogs: era === 'legacy' || findMember(message.meta, META_LOG_LEVEL) !== undefined,
-      framing,
-    };
-    this.#relay = new SseRelay(rewrite, (method) => this.#shared.onNotification(this.route, method));
-    if (framing === 'sse' && !this.reply.hasBegun) this.reply.beginEvents(this.#timing());
-  }
-
-  #relayEvents(chunk: Buffer): void {
-    const relay = this.#relay;
-    if (relay === undefined) return;
-    for (const bytes of relay.push(chunk)) this.#sendOn(bytes);
-    if (relay.state === 'answered') this.#succeed();
-    else if (relay.state === 'broken') {
-      this.#fail('broken_answer', 'its event stream holds something that is no answer to this call');
-    }
+  #judge(verdict: Verdict): void {
+    if (verdict === 'open') return;
+    if (verdict === 'answered') this.#succeed();
+    else if (verdict === 'ended') this.#resume();
+    else this.#fail(verdict);
   }
 
   /** A legacy upstream may end a stream that has event ids on purpose, and expects to be asked for the rest (SEP-1699). */
   #resume(): void {
-    const relay = this.#relay;
+    const reader = this.#reader as EventsReader;
     const link = this.#link;
-    const lastEventId = relay?.lastEventId;
-    const canResume = link?.era === 'legacy' && lastEventId !== undefined && relay?.isInsideEvent === false;
+    // Both hold on for streams that do not name them (WHATWG HTML §9.2.6).
+    this.#lastEventId = reader.lastEventId ?? this.#lastEventId;
+    this.#retryMs = reader.retryMs ?? this.#retryMs;
+    const lastEventId = this.#lastEventId;
+    const canResume = link?.era === 'legacy' && lastEventId !== undefined && !reader.isInsideEvent;
     if (!canResume || this.#resumptions === MAX_RESUMPTIONS) {
-      this.#fail('broken_answer', 'it ended its event stream without an answer');
+      this.#fail({ reason: 'broken_answer', message: 'it ended its event stream without an answer' });
       return;
     }
     this.#resumptions++;
     this.#phase = 'waiting';
+    this.#waitsSinceMs = 0;
     setTimeout(() => {
-      if (this.#phase !== 'done') this.route.upstream.dispatchResume(link, lastEventId, this);
-    }, relay.retryMs ?? DEFAULT_RETRY_MS).unref();
+      if (this.#phase !== 'waiting') return;
+      this.#isUpstreamOpen = true;
+      this.route.upstream.dispatchResume(link, lastEventId, this);
+    }, this.#retryMs).unref();
   }
 
-  #hold(chunk: Buffer): void {
-    this.#held.push(chunk);
-    this.#heldBytes += chunk.length;
-    if (this.#heldBytes <= (this.#reshapesResult() ? MAX_WALKED_BYTES : HELD_BYTES)) return;
-    if (this.#phase === 'refused') {
-      this.#onRefused();
-      return;
-    }
-    this.#phase = 'parts';
-    this.#parts = new AnswerStream(this.#rewrite());
-    this.#sendOn(this.#parts.push(this.#takeHeld()));
+  #holdRefusal(chunk: Buffer): void {
+    this.#refusal.push(chunk);
+    this.#refusalBytes += chunk.length;
+    if (this.#refusalBytes > HELD_BYTES) this.#onRefused();
   }
 
-  #answerWhole(): void {
-    const held = this.#takeHeld();
-    const rewrite = this.#rewrite();
-    const answer = held.length > SHORT_BYTES ? rewriteAnswer(held, rewrite) : rewriteShortAnswer(held, rewrite);
-    if (answer === undefined) {
-      this.#failUnanswered();
-      return;
-    }
-    this.route.upstream.succeed();
-    this.reply.whole(answer, this.#timing());
-    this.#conclude('answered');
-  }
-
-  #endParts(): void {
-    const rest = this.#parts?.end();
-    if (rest === undefined) {
-      this.#failUnanswered();
-      return;
-    }
-    this.#sendOn(rest);
-    this.#succeed();
-  }
-
-  #failUnanswered(): void {
-    this.#fail('broken_answer', 'its answer is not an answer to this call');
-  }
-
-  /** The upstream answered with an HTTP status other than 200. */
   #onRefused(): void {
-    const status = this.#status;
-    const body = this.#takeHeld();
-    if (!this.#isRepeated && this.#link !== undefined && isForgotten(this.#link, status, body)) {
-      this.#repeat(this.#link);
-      return;
+    const link = this.#link as Link;
+    const body = Buffer.concat(this.#refusal);
+    this.#refusal = [];
+    const refusal = readRefusal(link, this.#status, body);
+    if (refusal === 'forgotten') this.#onForgotten(link);
+    else if (refusal === 'answer') this.#answerWith(body);
+    else {
+      if (refusal.isStale) this.onNotification('notifications/tools/list_changed');
+      this.#fail(refusal.failure, this.#status);
     }
-    if (status === 401 || status === 403) {
-      this.#fail('credential_refused', 'it refused the credential this gateway holds for it');
-    } else if (status === 429) this.#fail('rate_limited', 'it limits the rate of calls');
-    else if (this.#isRepeated && this.#link !== undefined && isForgotten(this.#link, status, body)) {
-      this.#fail('session_lost', 'it forgets its session with this gateway as soon as it is opened');
-    } else if (status >= 400 && status < 500 && isHandlersError(body)) {
-      this.#held = [body];
-      this.#answerWhole();
-    } else if (status >= 300) this.#fail('bad_status', `it answered HTTP ${status}`, status);
-    else this.#fail('broken_answer', `it answered HTTP ${status} and no result`);
   }
 
-  /** Opens another conversation and sends the call again, once. */
-  #repeat(link: Link): void {
+  /** An error of the upstream's handler came with an HTTP status of its own. */
+  #answerWith(body: Buffer): void {
+    const reader = createAnswerReader(this, { 'content-type': 'application/json' });
+    this.#judge('reason' in reader ? reader : reader.push(body));
+    if (!this.#isAnswered && 'end' in reader) this.#judge(reader.end());
+  }
+
+  /** Opens another conversation and sends the call again, once, and only if its answer had not begun. */
+  #onForgotten(link: Link): void {
+    if (this.#isRepeated || this.#resumptions > 0) {
+      const message = this.#isRepeated
+        ? 'it forgets its session with this gateway as soon as it is opened'
+        : 'it has forgotten its session with this gateway in the middle of the call';
+      this.#fail({ reason: 'session_lost', message });
+      return;
+    }
     this.#isRepeated = true;
     this.#phase = 'waiting';
+    this.#waitsSinceMs = 0;
     this.#abandoned = this.#controller;
     this.#abandoned?.abort(new Error('the call is sent again'));
+    this.#isUpstreamOpen = false;
     this.route.upstream.release(link);
     this.#link = undefined;
     this.route.upstream.forget(this.conversation, link);
@@ -312,7 +379,7 @@ export class ToolCall implements DispatchHandler {
   }
 
   #failToConnect(error: unknown): void {
-    if (this.#phase === 'done') return;
+    if (this.#isAnswered) return;
     // `connect` has recorded it: of many that waited for one handshake none counts it again.
     const { upstream } = this.route;
     const { reason, message } = upstream.fail(error, 'connect');
@@ -324,122 +391,100 @@ export class ToolCall implements DispatchHandler {
     const { failure } = this.route.upstream;
     const cause = failure === undefined ? 'it failed several times' : failure.message;
     const message = `${cause}, and it is given a rest`;
-    this.#tell({ reason: 'breaker_open', message, sinceMs: failure?.sinceMs ?? Date.now() });
+    const { retryAfterMs } = this.route.upstream;
+    this.#tell({
+      reason: 'breaker_open',
+      message,
+      sinceMs: failure?.sinceMs ?? Date.now(),
+      retryAfterMs: Math.max(1, retryAfterMs),
+    });
   }
 
-  #fail(reason: UpstreamFailureReason, message: string, status?: number): void {
-    if (this.#phase === 'done') return;
+  #fail({ reason, message }: AnswerFailure, status?: number): void {
+    if (this.#isAnswered) return;
     const { upstream } = this.route;
     upstream.fail(new UpstreamError(reason, 'call', message, status === undefined ? {} : { status }), 'call');
-    this.#tell({ reason, message, sinceMs: upstream.failure?.sinceMs ?? Date.now() });
+    this.#tell({ reason, message, sinceMs: upstream.failure?.sinceMs ?? Date.now(), retryAfterMs: this.#retryAfterMs });
     this.#controller?.abort(new Error(reason));
   }
 
   /** Ends the call with an error that the client can see. */
-  #tell(failure: { reason: UpstreamFailureReason; message: string; sinceMs: number }): void {
+  #tell(failure: {
+    reason: UpstreamFailureReason;
+    message: string;
+    sinceMs: number;
+    retryAfterMs?: number | undefined;
+  }): void {
     const { jsonRpcCode: code, message, data } = toUpstreamFailedError(this.route.service, failure);
     const body = Buffer.from(errorAnswer(this.request.idText, { code, message, data }));
-    this.reply.fail(body, this.#relay?.isInsideEvent === true);
+    this.reply.fail(body, this.#reader?.isInsideEvent === true);
     this.#conclude('upstream_failed');
   }
 
   /** A modern client that leaves has cancelled (2026-07-28 basic/patterns/cancellation); a legacy one has not, and its call runs on. */
   #onClientClose(): void {
-    if (this.#phase === 'done') return;
-    this.reply.isClientGone = true;
-    if (this.request.era === 'legacy') {
-      this.#controller?.resume();
+    this.#isClientOpen = false;
+    if (this.#isAnswered) {
+      this.#leave();
       return;
     }
+    this.reply.isClientGone = true;
+    if (this.request.era === 'legacy') this.#controller?.resume();
+    else this.#giveUp('the client has left');
+  }
+
+  /** Ends the call on both sides by the client's wish. */
+  #giveUp(why: string): void {
     this.#cancelUpstream();
     this.route.upstream.abandon(this);
     this.#conclude('cancelled');
-    this.#controller?.abort(new Error('the client has left'));
+    this.#controller?.abort(new Error(why));
   }
 
   /** Tells a legacy upstream that its answer is not wanted; a modern one is told by the end of the connection. */
   #cancelUpstream(): void {
-    if (this.#link?.era !== 'legacy' || this.#phase === 'done') return;
-    const params = `{"requestId":"${this.#upstreamId}","reason":"the client no longer waits"}`;
+    if (this.#link?.era !== 'legacy') return;
+    const params = `{"requestId":"${this.upstreamId}","reason":"the client no longer waits"}`;
     this.route.upstream.notify(this.#link, `{"jsonrpc":"2.0","method":"notifications/cancelled","params":${params}}`);
   }
 
-  /** Sends bytes of a streamed answer to the client, and lets the upstream wait for it. */
-  #sendOn(bytes: Buffer | undefined): void {
-    if (bytes === undefined || bytes.length === 0) return;
-    if (!this.reply.hasBegun) this.reply.beginParts(this.#timing());
-    if (!this.reply.send(bytes)) this.#controller?.pause();
-  }
-
-  /** Ends a streamed answer. */
   #succeed(): void {
     this.route.upstream.succeed();
-    this.reply.end();
+    if (this.reply.hasBegun) this.reply.end();
     this.#conclude('answered');
   }
 
   #conclude(outcome: CallOutcome): void {
-    this.#phase = 'done';
-    this.#held = [];
-    if (this.#link !== undefined) this.route.upstream.release(this.#link);
     this.#shared.count(this.route, outcome);
-    this.#shared.onEnd(this);
+    this.#phase = 'answered';
+    this.#refusal = [];
+    const nowMs = performance.now();
+    this.#deadlineMs = nowMs + ENDING_MS;
+    this.reply.stalledSinceMs ??= nowMs;
+    this.#leave();
   }
 
-  #rewrite() {
-    const { era } = this.request;
-    return {
-      upstreamId: this.#upstreamId,
-      clientId: this.#clientId(),
-      addsResultType: era === 'modern' && this.#link?.era === 'legacy',
-      stripsResultType: era === 'legacy' && this.#link?.era === 'modern',
-      wrapsStructuredContent: this.#reshapesResult(),
-    };
+  /** Parts with the upstream when its HTTP answer has ended, and with the call when the client has taken its own. */
+  #leave(): void {
+    if (this.#isUpstreamOpen) return;
+    if (this.#link !== undefined) this.route.upstream.release(this.#link);
+    this.#link = undefined;
+    if (this.#isClientOpen) return;
+    if (!this.#isOver) this.#shared.onEnd(this);
+    this.#isOver = true;
   }
 
-  /** A legacy client was shown this tool's output schema wrapped into an object. */
-  #reshapesResult(): boolean {
-    return this.request.era === 'legacy' && this.route.tool.wrapsOutput;
+  /** A part of the client's message as it stands there. */
+  #clientText({ start, end }: { readonly start: number; readonly end: number }): string {
+    return toText(this.request.message.bytes, start, end);
   }
 
-  #clientId(): string {
-    const { id, message } = this.request;
-    return toText(message.bytes, id.start, id.end);
-  }
-
-  #progressToken(): string | undefined {
-    const { message } = this.request;
-    const token = findMember(message.meta, 'progressToken');
-    return token === undefined ? undefined : toText(message.bytes, token.start, token.end);
-  }
-
-  #takeHeld(): Buffer {
-    const held = this.#held.length === 1 ? (this.#held[0] as Buffer) : Buffer.concat(this.#held);
-    this.#held = [];
-    this.#heldBytes = 0;
-    return held;
-  }
-
-  /** `up` is the upstream's time to its first byte, `gw` all the rest up to the head of the answer (milliseconds). */
   #timing(): string[] {
-    const up = this.#firstByteMs - this.#sentMs;
-    const own = performance.now() - this.request.exchange.startedMs - up;
-    this.#shared.observeOverhead(own / 1000);
-    return ['server-timing', `up;dur=${toMilliseconds(up)}, gw;dur=${toMilliseconds(own)}`];
+    const upstreamMs = this.#firstByteMs - this.#sentMs;
+    const ownMs = performance.now() - this.request.exchange.startedMs - upstreamMs;
+    this.#shared.observeOverhead(ownMs / 1000);
+    return ['server-timing', toServerTiming(upstreamMs, ownMs)];
   }
 }
 
 const NO_HEADERS: readonly string[] = [];
-
-function mediaType(header: string | string[] | undefined): string {
-  const text = Array.isArray(header) ? '' : (header ?? '');
-  if (text === 'application/json' || text === 'text/event-stream') return text;
-  return (text.split(';', 1)[0] ?? '').trim().toLowerCase();
-}
-
-/** Three decimals, from two integers: `toFixed` costs more than the rest of the header. */
-function toMilliseconds(durationMs: number): string {
-  const us = Math.max(0, Math.round(durationMs * 1000));
-  const rest = us % 1000;
-  return `${(us - rest) / 1000}.${rest < 10 ? '00' : rest < 100 ? '0' : ''}${rest}`;
-}

@@ -2,78 +2,130 @@
 // not a Set: a Set that is added to and deleted from all the time chains its outgrown tables, and through them keeps
 // finished calls alive until a full GC.
 
+import { getHeapStatistics } from 'node:v8';
 import { LRUCache } from 'lru-cache';
-import type { Member } from '../protocol/json-scan.ts';
-import { rawText } from '../protocol/jsonrpc.ts';
+import type { Route } from '../catalog/catalog.ts';
 import type { ToolCall } from './call-tool.ts';
+import type { RpcRequest } from './exchange.ts';
 
 export interface CallLimits {
   /** Calls in flight of one token. */
   readonly callsPerToken: number;
+  /** Calls in flight to one upstream with one credential; a config may set its own. */
+  readonly callsPerUpstream: number;
   /** Calls in flight of the process. */
   readonly calls: number;
-  /** Request bodies of calls in flight, in bytes. */
+  /** Request bodies of calls in flight and of requests being received, in bytes. */
   readonly bytesInFlight: number;
+  /** Share of the JavaScript heap in use from which calls are turned away, in percent. */
+  readonly heapPercent: number;
 }
 
+/** What another call would exceed, and whose it is to do something about it. */
+export type ExceededLimit = 'token' | 'upstream' | 'process';
+
 /** How often deadlines are looked at; one timer for all calls, since one each would cost more than the precision is worth. */
-const SWEEP_MS = 1_000;
+const SWEEP_MS = 100;
 /** A stream of events that is silent this long gets a comment. */
 const KEEP_ALIVE_MS = 15_000;
 /** A client that takes nothing of what was written this long is cut off. */
 const STALL_MS = 120_000;
 /** Tokens whose counts are remembered; a count that is forgotten while calls run starts from zero. */
 const MAX_TOKENS = 20_000;
+/** Let through even when the heap is full: without work there is no collection, and the heap would look full for ever. */
+const CALLS_ON_FULL_HEAP = 32;
+
+/** Of the bytes in flight one token may hold this part, so that it cannot take the room of all others. */
+const TOKEN_SHARE = 1 / 4;
 
 interface Count {
   calls: number;
+  bytes: number;
+}
+
+/** The share of the JavaScript heap in use, garbage that is still there included. */
+function readHeapPercent(): number {
+  const { used_heap_size: used, heap_size_limit: limit } = getHeapStatistics();
+  return (100 * used) / limit;
 }
 
 export class CallsInFlight {
   readonly #limits: CallLimits;
+  readonly #readHeapPercent: () => number;
   readonly #calls: ToolCall[] = [];
   readonly #byToken = new LRUCache<string, Count>({ max: MAX_TOKENS });
   readonly #sweep: NodeJS.Timeout;
   #bytes = 0;
+  #isHeapFull = false;
 
-  constructor(limits: CallLimits, nowMs: () => number) {
+  constructor(limits: CallLimits, nowMs: () => number, heapPercent = readHeapPercent) {
     this.#limits = limits;
+    this.#readHeapPercent = heapPercent;
     this.#sweep = setInterval(() => this.#look(nowMs()), SWEEP_MS).unref();
   }
 
-  /** Why another call must not begin now: the token's own doing, or the gateway's load. */
-  findLimit(tokenId: string, bytes: number): 'rate_limited' | 'overloaded' | undefined {
-    const { callsPerToken, calls, bytesInFlight } = this.#limits;
-    if ((this.#byToken.get(tokenId)?.calls ?? 0) >= callsPerToken) return 'rate_limited';
-    return this.#calls.length >= calls || this.#bytes + bytes > bytesInFlight ? 'overloaded' : undefined;
+  /** Why another call must not begin now. */
+  findLimit(tokenId: string, { upstream }: Route, bytes: number): ExceededLimit | undefined {
+    const { callsPerToken, callsPerUpstream, calls, bytesInFlight } = this.#limits;
+    const count = this.#byToken.get(tokenId);
+    if (count !== undefined && (count.calls >= callsPerToken || count.bytes + bytes > bytesInFlight * TOKEN_SHARE)) {
+      return 'token';
+    }
+    if (upstream.calls >= (upstream.callLimits.calls ?? callsPerUpstream)) return 'upstream';
+    if (this.#calls.length >= calls || this.#bytes + bytes > bytesInFlight) return 'process';
+    return this.#isHeapFull && this.#calls.length >= CALLS_ON_FULL_HEAP ? 'process' : undefined;
+  }
+
+  /** Counts bytes of a request that is being received; when there is no room for them none are counted. */
+  tryHold(tokenId: string, bytes: number): boolean {
+    const { bytesInFlight } = this.#limits;
+    const count = this.#countOf(tokenId);
+    if (this.#bytes + bytes > bytesInFlight || count.bytes + bytes > bytesInFlight * TOKEN_SHARE) return false;
+    this.#bytes += bytes;
+    count.bytes += bytes;
+    return true;
+  }
+
+  letGo(tokenId: string, bytes: number): void {
+    this.#bytes -= bytes;
+    const count = this.#countOf(tokenId);
+    count.bytes = Math.max(0, count.bytes - bytes);
   }
 
   add(call: ToolCall): void {
+    const bytes = call.request.message.bytes.length;
     call.slot = this.#calls.length;
     this.#calls.push(call);
-    this.#bytes += call.request.message.bytes.length;
-    const { id } = call.request.exchange.principal.token;
-    const count = this.#byToken.get(id);
-    if (count === undefined) this.#byToken.set(id, { calls: 1 });
-    else count.calls++;
+    this.#bytes += bytes;
+    call.route.upstream.calls++;
+    const count = this.#countOf(call.request.exchange.principal.token.id);
+    count.calls++;
+    count.bytes += bytes;
   }
 
   remove(call: ToolCall): void {
-    this.#bytes -= call.request.message.bytes.length;
-    const count = this.#byToken.get(call.request.exchange.principal.token.id);
-    if (count !== undefined && count.calls > 0) count.calls--;
+    call.route.upstream.calls--;
+    const { id } = call.request.exchange.principal.token;
+    const count = this.#countOf(id);
+    count.calls = Math.max(0, count.calls - 1);
+    this.letGo(id, call.request.message.bytes.length);
     const last = this.#calls.pop();
     if (last === undefined || last === call) return;
     this.#calls[call.slot] = last;
     last.slot = call.slot;
   }
 
-  /** The call that a legacy client means by the id of its request. */
-  find(conversation: string, bytes: Buffer, id: Member): ToolCall | undefined {
-    const text = rawText(bytes, id);
+  /** The call of a legacy conversation whose request is the one that is meant. */
+  find(conversation: string, isMeant: (request: RpcRequest) => boolean): ToolCall | undefined {
     return this.#calls.find(
-      (call) => call.conversation === conversation && call.request.era === 'legacy' && call.request.idText === text,
+      (call) =>
+        call.isOpen && call.conversation === conversation && call.request.era === 'legacy' && isMeant(call.request),
     );
+  }
+
+  /** The calls of this moment. */
+  all(): readonly ToolCall[] {
+    return [...this.#calls];
   }
 
   /** Stops looking at deadlines. */
@@ -81,13 +133,23 @@ export class CallsInFlight {
     clearInterval(this.#sweep);
   }
 
+  #countOf(tokenId: string): Count {
+    let count = this.#byToken.get(tokenId);
+    if (count === undefined) {
+      count = { calls: 0, bytes: 0 };
+      this.#byToken.set(tokenId, count);
+    }
+    return count;
+  }
+
   #look(nowMs: number): void {
-    for (const call of [...this.#calls]) {
+    this.#isHeapFull = this.#readHeapPercent() >= this.#limits.heapPercent;
+    for (const call of this.all()) {
+      call.expire(nowMs);
       const { reply } = call;
-      if (call.deadlineMs <= nowMs) call.expire();
-      else if (reply.stalledSinceMs !== undefined && nowMs - reply.stalledSinceMs > STALL_MS) {
+      if (reply.stalledSinceMs !== undefined && nowMs - reply.stalledSinceMs > STALL_MS) {
         call.request.exchange.response.destroy();
-      } else if (reply.hasBegun && nowMs - reply.lastWriteMs > KEEP_ALIVE_MS) reply.comment();
+      } else if (call.isOpen && reply.hasBegun && nowMs - reply.lastWriteMs > KEEP_ALIVE_MS) reply.comment();
     }
   }
 }

@@ -6,7 +6,7 @@ import type { Authenticator } from '../identity/authenticate.ts';
 import { classify, type Era } from '../protocol/era.ts';
 import type { Member } from '../protocol/json-scan.ts';
 import { errorAnswer, type Message, rawText, scanMessage } from '../protocol/jsonrpc.ts';
-import { Exchange, RpcRequest } from './exchange.ts';
+import { Exchange, OVERLOADED, RpcRequest } from './exchange.ts';
 import { type MethodDeps, Methods } from './methods.ts';
 import { type HttpRequest, type HttpResponse, reply, replyEmpty } from './reply.ts';
 import { readBody } from './request-body.ts';
@@ -45,6 +45,11 @@ export class McpEndpoint {
     }
   }
 
+  /** Ends the calls in flight of tokens that are no longer good. */
+  endRevoked(): void {
+    this.#methods.endRevoked();
+  }
+
   /** Stops the timers; calls in flight go on. */
   close(): void {
     this.#methods.close();
@@ -56,14 +61,18 @@ export class McpEndpoint {
       exchange.refuseUnread({ code: 'unsupported_media_type', message: problem });
       return;
     }
-    const { bodyBytes } = this.#deps.limits;
-    readBody(
-      exchange.request,
-      bodyBytes,
-      (body) => this.#onBody(exchange, body),
-      () =>
-        exchange.refuseUnread({ code: 'payload_too_large', message: `The body is larger than ${bodyBytes} bytes.` }),
-    );
+    const { id } = exchange.principal.token;
+    readBody(exchange.request, id, this.#deps.limits.bodyBytes, this.#methods.bodyRoom, (body) => {
+      if (typeof body === 'string') this.#refuseBody(exchange, body);
+      else this.#onBody(exchange, body);
+    });
+  }
+
+  #refuseBody(exchange: Exchange, why: 'too_large' | 'no_room'): void {
+    if (why === 'too_large') {
+      const message = `The body is larger than ${this.#deps.limits.bodyBytes} bytes.`;
+      exchange.refuseUnread({ code: 'payload_too_large', message });
+    } else exchange.refuseUnread(OVERLOADED);
   }
 
   #onBody(exchange: Exchange, body: Buffer): void {

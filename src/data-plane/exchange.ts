@@ -1,6 +1,6 @@
 // One request on its way through the data plane, and the ways it can be answered.
 
-import { ERRORS, type ErrorCode } from '../domain/errors.ts';
+import { ERRORS, type ErrorCode, toRetryAfter } from '../domain/errors.ts';
 import type { NameStyle } from '../domain/principal.ts';
 import type { TokenPrincipal } from '../identity/authenticate.ts';
 import type { Era } from '../protocol/era.ts';
@@ -15,7 +15,19 @@ export interface Refusal {
   readonly code: ErrorCode;
   readonly message: string;
   readonly data?: Readonly<Record<string, unknown>> | undefined;
+  /** Sent as `Retry-After`. */
+  readonly retryAfterMs?: number | undefined;
 }
+
+/** How long a client that was refused for load is asked to wait. */
+export const RETRY_AFTER_MS = 1_000;
+
+export const OVERLOADED: Refusal = {
+  code: 'overloaded',
+  message: 'The gateway has as much work as it can hold. Try again shortly.',
+  data: { source: 'gateway', reason: 'overloaded', retry_after_ms: RETRY_AFTER_MS },
+  retryAfterMs: RETRY_AFTER_MS,
+};
 
 /** An HTTP request whose token is known. */
 export class Exchange {
@@ -46,7 +58,8 @@ export class Exchange {
   /** Refuses with a JSON-RPC error; `id` is raw JSON, `undefined` where it could not be read. */
   refuse(refusal: Refusal, id?: string): void {
     const { status, jsonRpcCode } = ERRORS[refusal.code];
-    const { message, data } = refusal;
+    const { message, data, retryAfterMs } = refusal;
+    if (retryAfterMs !== undefined) this.response.setHeader('retry-after', toRetryAfter(retryAfterMs));
     this.telemetry.httpRefusals.labels(refusal.code).add();
     const body = errorAnswer(id, { code: jsonRpcCode, message, ...(data === undefined ? {} : { data }) });
     reply(this.response, status, Buffer.from(body), this.framing);

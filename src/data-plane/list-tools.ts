@@ -1,16 +1,125 @@
-// `tools/list`: one page, from bytes serialised once per catalog and spelling, with the client's id set in front.
+// `tools/list`: the bytes serialised once per catalog and spelling, whole or in pages, with the client's id set in front.
 
-import { type Catalog, troubledUpstreams } from '../catalog/catalog.ts';
-import type { NameStyle } from '../domain/principal.ts';
+import { LRUCache } from 'lru-cache';
+import { type Catalog, troubledUpstreams, type UpstreamState } from '../catalog/catalog.ts';
+import type { ToolArray } from '../catalog/tool-array.ts';
 import { IMPLEMENTATION } from '../domain/version.ts';
-import type { Era } from '../protocol/era.ts';
+import { META_SERVER_INFO } from '../protocol/era.ts';
+import { findMember, stringAt } from '../protocol/json-scan.ts';
+import type { Sealer } from '../vault/sealer.ts';
+import type { Refusal, RpcRequest } from './exchange.ts';
 
-/** The whole JSON-RPC answer. `id` is raw JSON. */
-export function toolsListAnswer(catalog: Catalog, id: Buffer, era: Era, style: NameStyle): Buffer {
-  const result = catalog.toolsResult(era, style, troubledUpstreams(catalog), IMPLEMENTATION);
-  return Buffer.concat([ANSWER_HEAD, id, RESULT_KEY, ...result, ANSWER_END]);
+/** A client follows its cursors at once; what is older belongs to one that has stopped. */
+const CURSOR_LIFETIME_MS = 15 * 60 * 1000;
+const MAX_REMEMBERED = 1_000;
+const MAX_REMEMBERED_BYTES = 64 * 1024 * 1024;
+
+export interface ToolPagesOptions {
+  readonly sealer: Sealer;
+  /** Tools on a page; 0 puts all on one, because many clients never ask for a second. */
+  readonly pageTools: number;
+  readonly now: () => number;
 }
 
+/** A list that somebody is reading page by page, and the configuration it was made under. */
+interface Reading {
+  readonly array: ToolArray;
+  readonly epoch: number;
+}
+
+interface Place {
+  readonly digest: string;
+  readonly from: number;
+}
+
+export class ToolPages {
+  readonly #options: ToolPagesOptions;
+  /** By principal, era, spelling and digest. A catalog may change under a reader, its upstreams' lists being what they are. */
+  readonly #readings = new LRUCache<string, Reading>({
+    max: MAX_REMEMBERED,
+    maxSize: MAX_REMEMBERED_BYTES,
+    sizeCalculation: ({ array }) => array.bytes.length,
+    ttl: CURSOR_LIFETIME_MS,
+  });
+
+  constructor(options: ToolPagesOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * The whole JSON-RPC answer: the page that `params.cursor` names, or the first. `ttlMs` is how long it may be kept.
+   * A cursor that was not made for this principal, era and spelling is answered like one that was never made.
+   */
+  answer(request: RpcRequest, catalog: Catalog, ttlMs: number): Buffer | Refusal {
+    const { message, id, era, style } = request;
+    const cursor = findMember(message.params, 'cursor');
+    let array = catalog.toolArray(era, style);
+    let from = 0;
+    if (cursor !== undefined) {
+      const text = stringAt(message.bytes, cursor);
+      if (text === undefined) return { code: 'invalid_params', message: 'params.cursor must be a string.' };
+      const place = this.#open(text, request);
+      if (place === undefined) return UNKNOWN_CURSOR;
+      const read = place.digest === array.digest ? array : this.#recall(place, request, catalog.epoch);
+      if (read === undefined) return CHANGED_LIST;
+      array = read;
+      from = place.from;
+    }
+    const to = from + (this.#options.pageTools || array.count);
+    const next = to < array.count ? this.#turn({ digest: array.digest, from: to }, request, array, catalog.epoch) : '';
+    const tail = toTail(request, troubledUpstreams(catalog), ttlMs, next);
+    const head = message.bytes.subarray(id.start, id.end);
+    return Buffer.concat([ANSWER_HEAD, head, TOOLS_KEY, ...array.slice(from, to), Buffer.from(tail)]);
+  }
+
+  /** A cursor for the tools from `place` on, as a member of the result. */
+  #turn({ digest, from }: Place, request: RpcRequest, array: ToolArray, epoch: number): string {
+    this.#readings.set(keyOf(request, digest), { array, epoch });
+    const record = JSON.stringify([digest, from, this.#options.now() + CURSOR_LIFETIME_MS]);
+    return `,"nextCursor":"${this.#options.sealer.seal(Buffer.from(record), contextOf(request))}"`;
+  }
+
+  #open(cursor: string, request: RpcRequest): Place | undefined {
+    const bytes = this.#options.sealer.open(cursor, contextOf(request));
+    if (bytes === undefined) return undefined;
+    const [digest, from, expiresAtMs]: [string, number, number] = JSON.parse(bytes.toString('utf8'));
+    return expiresAtMs <= this.#options.now() ? undefined : { digest, from };
+  }
+
+  /** Never across an edit of the configuration: what was taken from a token would be shown to it for minutes. */
+  #recall({ digest }: Place, request: RpcRequest, epoch: number): ToolArray | undefined {
+    const reading = this.#readings.get(keyOf(request, digest));
+    return reading?.epoch === epoch ? reading.array : undefined;
+  }
+}
+
+function contextOf({ exchange, era, style }: RpcRequest): string {
+  return JSON.stringify(['tools/list', exchange.principal.token.id, era, style]);
+}
+
+function keyOf(request: RpcRequest, digest: string): string {
+  return `${contextOf(request)}\n${digest}`;
+}
+
+/** What follows the array of tools. */
+function toTail({ era }: RpcRequest, troubled: readonly UpstreamState[], ttlMs: number, next: string): string {
+  const isModern = era === 'modern';
+  const meta: string[] = [];
+  if (isModern) meta.push(`"${META_SERVER_INFO}":${IMPLEMENTATION}`);
+  if (troubled.length > 0) meta.push(`"mcp-switchboard/upstreams":${JSON.stringify(troubled)}`);
+  // Private always: every list is filtered for its token.
+  const modern = isModern ? `,"resultType":"complete","ttlMs":${ttlMs},"cacheScope":"private"` : '';
+  return `${next}${modern}${meta.length > 0 ? `,"_meta":{${meta.join(',')}}` : ''}}}`;
+}
+
+const UNKNOWN_CURSOR: Refusal = {
+  code: 'unknown_cursor',
+  message: 'params.cursor is unknown, or has expired. Ask again without a cursor.',
+};
+const CHANGED_LIST: Refusal = {
+  code: 'unknown_cursor',
+  message: 'The list has changed since this cursor was given. Ask again without a cursor.',
+};
+
 const ANSWER_HEAD = Buffer.from('{"jsonrpc":"2.0","id":');
-const RESULT_KEY = Buffer.from(',"result":');
-const ANSWER_END = Buffer.from('}');
+const TOOLS_KEY = Buffer.from(',"result":{"tools":');

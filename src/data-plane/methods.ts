@@ -3,26 +3,27 @@
 import { performance } from 'node:perf_hooks';
 import type { Catalog, Route } from '../catalog/catalog.ts';
 import type { Catalogs } from '../catalog/catalogs.ts';
-import { toRetryAfter } from '../domain/errors.ts';
 import type { TokenPrincipal } from '../identity/authenticate.ts';
 import type { Era } from '../protocol/era.ts';
 import { findMember, stringAt } from '../protocol/json-scan.ts';
-import type { Message } from '../protocol/jsonrpc.ts';
-import { findParamMismatch } from '../protocol/param-headers.ts';
+import { isSameId, type Message } from '../protocol/jsonrpc.ts';
+import { findParamMismatch, findRepeatedParam } from '../protocol/param-headers.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { Counter } from '../telemetry/metrics.ts';
 import type { CallOutcome, Telemetry } from '../telemetry/telemetry.ts';
 import { type CallShared, ToolCall } from './call-tool.ts';
-import { type CallLimits, CallsInFlight } from './calls-in-flight.ts';
-import type { RpcRequest } from './exchange.ts';
+import { type CallLimits, CallsInFlight, type ExceededLimit } from './calls-in-flight.ts';
+import { OVERLOADED, RETRY_AFTER_MS, type Refusal, type RpcRequest } from './exchange.ts';
 import { legacyInitializeResult, modernDiscoverResult } from './greetings.ts';
-import { toolsListAnswer } from './list-tools.ts';
-import { reply } from './reply.ts';
+import type { ToolPages } from './list-tools.ts';
+import { reply, replyEmpty } from './reply.ts';
+import type { BodyRoom } from './request-body.ts';
 import type { Session, Sessions } from './sessions.ts';
 
 export interface MethodDeps {
   readonly catalogs: Catalogs;
   readonly sessions: Sessions;
+  readonly toolPages: ToolPages;
   readonly telemetry: Telemetry;
   readonly log: Logger;
   readonly limits: CallLimits & { readonly callTimeoutMs: number; readonly listWaitMs: number };
@@ -30,10 +31,18 @@ export interface MethodDeps {
 
 export type Method = (request: RpcRequest) => void;
 
+/** A call whose tool is still being looked for; it may be cancelled meanwhile. */
+interface Wait {
+  readonly conversation: string;
+  readonly request: RpcRequest;
+  isOver: boolean;
+}
+
 export class Methods {
   readonly #deps: MethodDeps;
   readonly #tables: Readonly<Record<Era, ReadonlyMap<string, Method>>>;
   readonly #calls: CallsInFlight;
+  readonly #waits = new Set<Wait>();
   readonly #callShared: CallShared;
   readonly #answered = new WeakMap<Route, Counter>();
 
@@ -64,12 +73,33 @@ export class Methods {
     return this.#tables[era].get(name);
   }
 
+  /** Where the bytes of requests that are being received are counted. */
+  get bodyRoom(): BodyRoom {
+    return this.#calls;
+  }
+
   /** What a legacy client says without expecting an answer; only a cancellation matters here. */
   notify(principal: TokenPrincipal, session: Session | undefined, message: Message): void {
     if (message.method !== 'notifications/cancelled') return;
     const requestId = findMember(message.params, 'requestId');
     if (requestId === undefined) return;
-    this.#calls.find(conversationOf(principal, session), message.bytes, requestId)?.cancel();
+    const conversation = conversationOf(principal, session);
+    const isMeant = (request: RpcRequest): boolean =>
+      isSameId(request.message.bytes, request.id, message.bytes, requestId);
+    const call = this.#calls.find(conversation, isMeant);
+    if (call !== undefined) call.cancel();
+    else
+      for (const wait of this.#waits)
+        if (wait.conversation === conversation && isMeant(wait.request)) wait.isOver = true;
+  }
+
+  /** Ends the calls in flight of tokens that have been revoked (design §3.12). */
+  endRevoked(): void {
+    const { catalogs } = this.#deps;
+    for (const call of this.#calls.all()) {
+      const { accountId, token } = call.request.exchange.principal;
+      if (!catalogs.isLive(accountId, token.id)) call.revoke();
+    }
   }
 
   /** Stops looking at deadlines; calls in flight go on. */
@@ -94,19 +124,15 @@ export class Methods {
   }
 
   #listTools(request: RpcRequest): void {
-    if (findMember(request.message.params, 'cursor') !== undefined) {
-      request.refuse({
-        code: 'invalid_params',
-        message: 'This cursor is unknown: the list is one page. Ask again without a cursor.',
-      });
-      return;
-    }
     this.#settled(request, (catalog) => {
-      const isPartial = this.#deps.catalogs.isSettling(catalog);
-      this.#deps.telemetry.lists.labels(isPartial ? 'partial' : 'complete').add();
-      const { message, id, era, style, exchange } = request;
-      const answer = toolsListAnswer(catalog, message.bytes.subarray(id.start, id.end), era, style);
-      reply(exchange.response, 200, answer, exchange.framing);
+      const { catalogs, telemetry, toolPages } = this.#deps;
+      const answer = toolPages.answer(request, catalog, catalogs.ttlMs(catalog));
+      if ('code' in answer) {
+        request.refuse(answer);
+        return;
+      }
+      telemetry.lists.labels(catalogs.isSettling(catalog) ? 'partial' : 'complete').add();
+      reply(request.exchange.response, 200, answer, request.exchange.framing);
     });
   }
 
@@ -125,9 +151,17 @@ export class Methods {
     else if (catalog !== undefined && !this.#deps.catalogs.isSettling(catalog)) this.#refuseTool(request, name);
     else {
       // The tool may belong to an upstream that is only just being asked for its tools.
+      const wait = {
+        conversation: conversationOf(request.exchange.principal, request.session),
+        request,
+        isOver: false,
+      };
+      this.#waits.add(wait);
       this.#settled(request, (settled) => {
+        this.#waits.delete(wait);
         const found = settled.route(name, style);
-        if (found === undefined) this.#refuseTool(request, name);
+        if (wait.isOver) replyEmpty(request.exchange.response, 202);
+        else if (found === undefined) this.#refuseTool(request, name);
         else this.#startCall(request, found);
       });
     }
@@ -137,7 +171,13 @@ export class Methods {
   #settled(request: RpcRequest, next: (catalog: Catalog) => void): void {
     const { accountId, token } = request.exchange.principal;
     const { catalogs, limits, log } = this.#deps;
+    const bytes = request.message.bytes.length;
+    if (!this.#calls.tryHold(token.id, bytes)) {
+      request.refuse(OVERLOADED);
+      return;
+    }
     const onCatalog = (catalog: Catalog | undefined): void => {
+      this.#calls.letGo(token.id, bytes);
       if (catalog !== undefined) next(catalog);
       else {
         const message = 'This token no longer exists. Ask the operator of this gateway for another.';
@@ -155,9 +195,10 @@ export class Methods {
 
   #startCall(request: RpcRequest, route: Route): void {
     const { exchange, message, era } = request;
-    const limit = this.#calls.findLimit(exchange.principal.token.id, message.bytes.length);
+    const limit = this.#calls.findLimit(exchange.principal.token.id, route, message.bytes.length);
     if (limit !== undefined) {
-      this.#refuseCall(request, route, limit);
+      this.#countCall(route, 'limited');
+      request.refuse(toRefusal(limit, route.service));
       return;
     }
     const mismatch = era === 'modern' ? findHeaderMismatch(request, route) : undefined;
@@ -166,29 +207,19 @@ export class Methods {
       return;
     }
     const conversation = conversationOf(exchange.principal, request.session);
-    const deadlineMs = exchange.startedMs + this.#deps.limits.callTimeoutMs;
-    const call = new ToolCall({ request, route, conversation, deadlineMs }, this.#callShared);
+    const timeoutMs = route.upstream.callLimits.callTimeoutMs ?? this.#deps.limits.callTimeoutMs;
+    const call = new ToolCall(
+      { request, route, conversation, deadlineMs: exchange.startedMs + timeoutMs },
+      this.#callShared,
+    );
     this.#calls.add(call);
     call.start();
-  }
-
-  #refuseCall(request: RpcRequest, route: Route, code: 'rate_limited' | 'overloaded'): void {
-    this.#countCall(route, 'limited');
-    const message =
-      code === 'rate_limited'
-        ? 'This token has as many calls in flight as it may. Wait for some to end, or ask the operator for more.'
-        : 'The gateway has as much work as it can hold. Try again shortly.';
-    const data = { source: 'gateway', service: route.service, reason: code, retry_after_ms: RETRY_AFTER_MS };
-    request.exchange.response.setHeader('retry-after', toRetryAfter(RETRY_AFTER_MS));
-    request.refuse({ code, message, data });
   }
 
   /** An upstream that says its tools have changed is asked for them. */
   #onNotification(route: Route, method: string): void {
     if (method !== 'notifications/tools/list_changed') return;
-    const { lists } = this.#deps.catalogs;
-    lists.expire(route.upstream);
-    void lists.refresh(route.accountId, route.upstream);
+    this.#deps.catalogs.lists.noteChange(route.upstream);
   }
 
   /** Hidden, forbidden and missing look alike (design §3.3). */
@@ -212,8 +243,17 @@ export class Methods {
   }
 }
 
-/** How long a client that was refused for load is asked to wait. */
-const RETRY_AFTER_MS = 1_000;
+/** Whose limit it is says who can do something about it. */
+function toRefusal(limit: ExceededLimit, service: string): Refusal {
+  if (limit === 'process') return { ...OVERLOADED, data: { ...OVERLOADED.data, service } };
+  const isToken = limit === 'token';
+  const reason = isToken ? 'rate_limited' : 'overloaded';
+  const message = isToken
+    ? 'This token has as many calls in flight as it may. Wait for some to end, or ask the operator for more.'
+    : `The service ${service} has as many calls in flight as it may. Wait for some to end; other services are not concerned.`;
+  const data = { source: 'gateway', service, reason, retry_after_ms: RETRY_AFTER_MS };
+  return { code: reason, message, data, retryAfterMs: RETRY_AFTER_MS };
+}
 
 /** A principal's calls without a session share one upstream session, never with another principal's. */
 function conversationOf(principal: TokenPrincipal, session: Session | undefined): string {
@@ -224,7 +264,10 @@ function conversationOf(principal: TokenPrincipal, session: Session | undefined)
 function findHeaderMismatch({ message, exchange }: RpcRequest, { tool }: Route): string | undefined {
   if (tool.paramHeaders.length === 0) return undefined;
   const argumentsAt = findMember(message.params, 'arguments');
-  const name = findParamMismatch(message.bytes, argumentsAt, tool.paramHeaders, exchange.request.headers);
+  const { headers, rawHeaders } = exchange.request;
+  const name =
+    findParamMismatch(message.bytes, argumentsAt, tool.paramHeaders, headers) ??
+    findRepeatedParam(rawHeaders, tool.paramHeaders);
   return name === undefined
     ? undefined
     : `The header ${name} does not say what params.arguments says. Send it as the tool's input schema asks.`;

@@ -2,36 +2,70 @@
 
 import type { HttpRequest } from './reply.ts';
 
+/** Room for the bodies of all requests of the process together. */
+export interface BodyRoom {
+  /** Counts bytes that a token wants to be kept; when there is no room for them none are counted. */
+  tryHold(tokenId: string, bytes: number): boolean;
+  letGo(tokenId: string, bytes: number): void;
+}
+
+/** The body, or why it is not read further. */
+export type ReadBody = Buffer | 'too_large' | 'no_room';
+
 /**
- * Reads at most `maxBytes`; calls one of the two functions once. A client that leaves before its body is whole is
- * answered by nobody, and nothing is kept for it.
+ * Reads a body of at most `maxBytes` and calls `onRead` once. A client that leaves before its body is whole is answered
+ * by nobody, and nothing is kept for it.
  */
 export function readBody(
   request: HttpRequest,
+  tokenId: string,
   maxBytes: number,
-  onBody: (body: Buffer) => void,
-  onTooLarge: () => void,
+  room: BodyRoom,
+  onRead: (body: ReadBody) => void,
 ): void {
-  if (Number(request.headers['content-length']) > maxBytes) {
-    onTooLarge();
+  const declared = Number(request.headers['content-length']);
+  if (declared > maxBytes) {
+    onRead('too_large');
     return;
   }
   let first: Buffer | undefined;
   let rest: Buffer[] | undefined;
   let length = 0;
+  let held = 0;
+  let isRefused = false;
+  const refuse = (why: ReadBody): void => {
+    isRefused = true;
+    request.pause();
+    drop();
+    onRead(why);
+  };
+  const drop = (): void => {
+    first = undefined;
+    rest = undefined;
+    room.letGo(tokenId, held);
+    held = 0;
+  };
   request.on('data', (chunk: Buffer) => {
-    const before = length;
+    // What was in flight when reading stopped still arrives here.
+    if (isRefused) return;
     length += chunk.length;
-    if (length > maxBytes) {
-      request.pause();
-      // What was in flight when reading stopped still arrives here.
-      if (before <= maxBytes) onTooLarge();
-    } else if (first === undefined) first = chunk;
-    else if (rest === undefined) rest = [first, chunk];
-    else rest.push(chunk);
+    if (length > maxBytes) refuse('too_large');
+    // A body that is whole is worked on in this very turn, and not counted.
+    else if (first === undefined && length === declared) first = chunk;
+    else if (!room.tryHold(tokenId, length - held)) refuse('no_room');
+    else {
+      if (held === 0) request.once('close', drop);
+      held = length;
+      if (first === undefined) first = chunk;
+      else if (rest === undefined) rest = [first, chunk];
+      else rest.push(chunk);
+    }
   });
   request.on('end', () => {
-    if (length <= maxBytes) onBody(rest === undefined ? (first ?? EMPTY) : Buffer.concat(rest, length));
+    if (isRefused) return;
+    const body = rest === undefined ? (first ?? EMPTY) : Buffer.concat(rest, length);
+    drop();
+    onRead(body);
   });
 }
 

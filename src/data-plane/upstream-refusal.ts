@@ -1,24 +1,51 @@
-// What an upstream's HTTP error says: that it has forgotten us, or that its handler made an error of its own.
+// What an upstream's HTTP status other than 200 says: that it has forgotten us, that its handler made an error of its
+// own, or that it failed.
 
 import { findMember, JsonScanner, type Member } from '../protocol/json-scan.ts';
 import { rawText } from '../protocol/jsonrpc.ts';
 import type { Link } from '../upstream/handshake.ts';
+import type { AnswerFailure } from './answer-reader.ts';
 
 /** Texts of the SDKs' servers for a session they do not have (400, where the specification asks for 404). */
 const FORGETFUL = /session|not initialized/i;
+const HEADER_MISMATCH = -32020;
+const MISSING_CLIENT_CAPABILITY = -32021;
 const UNSUPPORTED_PROTOCOL_VERSION = -32022;
 
-/** Whether the upstream says that it knows nothing of our conversation, and so has certainly not run the call. */
-export function isForgotten(link: Link, status: number, body: Buffer): boolean {
-  if (link.era === 'modern') return status === 400 && readErrorCode(body) === UNSUPPORTED_PROTOCOL_VERSION;
-  if (link.sessionId !== undefined && (status === 404 || status === 410)) return true;
-  return status === 400 && FORGETFUL.test(body.toString('latin1', 0, 1024));
+/**
+ * `forgotten`: it knows nothing of our conversation, and so has certainly not run the call. `answer`: the body is the
+ * error its handler made. `stale`: it finds fault with headers that were made from the list it gave us.
+ */
+export type UpstreamRefusal = 'forgotten' | 'answer' | { readonly failure: AnswerFailure; readonly isStale?: boolean };
+
+export function readRefusal(link: Link, status: number, body: Buffer): UpstreamRefusal {
+  const code = status >= 400 && status < 500 ? readErrorCode(body) : undefined;
+  if (isForgotten(link, status, code, body)) return 'forgotten';
+  if (status === 401 || status === 403) {
+    return failed('credential_refused', 'it refused the credential this gateway holds for it');
+  }
+  if (status === 429) return failed('rate_limited', 'it limits the rate of calls');
+  if (code === HEADER_MISMATCH) {
+    const message = 'it has changed this tool, and is asked for its tools again; list them and repeat the call';
+    return { failure: { reason: 'broken_answer', message }, isStale: true };
+  }
+  if (code === MISSING_CLIENT_CAPABILITY) {
+    return failed('broken_answer', 'it wants to ask the client something, which is not relayed for this tool');
+  }
+  // That one, and again after another handshake, speaks of the hop between gateway and upstream, not of the client's call.
+  if (code !== undefined && code !== UNSUPPORTED_PROTOCOL_VERSION) return 'answer';
+  if (status >= 300) return failed('bad_status', `it answered HTTP ${status}`);
+  return failed('broken_answer', `it answered HTTP ${status} and no result`);
 }
 
-/** Whether a body is a JSON-RPC error made by the upstream's handler; codes of the protocol's hop are not the client's. */
-export function isHandlersError(body: Buffer): boolean {
-  const code = readErrorCode(body);
-  return code !== undefined && (code > -32020 || code < -32099);
+function failed(reason: AnswerFailure['reason'], message: string): UpstreamRefusal {
+  return { failure: { reason, message } };
+}
+
+function isForgotten(link: Link, status: number, code: number | undefined, body: Buffer): boolean {
+  if (link.era === 'modern') return status === 400 && code === UNSUPPORTED_PROTOCOL_VERSION;
+  if (link.sessionId !== undefined && (status === 404 || status === 410)) return true;
+  return status === 400 && FORGETFUL.test(body.toString('latin1', 0, 1024));
 }
 
 /** `error.code` of a JSON-RPC error answer. */

@@ -18,6 +18,7 @@ export type ErrorCode =
   | 'invalid_params'
   | 'method_not_found'
   | 'unknown_tool'
+  | 'unknown_cursor'
   | 'unknown_session'
   | 'header_mismatch'
   | 'missing_client_capability'
@@ -51,6 +52,7 @@ export const ERRORS: Readonly<Record<ErrorCode, ErrorRow>> = {
   invalid_params: { status: 400, jsonRpcCode: -32602, fault: 'client', title: 'Invalid params' },
   method_not_found: { status: 404, jsonRpcCode: -32601, fault: 'client', title: 'Method not found' },
   unknown_tool: { status: 200, jsonRpcCode: -32602, fault: 'client', title: 'Unknown tool' },
+  unknown_cursor: { status: 200, jsonRpcCode: -32602, fault: 'client', title: 'Unknown cursor' },
   unknown_session: { status: 404, jsonRpcCode: -32600, fault: 'client', title: 'Unknown session' },
   header_mismatch: { status: 400, jsonRpcCode: -32020, fault: 'client', title: 'Header mismatch' },
   missing_client_capability: { status: 400, jsonRpcCode: -32021, fault: 'client', title: 'Missing client capability' },

@@ -18,6 +18,34 @@ export type CustomHeader =
   | { readonly name: string; readonly value: string }
   | { readonly name: string; readonly secretId: string };
 
+/** TLS towards the upstream: what the gateway trusts beside the public authorities, and who it is. Certificates are PEM. */
+export interface ConfigTls {
+  readonly ca: string | null;
+  readonly clientCertificate: string | null;
+  /** The secret that holds the private key of `clientCertificate`. */
+  readonly clientKeySecretId: string | null;
+  /** The name its certificate is for, where that is not the endpoint's. */
+  readonly serverName: string | null;
+}
+
+/** An HTTP proxy that opens the connections to the upstream; the secret is `user:password`. */
+export interface ConfigProxy {
+  readonly url: string;
+  readonly secretId: string | null;
+}
+
+/** Limits of one config, in the place of the gateway's own. */
+export interface ConfigLimits {
+  readonly callTimeoutMs?: number;
+  readonly headerTimeoutMs?: number;
+  readonly idleTimeoutMs?: number;
+  readonly connectTimeoutMs?: number;
+  /** Most connections with one credential. */
+  readonly connections?: number;
+  /** Most calls in flight with one credential. */
+  readonly calls?: number;
+}
+
 /** The stored description of one upstream. `allowedTools` empty means nothing is listed and nothing can be called. */
 export interface McpConfig {
   readonly id: string;
@@ -26,6 +54,9 @@ export interface McpConfig {
   readonly allowedTools: readonly string[];
   readonly authMechanism: AuthMechanism;
   readonly customHeaders: readonly CustomHeader[];
+  readonly tls: ConfigTls | null;
+  readonly proxy: ConfigProxy | null;
+  readonly limits: ConfigLimits;
   readonly description: string | null;
   /** Counts the writes to this config, from 1. */
   readonly revision: number;

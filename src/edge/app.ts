@@ -156,7 +156,10 @@ function toResponse(context: Context<Bindings>, error: GatewayError): Response {
   return context.body(JSON.stringify(problemBody(error)), status as 400, headers);
 }
 
-/** A path as it may stand in an error. */
+/** A path as it may stand in an error; a token that was put into it by mistake is not repeated to a log. */
 function shown(path: string): string {
-  return path.slice(0, 100).replace(/[^\x21-\x7e]/g, '?');
+  return path
+    .replace(/swb_(agt|key)_\w+/g, 'swb_$1_...')
+    .slice(0, 100)
+    .replace(/[^\x21-\x7e]/g, '?');
 }

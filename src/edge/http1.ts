@@ -1,11 +1,11 @@
 // The HTTP/1.1 half of the listener: a server that never listens itself and is only fed sockets.
 
 import type { IncomingMessage, OutgoingHttpHeader, OutgoingHttpHeaders, Server } from 'node:http';
-import { createServer, ServerResponse } from 'node:http';
+import { createServer, ServerResponse, STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { refusalBody } from './refusal.ts';
-import type { RequestGate } from './request-gate.ts';
+import type { OnRequest, RequestGate } from './request-gate.ts';
 
 export interface Http1Options {
   readonly headersTimeoutMs: number;
@@ -20,7 +20,10 @@ export interface Http1Options {
 
 export const MAX_HEADER_BYTES = 16_384;
 
-/** How long a peer may go on sending after its refusal: closing on unread bytes resets the connection and loses the answer. */
+/**
+ * What a peer may go on sending, and for how long, after its refusal: closing on unread bytes resets the connection and
+ * loses the answer.
+ */
 const LINGER_MS = 1_000;
 const LINGER_BYTES = 256 * 1024;
 
@@ -32,7 +35,8 @@ export function createHttp1Server(options: Http1Options, gate: RequestGate): Ser
     connectionsCheckingInterval: options.checkIntervalMs,
     keepAliveTimeout: options.keepAliveTimeoutMs,
     maxHeaderSize: MAX_HEADER_BYTES,
-    requireHostHeader: true,
+    // The request gate does, and says what to do about it.
+    requireHostHeader: false,
     noDelay: true,
     // Said aloud: left out, `--insecure-http-parser` in NODE_OPTIONS would decide.
     insecureHTTPParser: false,
@@ -42,14 +46,26 @@ export function createHttp1Server(options: Http1Options, gate: RequestGate): Ser
     ServerResponse: createResponseClass(options.isDraining),
   });
   server.maxRequestsPerSocket = options.maxRequests;
-  server.on('request', gate.request);
-  server.on('checkContinue', gate.checkContinue);
-  server.on('checkExpectation', gate.checkExpectation);
+  server.on('request', inTurn(gate.request));
+  server.on('checkContinue', inTurn(gate.checkContinue));
+  server.on('checkExpectation', inTurn(gate.checkExpectation));
   server.on('connect', (_request, stream) => stream.destroy());
-  server.on('clientError', refuseMalformed);
+  server.on('clientError', createMalformedRefusal());
   // Without this a server that is only fed sockets enforces no timeout and knows no idle connection.
   server.emit('listening');
   return server;
+}
+
+/**
+ * Node parses what is pipelined behind a request at once, but gives its response a socket only when the one before has
+ * been sent, and never when that was the last: such a request must not be processed (RFC 9112 §9.6), let alone one that
+ * was smuggled in behind a refusal.
+ */
+function inTurn(onRequest: OnRequest): OnRequest {
+  return (request, response) => {
+    if (response.socket !== null) onRequest(request, response);
+    else (response as ServerResponse).once('socket', () => process.nextTick(onRequest, request, response));
+  };
 }
 
 /** Node marks the last response of a connection and announces the end to the client, but leaves it to the client to make it. */
@@ -57,7 +73,10 @@ interface CountedResponse {
   readonly maxRequestsOnConnectionReached?: boolean;
 }
 
-/** `writeHead` is the one place every response passes, also those that were already being worked on when the drain began. */
+/**
+ * `writeHead` is the one place every response passes, also those that were already being worked on when the drain began,
+ * and those of a router that would read a refused body to its end.
+ */
 function createResponseClass(isDraining: () => boolean): typeof ServerResponse {
   return class<Request extends IncomingMessage = IncomingMessage> extends ServerResponse<Request> {
     override writeHead(
@@ -65,10 +84,22 @@ function createResponseClass(isDraining: () => boolean): typeof ServerResponse {
       reason?: string | OutgoingHttpHeaders | OutgoingHttpHeader[],
       headers?: OutgoingHttpHeaders | OutgoingHttpHeader[],
     ): this {
-      if (isDraining() || (this as CountedResponse).maxRequestsOnConnectionReached) this.shouldKeepAlive = false;
+      const isLast =
+        isDraining() || (this as CountedResponse).maxRequestsOnConnectionReached || hasUnreadBody(this.req);
+      if (isLast) this.shouldKeepAlive = false;
       return super.writeHead(statusCode, reason as string, headers);
     }
   };
+}
+
+/** To keep the connection its rest would have to be read, of any size and from anybody. */
+function hasUnreadBody({ complete, headers }: IncomingMessage): boolean {
+  return !complete && (headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0);
+}
+
+interface ParserError extends Error {
+  readonly code?: string;
+  readonly reason?: string;
 }
 
 /** Node keeps the response being written on a socket here, and tells it to nobody else. */
@@ -76,22 +107,37 @@ interface AnsweringSocket extends Socket {
   readonly _httpMessage?: ServerResponse | null;
 }
 
-function refuseMalformed(error: Error & { code?: string; reason?: string }, stream: Duplex): void {
-  const socket = stream as AnsweringSocket;
-  // The parser reports every further chunk of a refused connection.
-  if (!socket.writable) {
-    if (socket.bytesRead > LINGER_BYTES) socket.destroy();
-    return;
-  }
-  // A second answer in the middle of the first would be read as part of it.
-  if (error.code === 'ECONNRESET' || socket._httpMessage?.headersSent) {
-    socket.destroy();
-    return;
-  }
+/** Refuses what is no request, behind the answers to the requests before it. */
+function createMalformedRefusal(): (error: ParserError, stream: Duplex) => void {
+  /** What a connection had received when it was first refused: the parser reports every further chunk of it. */
+  const bytesAtRefusal = new WeakMap<Socket, number>();
+  return (error, stream) => {
+    const socket = stream as AnsweringSocket;
+    const before = bytesAtRefusal.get(socket);
+    if (before !== undefined) {
+      if (socket.bytesRead - before > LINGER_BYTES) socket.destroy();
+      return;
+    }
+    bytesAtRefusal.set(socket, socket.bytesRead);
+    if (error.code === 'ECONNRESET') socket.destroy();
+    else refuseInTurn(error, socket);
+  };
+}
+
+/** An answer is read as the one to the first request that has none yet; in the middle of another it would be a part of it. */
+function refuseInTurn(error: ParserError, socket: AnsweringSocket): void {
+  const pending = socket._httpMessage;
+  if (pending?.headersSent && !pending.writableEnded) socket.destroy();
+  else if (pending && (pending.headersSent || pending.req.complete)) {
+    pending.once('close', () => refuseInTurn(error, socket));
+  } else if (socket.writable) refuseMalformed(error, socket);
+}
+
+function refuseMalformed(error: ParserError, socket: Socket): void {
   const { status, message } = toRefusal(error.code, error.reason);
   const body = refusalBody(status, 'invalid_request', message);
   socket.end(
-    `HTTP/1.1 ${status}\r\nContent-Type: application/json\r\n` +
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nContent-Type: application/json\r\n` +
       `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
   );
   setTimeout(() => socket.destroy(), LINGER_MS).unref();

@@ -1,22 +1,26 @@
-// One port for HTTP/1.1 and HTTP/2 with prior knowledge. It owns every socket from accept to close, because the
-// two HTTP servers behind it never listen themselves and so can neither count nor close what they are fed.
+// One port for HTTP/1.1 and HTTP/2, told apart by TLS or by the first bytes. It owns every socket from accept to close,
+// because the two HTTP servers behind it never listen themselves and so can neither count nor close what they are fed.
 
 import type { ServerHttp2Session } from 'node:http2';
 import type { Socket } from 'node:net';
 import { createServer } from 'node:net';
 import { GatewayError } from '../domain/errors.ts';
+import { allowHalfClosed, watchHalfClosed } from './half-closed.ts';
 import { createHttp1Server } from './http1.ts';
 import { createHttp2Server, feedHttp2 } from './http2.ts';
 import type { OnRequest } from './request-gate.ts';
 import { createRequestGate } from './request-gate.ts';
 import type { Protocol } from './sniff.ts';
 import { sniff } from './sniff.ts';
+import type { TlsTerminator } from './tls.ts';
 
 /** Times in milliseconds; the defaults are those of a public edge behind a load balancer with a 60 s idle timeout. */
 export interface ListenerOptions {
   readonly host: string;
   /** 0 lets the system pick a free one. */
   readonly port: number;
+  /** With it the port speaks TLS and nothing else. */
+  readonly tls?: TlsTerminator | undefined;
   /** For all of the first bytes, up to the decision between the two protocols. Default 10,000. */
   readonly sniffTimeoutMs?: number;
   /** Default 10,000. */
@@ -49,10 +53,16 @@ export interface Listener {
 
 const SWEEP_MS = 100;
 
+/** What an accepted socket is used for, and with TLS the socket on it that the HTTP server was fed. */
+interface Connection {
+  readonly protocol: Protocol | 'undecided';
+  readonly stream: Socket;
+}
+
 /** A listener that is not listening yet. `onRequest` gets every request of either protocol that is fit to be read. */
 export function createListener(options: ListenerOptions, onRequest: OnRequest): Listener {
-  const { host, port, sniffTimeoutMs = 10_000, requestTimeoutMs = 30_000, keepAliveTimeoutMs = 75_000 } = options;
-  const sockets = new Map<Socket, Protocol | 'undecided'>();
+  const { host, port, tls, sniffTimeoutMs = 10_000, requestTimeoutMs = 30_000, keepAliveTimeoutMs = 75_000 } = options;
+  const sockets = new Map<Socket, Connection>();
   const sessions = new Set<ServerHttp2Session>();
   let stopped: Promise<void> | undefined;
   let onEmpty = (): void => undefined;
@@ -70,26 +80,34 @@ export function createListener(options: ListenerOptions, onRequest: OnRequest): 
     },
     gate,
   );
+  allowHalfClosed(http1);
   const http2 = createHttp2Server({ requestTimeoutMs, keepAliveTimeoutMs, onSession: track }, gate);
   // Half-open as in node:http: a peer may finish sending before it reads its answer.
   const server = createServer({ allowHalfOpen: true, noDelay: true }, accept);
   server.maxConnections = options.maxConnections ?? 20_000;
 
   function accept(socket: Socket): void {
-    sockets.set(socket, 'undecided');
+    sockets.set(socket, { protocol: 'undecided', stream: socket });
     socket.once('close', () => {
       sockets.delete(socket);
       if (sockets.size === 0) onEmpty();
     });
-    sniff(socket, sniffTimeoutMs, (protocol) => {
-      sockets.set(socket, protocol);
-      if (protocol === 'http2') {
-        feedHttp2(http2, socket);
-        return;
-      }
-      http1.emit('connection', socket);
-      socket.resume();
-    });
+    const serve = (protocol: Protocol, stream: Socket): void => {
+      sockets.set(socket, { protocol, stream });
+      feed(protocol, stream);
+    };
+    if (tls === undefined) sniff(socket, sniffTimeoutMs, (protocol) => serve(protocol, socket));
+    else tls.terminate(socket, serve);
+  }
+
+  function feed(protocol: Protocol, stream: Socket): void {
+    if (protocol === 'http2') {
+      feedHttp2(http2, stream);
+      return;
+    }
+    http1.emit('connection', stream);
+    watchHalfClosed(stream);
+    stream.resume();
   }
 
   function track(session: ServerHttp2Session): void {
@@ -101,7 +119,7 @@ export function createListener(options: ListenerOptions, onRequest: OnRequest): 
   function stop(): Promise<void> {
     stopped ??= new Promise((resolve) => {
       const sweeping = setInterval(() => {
-        for (const [socket, protocol] of sockets) if (protocol === 'undecided') socket.destroy();
+        for (const [socket, { protocol }] of sockets) if (protocol === 'undecided') socket.destroy();
         closeIdle();
       }, SWEEP_MS);
       onEmpty = () => {
@@ -119,7 +137,7 @@ export function createListener(options: ListenerOptions, onRequest: OnRequest): 
 
   /** Node calls a connection idle as soon as its response has been handed over, sent or not: one slow reader makes all wait. */
   function closeIdle(): void {
-    for (const [socket, protocol] of sockets) if (protocol === 'http1' && socket.writableLength > 0) return;
+    for (const { protocol, stream } of sockets.values()) if (protocol === 'http1' && stream.writableLength > 0) return;
     http1.closeIdleConnections();
   }
 

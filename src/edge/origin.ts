@@ -2,12 +2,15 @@
 // #security-warning; Docker mcp-gateway CVE-2025-64443).
 
 import { isIP } from 'node:net';
+import { createForwarded } from './forwarded.ts';
 import type { EdgeRequest } from './request-gate.ts';
 
 export interface OriginRules {
   /** The address the listener is bound to. */
   readonly boundHost: string;
   readonly publicUrl: string | undefined;
+  /** Whose word on the host a client asked for is taken: addresses or CIDRs. */
+  readonly trustedProxies: readonly string[];
   readonly allowedHosts: readonly string[];
   readonly allowedOrigins: readonly string[];
 }
@@ -24,18 +27,20 @@ export function createOriginCheck(rules: OriginRules): FindOriginProblem {
     hosts.add(host);
     origins.add(origin);
   }
+  const forwarded = createForwarded(rules.trustedProxies);
   const checksHost = isBoundToLoopback || hosts.size > 0;
   /** Clients say one host again and again: it is looked at when it changes. */
   let knownHost = '';
 
   return (request) => {
-    const host = hostOf(request);
+    const host = forwarded?.hostOf(request) ?? hostOf(request);
     if (checksHost && host !== knownHost && isKnownHost(host, hosts, isBoundToLoopback)) knownHost = host;
     if (checksHost && host !== knownHost) {
       return `The Host '${host.slice(0, 100)}' is not served here. Use the gateway's own address, or add the name to allowed_hosts.`;
     }
     const { origin } = request.headers;
-    if (origin === undefined || origins.has(origin) || isSameOrigin(origin, host)) return undefined;
+    if (origin === undefined || origins.has(origin)) return undefined;
+    if (isSameOrigin(origin, host, forwarded?.schemeOf(request))) return undefined;
     if (isBoundToLoopback && isLoopbackOrigin(origin)) return undefined;
     return `Pages of this Origin may not call the gateway. Add it to allowed_origins if they should.`;
   };
@@ -55,7 +60,9 @@ function withoutPort(host: string): string {
   return host.replace(/:\d{1,5}$/, '');
 }
 
-function isSameOrigin(origin: string, host: string): boolean {
+/** Without a trusted proxy's word the scheme is not known: TLS may end anywhere in front. */
+function isSameOrigin(origin: string, host: string, scheme: string | undefined): boolean {
+  if (scheme !== undefined) return origin === `${scheme}://${host}`;
   return origin === `http://${host}` || origin === `https://${host}`;
 }
 
@@ -69,10 +76,15 @@ function isLoopbackHost(host: string): boolean {
   return name === 'localhost' || name === '::1' || (isIP(name) === 4 && name.startsWith('127.'));
 }
 
-/** Whether the peer itself is on this machine, and does not speak for somebody else. */
+const SPEAKING_FOR = ['x-forwarded-for', 'x-forwarded-host', 'x-forwarded-proto', 'forwarded'];
+
+/**
+ * Whether the peer itself is on this machine, and does not speak for somebody else. No header makes a request local, not
+ * even one of a trusted proxy: a proxy may pass on what a client wrote, and a web page can write these as well.
+ */
 export function isLocalPeer(request: EdgeRequest): boolean {
   const { headers, socket } = request;
-  if (headers['x-forwarded-for'] !== undefined || headers.forwarded !== undefined) return false;
+  if (SPEAKING_FOR.some((name) => headers[name] !== undefined)) return false;
   const address = socket.remoteAddress ?? '';
   return isLoopbackHost(address.replace(/^::ffff:/, ''));
 }

@@ -33,15 +33,21 @@ export function createRequestGate(onRequest: OnRequest, onError: (error: unknown
       else writeRefusal(response, 500, 'internal', 'The gateway failed on this request. Its log says why.');
     }
   };
+  const checkExpectation: OnRequest = (_request, response) => {
+    writeRefusal(response, 417, 'invalid_request', 'The only Expect header understood here is "100-continue".');
+  };
   return {
     request,
     checkContinue(incoming, response) {
+      // Node looks for the word anywhere in the value.
+      if (incoming.headers.expect?.toLowerCase() !== '100-continue') {
+        checkExpectation(incoming, response);
+        return;
+      }
       continueWhenRead(incoming, response);
       request(incoming, response);
     },
-    checkExpectation(_request, response) {
-      writeRefusal(response, 417, 'invalid_request', 'The only Expect header understood here is "100-continue".');
-    },
+    checkExpectation,
   };
 }
 

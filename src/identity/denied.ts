@@ -75,13 +75,13 @@ export function explainUnknown(value: string, wanted: TokenKind, isOtherKind: bo
   if (/^bearer$/i.test(value)) return explainValue(value, wanted);
   if (bearer.form === 'variable') return unfilled(example);
   if (isOtherKind || bearer.form === (wanted === 'agt' ? 'key' : 'token')) return otherKind(wanted);
+  if (value.includes(',')) {
+    return deny(`The Authorization header holds more than one value, joined by a comma. Send it once: ${example}`);
+  }
   if (bearer.form === 'bad_checksum') {
     return deny(
       `The value is truncated or mistyped: its checksum does not fit. Copy ${what} whole and send: ${example}`,
     );
-  }
-  if (value.includes(',')) {
-    return deny(`The Authorization header holds more than one value, joined by a comma. Send it once: ${example}`);
   }
   return deny(
     `This is not ${what} known here. It may have been deleted, or belong to another gateway. Send: ${example}`,

@@ -2,6 +2,7 @@
 // natively, and counts only at the head or the tail of the message. An id at the head is cut out and written again as
 // the last member: of two equal keys parsers take the last, so an upstream that adds an id of its own gains nothing.
 
+import type { Era } from './era.ts';
 import { findMember, isObjectAt, isStringAt, JsonScanner, type Member, stringAt } from './json-scan.ts';
 import { type Edit, removeMembers, SHORT_BYTES, splice, spliceText, toText } from './splice.ts';
 
@@ -9,6 +10,8 @@ import { type Edit, removeMembers, SHORT_BYTES, splice, spliceText, toText } fro
 const EDGE_BYTES = 96;
 /** How much of a message `RESULT_HEAD` looks at. */
 const HEAD_BYTES = 2 * EDGE_BYTES;
+/** Up to here a walk costs about as much as a look at both ends, and finds what is no JSON or has two outcomes. */
+const STRICT_BYTES = 2 * 1024;
 /** A message that its ends do not settle is walked through if it is no longer than this. */
 export const MAX_WALKED_BYTES = 4 * 1024 * 1024;
 
@@ -26,6 +29,8 @@ export interface AnswerRewrite {
   readonly upstreamId: string;
   /** The client's id: raw JSON as latin1 text. */
   readonly clientId: string;
+  /** Decides which error codes the client can be told. */
+  readonly clientEra: Era;
   /** A legacy upstream's result needs `resultType` for a modern client (2026-07-28 basic/index#results). */
   readonly addsResultType: boolean;
   /** A legacy client knows no `resultType`; taken out of answers that can be walked through. */
@@ -41,16 +46,20 @@ export function rewriteAnswer(bytes: Buffer, rewrite: AnswerRewrite): Buffer | u
     return text === undefined ? undefined : Buffer.from(text, 'latin1');
   }
   const tailAt = bytes.length - EDGE_BYTES;
-  const edits = findEdits(toText(bytes, 0, HEAD_BYTES), toText(bytes, tailAt), tailAt, rewrite) ?? walk(bytes, rewrite);
-  return edits === undefined ? undefined : splice(bytes, edits);
+  const head = toText(bytes, 0, HEAD_BYTES);
+  const edits = findEdits(head, toText(bytes, tailAt), tailAt, rewrite) ?? walk(bytes, rewrite);
+  return edits === undefined ? undefined : splice(bytes, withErrorCode(bytes, head, edits, rewrite.clientEra));
 }
 
 /** Like `rewriteAnswer` for an answer of at most `SHORT_BYTES`; gives latin1 text, which can be sent as it is. */
 export function rewriteShortAnswer(bytes: Buffer, rewrite: AnswerRewrite): string | undefined {
   const text = toText(bytes);
   const tailAt = Math.max(0, text.length - EDGE_BYTES);
-  const edits = findEdits(text.slice(0, HEAD_BYTES), text.slice(tailAt), tailAt, rewrite) ?? walk(bytes, rewrite);
-  return edits === undefined ? undefined : spliceText(text, edits);
+  const head = text.slice(0, HEAD_BYTES);
+  const found = findEdits(head, text.slice(tailAt), tailAt, rewrite);
+  if (found !== undefined && bytes.length <= STRICT_BYTES && !hasOneOutcome(bytes)) return undefined;
+  const edits = found ?? walk(bytes, rewrite);
+  return edits === undefined ? undefined : spliceText(text, withErrorCode(bytes, head, edits, rewrite.clientEra));
 }
 
 /** The edits by a look at both ends of a message; `undefined` when that does not settle it. */
@@ -120,6 +129,64 @@ function walk(bytes: Buffer, rewrite: AnswerRewrite): Edit[] | undefined {
   const edits: Edit[] = [{ start: id.start, end: id.end, text: rewrite.clientId }];
   if (result !== undefined && isObjectAt(bytes, result.start)) edits.push(...reshapeResult(scan, result, rewrite));
   return edits.sort((a, b) => a.start - b.start);
+}
+
+const OPEN_BRACE = 0x7b;
+const CLOSE_BRACE = 0x7d;
+const COMMA = 0x2c;
+const COLON = 0x3a;
+
+/** Whether this is one JSON object with either a result or an error. Other keys may repeat: of the id the client's is last. */
+function hasOneOutcome(bytes: Buffer): boolean {
+  const scan = new JsonScanner(bytes);
+  let outcomes = 0;
+  let at = scan.skipSpace(0);
+  if (bytes[at] !== OPEN_BRACE) return false;
+  for (;;) {
+    const start = scan.skipSpace(at + 1);
+    const end = scan.skipString(start);
+    if (end < 0) return false;
+    const key = stringAt(bytes, { start, end });
+    if (key === 'result' || key === 'error') outcomes++;
+    const colon = scan.skipSpace(end);
+    if (bytes[colon] !== COLON) return false;
+    at = scan.skipValue(colon + 1, 1);
+    if (at < 0) return false;
+    at = scan.skipSpace(at);
+    if (bytes[at] === CLOSE_BRACE) return outcomes === 1 && scan.skipSpace(at + 1) === bytes.length;
+    if (bytes[at] !== COMMA) return false;
+  }
+}
+
+const INTERNAL_ERROR = -32603;
+const INVALID_PARAMS = -32602;
+/** Codes of 2025-11-25 that a modern client must not be sent (2026-07-28 basic/index#error-codes). */
+const LEGACY_CODES: ReadonlyMap<number, number> = new Map([
+  [-32002, INVALID_PARAMS],
+  [-32042, INTERNAL_ERROR],
+]);
+
+/** The edits and, for an error whose code this client cannot be told, one that changes the code. */
+function withErrorCode(bytes: Buffer, head: string, edits: Edit[], clientEra: Era): Edit[] {
+  if (!head.includes('"error"')) return edits;
+  const scan = new JsonScanner(bytes);
+  const members: Member[] = [];
+  const inside: Member[] = [];
+  if (scan.readMembers(scan.skipSpace(0), 0, members) < 0) return edits;
+  const error = findMember(members, 'error');
+  if (error === undefined || scan.readMembers(error.start, 1, inside) < 0) return edits;
+  const code = findMember(inside, 'code');
+  const translated =
+    code === undefined ? undefined : translateCode(Number(toText(bytes, code.start, code.end)), clientEra);
+  if (code === undefined || translated === undefined) return edits;
+  return [...edits, { start: code.start, end: code.end, text: String(translated) }].sort((a, b) => a.start - b.start);
+}
+
+/** -32020 to -32022 speak of the hop between gateway and upstream, whatever the client's era. */
+function translateCode(code: number, clientEra: Era): number | undefined {
+  const legacy = LEGACY_CODES.get(code);
+  if (legacy !== undefined) return clientEra === 'modern' ? legacy : undefined;
+  return code <= -32020 && code >= -32022 ? INTERNAL_ERROR : undefined;
 }
 
 function reshapeResult(scan: JsonScanner, result: Member, rewrite: AnswerRewrite): Edit[] {

@@ -5,6 +5,8 @@ import { quoted } from './quoted.ts';
 
 /** Deeper nesting is refused: parsers behind us may recurse. */
 export const MAX_DEPTH = 64;
+/** Keys of one object of a request that the gateway reads itself: 4 MB of tiny keys would hold everybody up for a quarter of a second. */
+export const MAX_MEMBERS = 1024;
 
 /** A member of a JSON object: its decoded key, the offset of the key's quote, and the half-open byte span of the value. */
 export interface Member {
@@ -35,10 +37,15 @@ const CLOSE_BRACKET = 0x5d;
 const PLAIN = 1;
 const SPACE = 2;
 const DIGIT = 4;
+const HEX = 8;
 const CLASS = new Uint8Array(256);
 for (let byte = 0x20; byte < 256; byte++) if (byte !== QUOTE && byte !== BACKSLASH) CLASS[byte] = PLAIN;
 for (const byte of [0x20, 0x09, 0x0a, 0x0d]) CLASS[byte] = (CLASS[byte] ?? 0) | SPACE;
 for (let byte = 0x30; byte <= 0x39; byte++) CLASS[byte] = (CLASS[byte] ?? 0) | DIGIT;
+for (const char of '0123456789abcdefABCDEF') {
+  const byte = char.charCodeAt(0);
+  CLASS[byte] = (CLASS[byte] ?? 0) | HEX;
+}
 
 const LITERALS = new Map([
   [0x74, 'true'],
@@ -51,10 +58,6 @@ const LITERALS = new Map([
  * a typed array of their own would cost each scanner an allocation outside the heap.
  */
 const OPEN = new Uint8Array(MAX_DEPTH + 1);
-
-function isSpace(byte: number | undefined): boolean {
-  return byte !== undefined && byte <= 0x20;
-}
 
 /** An object to be read on the way: the one under `key`, its members going to `into`. */
 export interface Descent {
@@ -128,15 +131,18 @@ export class JsonScanner {
   readonly bytes: Buffer;
   problem = '';
   problemAt = 0;
+  /** Of a problem that `readMembers` has with a text that may be valid JSON. */
+  problemKind: 'syntax' | 'repeated_key' | 'too_many_keys' = 'syntax';
   /** Whether a member was read whose key is not, letter for letter, an expected one. */
   hasUnexpectedKey = false;
-  /** Set when the problem is a key that occurs twice. */
-  repeatedKey: string | undefined;
   readonly #expected: ExpectedKeys | undefined;
+  readonly #maxMembers: number;
 
-  constructor(bytes: Buffer, expected?: ExpectedKeys) {
+  /** `maxMembers` is for each object whose members are read; what is skipped may hold any number. */
+  constructor(bytes: Buffer, expected?: ExpectedKeys, maxMembers = 2 ** 30) {
     this.bytes = bytes;
     this.#expected = expected;
+    this.#maxMembers = maxMembers;
   }
 
   fail(at: number, problem: string): -1 {
@@ -146,14 +152,24 @@ export class JsonScanner {
   }
 
   #failRepeated(at: number, key: string): -1 {
-    this.repeatedKey = key;
+    this.problemKind = 'repeated_key';
     return this.fail(at, `the key ${quoted(key)} occurs twice`);
+  }
+
+  #failTooMany(at: number): -1 {
+    this.problemKind = 'too_many_keys';
+    return this.fail(at, `an object has more than ${this.#maxMembers} keys`);
   }
 
   skipSpace(at: number): number {
     const bytes = this.bytes;
     while ((CLASS[bytes[at] as number] as number) & SPACE) at++;
     return at;
+  }
+
+  /** Like `skipSpace`, and cheaper where there is probably none. */
+  pastSpace(at: number): number {
+    return (this.bytes[at] as number) <= 0x20 ? this.skipSpace(at) : at;
   }
 
   /** Skips one value of any kind. `depth` is how many containers are already open around it. */
@@ -233,21 +249,22 @@ export class JsonScanner {
       const keyStart = at;
       at = this.#skipKey(at);
       if (at < 0) return -1;
+      const isMany = into.length >= FEW_KEYS;
+      if (isMany && into.length >= this.#maxMembers) return this.#failTooMany(keyStart);
       const key = this.#keyAt(keyStart);
-      if (into.length >= FEW_KEYS) seen ??= new Set(into.map((member) => member.key));
-      if (seen === undefined ? hasKey(into, key) : !addTo(seen, key)) return this.#failRepeated(keyStart, key);
-      const start = isSpace(bytes[at]) ? this.skipSpace(at) : at;
+      if (isMany) seen ??= new Set(into.map((member) => member.key));
+      if (isRepeated(key, into, seen)) return this.#failRepeated(keyStart, key);
+      const start = this.pastSpace(at);
       const end =
         key === descent?.key && bytes[start] === OPEN_BRACE
           ? this.readMembers(start, depth + 1, descent.into, descent.below)
           : this.skipValue(start, depth + 1);
       if (end < 0) return -1;
       into.push({ key, keyStart, start, end });
-      at = isSpace(bytes[end]) ? this.skipSpace(end) : end;
+      at = this.pastSpace(end);
       if (bytes[at] === CLOSE_BRACE) return at + 1;
       if (bytes[at] !== COMMA) return this.fail(at, "expected ',' or '}'");
-      at++;
-      if (isSpace(bytes[at])) at = this.skipSpace(at);
+      at = this.pastSpace(at + 1);
     }
   }
 
@@ -304,12 +321,16 @@ export class JsonScanner {
       case 0x74: // 't'
         return at + 2;
       case 0x75: // 'u'
-        return /^[0-9a-fA-F]{4}$/.test(this.bytes.toString('latin1', at + 2, at + 6))
+        return this.#isHex(at + 2) && this.#isHex(at + 3) && this.#isHex(at + 4) && this.#isHex(at + 5)
           ? at + 6
           : this.fail(at, "expected four hexadecimal digits behind '\\u'");
       default:
         return this.fail(at, 'an unknown escape');
     }
+  }
+
+  #isHex(at: number): boolean {
+    return ((CLASS[this.bytes[at] as number] as number) & HEX) !== 0;
   }
 
   #skipScalar(at: number): number {
@@ -318,9 +339,7 @@ export class JsonScanner {
     if (byte === undefined) return this.fail(at, 'the text ends where a value was expected');
     const literal = LITERALS.get(byte);
     if (literal !== undefined) {
-      return bytes.toString('latin1', at, at + literal.length) === literal
-        ? at + literal.length
-        : this.fail(at, 'an unknown literal');
+      return equalsAt(bytes, at, literal) ? at + literal.length : this.fail(at, 'an unknown literal');
     }
     return this.#skipNumber(at);
   }
@@ -365,12 +384,9 @@ export function findMember(members: readonly Member[], key: string): Member | un
   return undefined;
 }
 
-/** Whether the key was not there yet. */
-function addTo(seen: Set<string>, key: string): boolean {
+/** Whether the key is there already; adds it to `seen`, which holds the keys once they are many. */
+function isRepeated(key: string, members: readonly Member[], seen: Set<string> | undefined): boolean {
+  if (seen === undefined) return findMember(members, key) !== undefined;
   const { size } = seen;
-  return seen.add(key).size > size;
-}
-
-function hasKey(members: readonly Member[], key: string): boolean {
-  return findMember(members, key) !== undefined;
+  return seen.add(key).size === size;
 }

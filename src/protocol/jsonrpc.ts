@@ -9,14 +9,15 @@ import {
   isObjectAt,
   isStringAt,
   JsonScanner,
+  MAX_MEMBERS,
   type Member,
   stringAt,
 } from './json-scan.ts';
 import { quoted } from './quoted.ts';
 
 /** Member names the protocol gives a meaning to. A case variant of one is refused (Envoy AI Gateway GHSA-4gph-2hhr-5mwg). */
-const ENVELOPE_KEYS = new Set(['jsonrpc', 'id', 'method', 'params', 'result', 'error']);
-const PARAMS_KEYS = new Set([
+const ENVELOPE_KEYS = ['jsonrpc', 'id', 'method', 'params', 'result', 'error'];
+const PARAMS_KEYS = [
   'name',
   'arguments',
   '_meta',
@@ -34,17 +35,20 @@ const PARAMS_KEYS = new Set([
   'notifications',
   'inputResponses',
   'requestState',
-]);
-const META_KEYS = new Set([
+];
+const META_KEYS = [
   'progressToken',
   'io.modelcontextprotocol/protocolVersion',
   'io.modelcontextprotocol/clientCapabilities',
   'io.modelcontextprotocol/clientInfo',
   'io.modelcontextprotocol/logLevel',
   'io.modelcontextprotocol/subscriptionId',
-]);
+];
 
 const EXPECTED = new ExpectedKeys([...ENVELOPE_KEYS, ...PARAMS_KEYS, ...META_KEYS]);
+const ENVELOPE_BY_FOLDED = byFolded(ENVELOPE_KEYS);
+const PARAMS_BY_FOLDED = byFolded(PARAMS_KEYS);
+const META_BY_FOLDED = byFolded(META_KEYS);
 const METHODS = new ExpectedKeys(['tools/call', 'tools/list', 'initialize', 'ping', 'server/discover']);
 
 /** Longest raw id, in bytes, that is echoed: an id is a correlation handle, not a payload. */
@@ -77,7 +81,7 @@ export interface MessageFault {
 /** Reads one JSON-RPC message strictly (design §3.8). Never throws. */
 export function scanMessage(bytes: Buffer): Message | MessageFault {
   if (!isUtf8(bytes)) return fault('parse_error', 'The body is not valid UTF-8.');
-  const scan = new JsonScanner(bytes, EXPECTED);
+  const scan = new JsonScanner(bytes, EXPECTED, MAX_MEMBERS);
   const start = scan.skipSpace(0);
   if (start === bytes.length) return fault('parse_error', 'The body is empty; send one JSON-RPC message.');
   if (isArrayAt(bytes, start)) {
@@ -92,7 +96,7 @@ export function scanMessage(bytes: Buffer): Message | MessageFault {
   if (scan.skipSpace(end) !== bytes.length) {
     return fault('parse_error', `The body goes on behind the message, at byte ${scan.skipSpace(end)}.`);
   }
-  const variant = scan.hasUnexpectedKey ? findCaseVariant(members, ENVELOPE_KEYS, '') : undefined;
+  const variant = scan.hasUnexpectedKey ? findCaseVariant(members, ENVELOPE_BY_FOLDED, '') : undefined;
   if (variant !== undefined) return fault('invalid_request', variant);
   const message = readEnvelope(bytes, members, params, meta);
   return scan.hasUnexpectedKey && message.kind !== 'fault' ? refuseVariants(message) : message;
@@ -170,9 +174,15 @@ function findObjectProblem(
 function refuseVariants(message: Message): Message | MessageFault {
   const { bytes, id, params, meta } = message;
   const variant =
-    findCaseVariant(params, PARAMS_KEYS, 'params: ') ?? findCaseVariant(meta, META_KEYS, 'params._meta: ');
+    findCaseVariant(params, PARAMS_BY_FOLDED, 'params: ') ?? findCaseVariant(meta, META_BY_FOLDED, 'params._meta: ');
   if (variant === undefined) return message;
   return fault('invalid_request', variant, id === undefined ? undefined : rawText(bytes, id));
+}
+
+/** Whether two ids are the same JSON string, however it is escaped, or the same text of a number. */
+export function isSameId(bytes: Buffer, id: Member, otherBytes: Buffer, other: Member): boolean {
+  const text = stringAt(bytes, id);
+  return text === undefined ? rawText(bytes, id) === rawText(otherBytes, other) : text === stringAt(otherBytes, other);
 }
 
 /** The bytes of a member's value as text; for ids and other values known to be short. */
@@ -185,19 +195,33 @@ function isId(bytes: Buffer, id: Member): boolean {
   return bytes[id.start] === QUOTE || INTEGER.test(rawText(bytes, id));
 }
 
-/**
- * Finds a key that a case-insensitive parser would take for a protocol key. `toUpperCase` first, so that U+017F (ſ)
- * and U+212A (K) fold to `s` and `k` as they do in such parsers (CVE-2026-27896).
- */
-function findCaseVariant(members: readonly Member[], known: ReadonlySet<string>, where: string): string | undefined {
+/** Protocol keys by what they fold to, and the length of the longest. */
+interface FoldedKeys {
+  readonly names: ReadonlyMap<string, string>;
+  readonly longest: number;
+}
+
+function byFolded(keys: readonly string[]): FoldedKeys {
+  return {
+    names: new Map(keys.map((key) => [fold(key), key])),
+    longest: Math.max(...keys.map((key) => key.length)),
+  };
+}
+
+/** `toUpperCase` first, so that U+017F (ſ) and U+212A (K) fold to `s` and `k` as they do in case-insensitive parsers (CVE-2026-27896). */
+function fold(key: string): string {
+  return key.toUpperCase().toLowerCase();
+}
+
+/** Finds a key that a case-insensitive parser would take for a protocol key. */
+function findCaseVariant(members: readonly Member[], known: FoldedKeys, where: string): string | undefined {
   for (let index = 0; index < members.length; index++) {
     const { key } = members[index] as Member;
-    if (known.has(key)) continue;
-    const folded = key.toUpperCase().toLowerCase();
-    for (const name of known) {
-      if (name.length === folded.length && name.toLowerCase() === folded) {
-        return `${where}${quoted(key)} looks like the key '${name}'; write it exactly so.`;
-      }
+    // Folding never shortens, and a key may be megabytes long.
+    if (key.length > known.longest) continue;
+    const name = known.names.get(fold(key));
+    if (name !== undefined && name !== key) {
+      return `${where}${quoted(key)} looks like the key '${name}'; write it exactly so.`;
     }
   }
   return undefined;
@@ -208,13 +232,18 @@ function fault(code: ErrorCode, message: string, id?: string): MessageFault {
 }
 
 function brokenJson(scan: JsonScanner, members: readonly Member[]): MessageFault {
-  if (scan.repeatedKey === undefined) {
-    return fault('parse_error', `The body is not valid JSON: ${scan.problem}, at byte ${scan.problemAt}.`);
+  const { problem, problemKind, problemAt } = scan;
+  if (problemKind === 'syntax') {
+    return fault('parse_error', `The body is not valid JSON: ${problem}, at byte ${problemAt}.`);
   }
   // Of two ids neither is echoed.
-  const id = scan.problem.startsWith('the key "id"') ? undefined : findMember(members, 'id');
+  const id = problem.startsWith('the key "id"') ? undefined : findMember(members, 'id');
   const idText = id !== undefined && isId(scan.bytes, id) ? rawText(scan.bytes, id) : undefined;
-  return fault('invalid_request', `The message is ambiguous: ${scan.problem}, at byte ${scan.problemAt}.`, idText);
+  const message =
+    problemKind === 'repeated_key'
+      ? `The message is ambiguous: ${problem}, at byte ${problemAt}.`
+      : `The message is refused: ${problem}, at byte ${problemAt}. The envelope, params and params._meta may have so many each; send more inside params.arguments.`;
+  return fault('invalid_request', message, idText);
 }
 
 /** A JSON-RPC error answer. Without an id the member is left out: it could not be read (2026-07-28 basic/index#error-responses). */

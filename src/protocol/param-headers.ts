@@ -2,7 +2,16 @@
 // streamable-http#custom-headers). Declared in the input schema, computed from the bytes of the arguments.
 
 import { decodeHeaderValue, encodeHeaderValue } from './header-value.ts';
-import { findMember, isArrayAt, isObjectAt, JsonScanner, type Member, type Span, stringAt } from './json-scan.ts';
+import {
+  findMember,
+  isArrayAt,
+  isObjectAt,
+  JsonScanner,
+  MAX_MEMBERS,
+  type Member,
+  type Span,
+  stringAt,
+} from './json-scan.ts';
 import { toText } from './splice.ts';
 
 /** One declared header: its lower-case name, and the keys that lead from `arguments` to its value. */
@@ -80,23 +89,41 @@ function readAnnotation(
   return undefined;
 }
 
-/** A header's value as text, `undefined` where the argument is absent, null or of another type, `'ambiguous'` where a key on the way occurs twice. */
+/** A header's value as text, `undefined` where the argument is absent, null or of another type, `'ambiguous'` where an object on the way has a key twice, or more keys than are looked through. */
 export type ParamValue = { readonly text: string } | 'ambiguous' | undefined;
 
+/** Objects on the way, by where they begin: read once for all headers of a call. */
+type KnownObjects = Map<number, readonly Member[] | 'ambiguous'>;
+
 /** Reads the value at `path` inside the arguments object at `argumentsAt`. */
-export function readParamValue(bytes: Buffer, argumentsAt: Span | undefined, path: readonly string[]): ParamValue {
+export function readParamValue(
+  bytes: Buffer,
+  argumentsAt: Span | undefined,
+  path: readonly string[],
+  known: KnownObjects = new Map(),
+): ParamValue {
   let at = argumentsAt;
   for (const key of path) {
     if (at === undefined || !isObjectAt(bytes, at.start)) return undefined;
-    const scan = new JsonScanner(bytes);
-    const members: Member[] = [];
-    if (scan.readMembers(at.start, 0, members) < 0) return 'ambiguous';
+    const members = readMembers(bytes, at.start, known);
+    if (members === 'ambiguous') return members;
     at = findMember(members, key);
   }
   if (at === undefined) return undefined;
   if (isObjectAt(bytes, at.start) || isArrayAt(bytes, at.start)) return undefined;
   const text = stringAt(bytes, at) ?? toScalarText(toText(bytes, at.start, at.end));
   return text === undefined ? undefined : { text };
+}
+
+function readMembers(bytes: Buffer, at: number, known: KnownObjects): readonly Member[] | 'ambiguous' {
+  let members = known.get(at);
+  if (members === undefined) {
+    const read: Member[] = [];
+    const isRead = new JsonScanner(bytes, undefined, MAX_MEMBERS).readMembers(at, 0, read) >= 0;
+    members = isRead ? read : 'ambiguous';
+    known.set(at, members);
+  }
+  return members;
 }
 
 /** Integers keep their digits, however many; `1.0` and `1e3` are integers too (JSON Schema 2020-12 §6.1.1). */
@@ -113,8 +140,9 @@ export function toParamHeaders(
   declared: readonly ParamHeader[],
 ): string[] | 'ambiguous' {
   const headers: string[] = [];
+  const known: KnownObjects = new Map();
   for (const { name, path } of declared) {
-    const value = readParamValue(bytes, argumentsAt, path);
+    const value = readParamValue(bytes, argumentsAt, path, known);
     if (value === 'ambiguous') return value;
     if (value !== undefined) headers.push(name, encodeHeaderValue(value.text));
   }
@@ -128,14 +156,21 @@ export function findParamMismatch(
   declared: readonly ParamHeader[],
   sent: Readonly<Record<string, string | string[] | undefined>>,
 ): string | undefined {
+  const known: KnownObjects = new Map();
   for (const { name, path } of declared) {
-    const value = readParamValue(bytes, argumentsAt, path);
+    const value = readParamValue(bytes, argumentsAt, path, known);
     if (value === 'ambiguous') return name;
     const raw = sent[name];
     const said = typeof raw === 'string' ? decodeHeaderValue(raw) : undefined;
     if (value === undefined ? raw !== undefined : said === undefined || !isSame(said, value.text)) return name;
   }
   return undefined;
+}
+
+/** The first declared header that was sent twice: Node joins its lines to one value, which a body can be made to agree with. */
+export function findRepeatedParam(rawHeaders: readonly string[], declared: readonly ParamHeader[]): string | undefined {
+  const names = rawHeaders.filter((_, index) => index % 2 === 0).map((name) => name.toLowerCase());
+  return declared.find(({ name }) => names.indexOf(name) !== names.lastIndexOf(name))?.name;
 }
 
 function isSame(said: string, text: string): boolean {

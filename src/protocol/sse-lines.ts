@@ -7,7 +7,7 @@ const CR = 0x0d;
 export interface LineSink {
   /** A whole line without its end, or the last part of a long one. */
   onLine(line: Buffer): void;
-  /** A line has grown past `longLineBytes`: return `true` to take it in parts through `onPart`, `false` to let it grow. */
+  /** A line has reached `longLineBytes`: return `true` to take it in parts through `onPart`, `false` to let it grow. */
   onLongLine(begun: Buffer): boolean;
   onPart(part: Buffer): void;
 }
@@ -57,7 +57,11 @@ export class SseLines {
     return this.#length;
   }
 
-  #endLine(rest: Buffer): void {
+  #endLine(end: Buffer): void {
+    const isLong = this.#length + end.length >= this.#longLineBytes;
+    // Asked about although it is whole: how a long line is taken must not depend on how its bytes came.
+    if (isLong) this.#grow(end);
+    const rest = isLong ? EMPTY : end;
     if (this.#isInParts) {
       this.#isInParts = false;
       this.#sink.onLine(rest);

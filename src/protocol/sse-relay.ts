@@ -21,6 +21,7 @@ export const EVENT_CUT = Buffer.from('\ndata: (cut off)\n\n');
 const COMMENT = Buffer.from(':\n\n');
 const DATA = 'data:';
 const EVENT = 'event:';
+const BARE_EVENT = Buffer.from('event');
 const ID = 'id:';
 const RETRY = 'retry:';
 
@@ -51,6 +52,8 @@ export class SseRelay {
   /** Id and pause of the last whole event, for an upstream that means to be asked again (2025-11-25 SEP-1699). */
   lastEventId: string | undefined;
   retryMs: number | undefined;
+  /** Whether a message came behind the answer: nothing on this connection can be trusted to be somebody's answer. */
+  isOverrun = false;
   /** Not the last id before its event has ended: asked for what follows, an upstream would skip the half that is missing. */
   #eventId: string | undefined;
   /** Called for notifications that are the gateway's to act on, such as a changed list. */
@@ -71,7 +74,7 @@ export class SseRelay {
 
   /** Takes bytes from the upstream; returns what goes to the client now. */
   push(chunk: Buffer): readonly Buffer[] {
-    if (this.state === 'open') this.#lines.push(chunk);
+    if (this.state !== 'broken') this.#lines.push(chunk);
     if (this.state === 'open' && this.#lines.heldBytes + this.#dataBytes > MAX_EVENT_BYTES) this.#break();
     const out = this.#out;
     this.#out = [];
@@ -84,12 +87,15 @@ export class SseRelay {
   }
 
   #onLine(line: Buffer): void {
+    if (this.state === 'answered') this.isOverrun ||= hasName(line, DATA) && fieldValue(line, DATA).length > 0;
     if (this.state !== 'open') return;
     if (this.#isInLongLine) this.#endLongLine(line);
     else if (line.length === 0) this.#dispatch();
     else if (line[0] === 0x3a) this.#onComment();
     else if (hasName(line, DATA)) this.#onData(fieldValue(line, DATA));
     else if (hasName(line, EVENT)) this.#isForeign = !isMessageType(fieldValue(line, EVENT));
+    // A field without a colon has the empty value (WHATWG HTML §9.2.6).
+    else if (line.equals(BARE_EVENT)) this.#isForeign = false;
     else if (hasName(line, ID)) this.#eventId = readEventId(fieldValue(line, ID)) ?? this.#eventId;
     else if (hasName(line, RETRY)) this.retryMs = readRetry(fieldValue(line, RETRY)) ?? this.retryMs;
   }
@@ -110,6 +116,7 @@ export class SseRelay {
   }
 
   #onLongLine(begun: Buffer): boolean {
+    if (this.state === 'answered') this.isOverrun = true;
     if (this.state !== 'open' || this.#isForeign || !hasName(begun, DATA)) return false;
     const value = fieldValue(begun, DATA);
     if (this.#stream === undefined) {
@@ -152,6 +159,11 @@ export class SseRelay {
   #dispatch(): void {
     if (this.#stream !== undefined) {
       this.#endStream(this.#stream);
+      return;
+    }
+    // Looked at here, too: whether an event is too large must not depend on how it was cut into chunks.
+    if (this.#dataBytes > MAX_EVENT_BYTES) {
+      this.#break();
       return;
     }
     this.lastEventId = this.#eventId;

@@ -2,12 +2,14 @@
 
 import { dirname } from 'node:path';
 import type { Secret } from '../domain/secret.ts';
+import { openCertificates } from './certificate-files.ts';
 import { type Lookup, readEnvironment } from './environment.ts';
 import type { FileProblem, Finding } from './file-problem.ts';
 import { digestOf, MAX_CONFIG_FILE_BYTES, readBytes } from './read-bytes.ts';
 import { findReferenceProblems, findWarnings } from './reference-findings.ts';
 import { type SettingsDocument, settingsSchema, toJsonSchema } from './schema.ts';
 import { findSchemaProblems } from './schema-findings.ts';
+import { findMisusedSecrets } from './secret-use-findings.ts';
 import { openValues } from './value-from.ts';
 import { parseYamlSource, toPathText, type YamlSource } from './yaml-source.ts';
 
@@ -17,6 +19,8 @@ export interface ConfigFile {
   /** The opened values, by the name of their secret or token. */
   readonly secrets: ReadonlyMap<string, Secret>;
   readonly tokens: ReadonlyMap<string, Secret>;
+  /** PEM certificates, by the path of their file as it is written. */
+  readonly certificates: ReadonlyMap<string, string>;
   /** Where a path of the document stands in the file. */
   readonly positions: Pick<YamlSource, 'positionOf'>;
   /** Valid, but probably not meant. */
@@ -85,11 +89,15 @@ export async function readConfigFile(file: string, lookup: Lookup = readEnvironm
     return refuse(file, 'is empty: declare mcp_configs and tokens, or write {} for the defaults');
 
   const parsed = settingsSchema.safeParse(value);
-  const opened = await openValues(value, { lookup, directory: dirname(file) });
+  const directory = dirname(file);
+  const opened = await openValues(value, { lookup, directory });
+  const { certificates, findings: certificateFindings } = await openCertificates(value, directory, opened.secrets);
   const findings = [
     ...(parsed.success ? [] : findSchemaProblems(parsed.error.issues, value, toJsonSchema())),
     ...findReferenceProblems(value),
     ...opened.findings,
+    ...certificateFindings,
+    ...findMisusedSecrets(value, opened.secrets),
   ];
   const problems = [...syntax, ...place(findings, file, source)].sort(byPosition);
   if (!parsed.success || problems.length > 0) return { ok: false, problems };
@@ -98,6 +106,7 @@ export async function readConfigFile(file: string, lookup: Lookup = readEnvironm
     document: parsed.data,
     secrets: opened.secrets,
     tokens: opened.tokens,
+    certificates,
     positions: source,
     warnings: place(findWarnings(value), file, source).sort(byPosition),
     digest: digestOf(read.bytes),

@@ -1,6 +1,8 @@
 // What will run, as an operator reads it: the file's own words, with every default filled in and no secret.
 
+import { X509Certificate } from 'node:crypto';
 import { stringify } from 'yaml';
+import type { DeclaredMcpConfig } from '../control-plane/declared.ts';
 import type { Settings } from './settings.ts';
 
 /** The keys of the declared objects that the file spells otherwise. */
@@ -29,12 +31,35 @@ function redactUrl(text: string): string {
   return url.password === '' && url.search === '' ? text : `${url.protocol}//${url.host}${url.pathname} [redacted]`;
 }
 
+/** With certificates told apart by what people know them by, as the file names where they are and not what they say. */
+function toReach({ tls, proxy, limits, ...config }: DeclaredMcpConfig): object {
+  return {
+    ...config,
+    tls: tls && {
+      caFile: describeCertificates(tls.ca),
+      clientCertificateFile: describeCertificates(tls.clientCertificate),
+      clientKey: tls.clientKey,
+      serverName: tls.serverName,
+    },
+    proxy: proxy?.url,
+    proxySecret: proxy?.secret,
+    limits: Object.keys(limits).length === 0 ? undefined : limits,
+  };
+}
+
+function describeCertificates(pem: string | null): string[] | undefined {
+  return pem?.match(/-----BEGIN[^-]*-----[^-]*-----END[^-]*-----/g)?.map((block) => {
+    const { subject, validToDate, fingerprint256 } = new X509Certificate(block);
+    return `${subject.replaceAll('\n', ', ')}, until ${validToDate.toISOString()}, SHA-256 ${fingerprint256}`;
+  });
+}
+
 /** The settings as YAML in the words of the config file. Secrets, tokens and the database password show as `[redacted]`. */
 export function renderEffective(settings: Settings): string {
   const { declared, ...rest } = settings;
   const secretsAndTokens = {
     secrets: declared.secrets.map(({ name, value }) => ({ name, value: value.toJSON() })),
-    mcpConfigs: declared.mcpConfigs,
+    mcpConfigs: declared.mcpConfigs.map(toReach),
     tokens: declared.tokens.map((token) => ({ ...token, value: token.value.toJSON() })),
   };
   return stringify(toFileWords({ ...rest, store: { url: redactUrl(settings.store.url) }, ...secretsAndTokens }), {

@@ -18,7 +18,8 @@ export type SettingsOutcome =
 export async function loadSettings(file: string | undefined, environment: Environment): Promise<SettingsOutcome> {
   if (file === undefined) {
     const document = settingsSchema.parse({});
-    const source = { document, secrets: new Map(), tokens: new Map(), digest: digestOf(Buffer.alloc(0)), file };
+    const values = { secrets: new Map(), tokens: new Map(), certificates: new Map() };
+    const source = { document, ...values, digest: digestOf(Buffer.alloc(0)), file };
     return { ok: true, settings: toSettings(source, environment), warnings: [] };
   }
   const outcome = await readConfigFile(file, environment.lookup);

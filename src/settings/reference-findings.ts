@@ -59,9 +59,14 @@ export function findReferenceProblems(value: unknown): Finding[] {
   const configNames = namesOf(configs ?? []);
   const findings = [secrets, configs, tokens].flatMap((entries) => findRepeatedNames(entries ?? []));
 
-  for (const { path, fields } of configs ?? [])
+  for (const config of configs ?? []) {
+    const { path, fields } = config;
     for (const header of entriesOf(fields, 'custom_headers', path))
       findings.push(...findDangling(header, 'secret', secretNames, 'secret'));
+    const tls = { path: [...path, 'tls'], fields: (fields.tls ?? {}) as Entry['fields'] };
+    findings.push(...findDangling(tls, 'client_key', secretNames, 'secret'));
+    findings.push(...findDangling(config, 'proxy_secret', secretNames, 'secret'));
+  }
 
   for (const { path, fields } of tokens ?? []) {
     const grants = entriesOf(fields, 'grants', path);

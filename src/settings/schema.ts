@@ -2,6 +2,7 @@
 
 import { isIP } from 'node:net';
 import * as z from 'zod';
+import { callTimeout, count, milliseconds } from '../control-plane/schema-parts.ts';
 import { mcpConfigInputSchema, secretInputSchema, tokenInputSchema } from '../control-plane/schemas.ts';
 import { LOG_LEVELS } from '../telemetry/logger.ts';
 
@@ -15,6 +16,10 @@ function isPublicUrl(text: string): boolean {
   return url.username === '' && url.password === '' && url.search === '' && url.hash === '';
 }
 
+function isAddressOrCidr(text: string): boolean {
+  return isIP(text) !== 0 || isCidr(text);
+}
+
 function isCidr(text: string): boolean {
   const [address, bits, ...rest] = text.split('/');
   const family = isIP(address ?? '');
@@ -22,23 +27,28 @@ function isCidr(text: string): boolean {
 }
 
 const port = z.int().min(0).max(65535);
-/** A Node timer that is set for longer goes off after 1 ms. */
-const MAX_TIMER_MS = 2_147_483_647;
-const milliseconds = (maxMs = MAX_TIMER_MS) => z.int().min(1).max(maxMs);
-const count = z.int().min(1);
+
+const pemFile = z.string().min(1, 'is empty: write the path of a PEM file');
+const tlsSchema = z.strictObject({
+  certificate_file: pemFile.describe(
+    'PEM file of the certificate, followed by its chain. A relative path starts at the directory of this file; a changed file is in use within a second.',
+  ),
+  key_file: pemFile.describe('PEM file of its private key, without a passphrase.'),
+});
 
 function listenSchema(defaultPort: number) {
   return z
     .strictObject({
       host: z.string().min(1, 'is empty: write an address').default('127.0.0.1').describe('Address to listen on.'),
       port: port.default(defaultPort).describe('Port to listen on; 0 takes any free one.'),
+      tls: tlsSchema.optional().describe('With a certificate this port speaks TLS 1.2 or newer, and nothing else.'),
     })
     .prefault({});
 }
 
 const limitsSchema = z.strictObject({
   body_bytes: z.int().min(1024).default(4_194_304).describe('Largest request body, in bytes.'),
-  call_timeout_ms: milliseconds(1_800_000).default(300_000).describe('Longest duration of one call, all included.'),
+  call_timeout_ms: callTimeout.default(300_000).describe('Longest duration of one call, all included.'),
   connect_timeout_ms: milliseconds().default(5000).describe('Longest wait for a connection to an upstream.'),
   header_timeout_ms: milliseconds()
     .default(60_000)
@@ -46,19 +56,37 @@ const limitsSchema = z.strictObject({
   idle_timeout_ms: milliseconds().default(300_000).describe("Longest silence inside an upstream's answer."),
   list_wait_ms: milliseconds().default(2000).describe('How long a list waits for upstreams never seen before.'),
   list_ttl_ms: milliseconds().default(60_000).describe("How long an upstream's list is used before it is asked again."),
+  list_page_tools: z
+    .int()
+    .min(0)
+    .default(0)
+    .describe('Most tools on one page of a list. 0 puts all on one: many clients never ask for a second.'),
   session_idle_ms: milliseconds()
     .default(1_800_000)
     .describe('How long a session with an upstream is kept open without a call.'),
   connections_per_credential: count.default(256).describe('Most connections to one upstream with one credential.'),
   calls_per_token: count.default(1000).describe('Most calls in flight of one token.'),
+  calls_per_upstream: count.default(2000).describe('Most calls in flight to one upstream with one credential.'),
   calls: count.default(10_000).describe('Most calls in flight of all tokens together.'),
   bytes_in_flight: z
     .int()
     .min(1024)
     .default(268_435_456)
-    .describe('Most bytes of request bodies held for calls in flight.'),
+    .describe('Most bytes of request bodies held; one token gets at most a quarter.'),
+  heap_percent: z
+    .int()
+    .min(10)
+    .max(100)
+    .default(85)
+    .describe('Share of the JavaScript heap in use from which calls are turned away with 503.'),
   drain_ms: milliseconds().default(60_000).describe('How long calls under way may finish when the gateway stops.'),
 });
+
+const BODIES_FIT = {
+  path: ['bytes_in_flight'],
+  message:
+    'is less than four times limits.body_bytes, and one token gets a quarter of it, so that a body of that size could never be let in: raise it, or lower limits.body_bytes',
+};
 
 /** The config file. Keys are snake_case, as written; `toSettings` gives what the program works with. */
 export const settingsSchema = z
@@ -73,7 +101,15 @@ export const settingsSchema = z
       .string()
       .refine(isPublicUrl, 'is not an http(s) URL without user, query and fragment, such as https://mcp.example.com')
       .optional()
-      .describe('URL under which clients reach the gateway, where it differs from `listen`.'),
+      .describe(
+        'URL under which clients reach the gateway, where it differs from `listen`. If it has a path, the proxy must take that off before it passes a request on: the gateway serves `/mcp`.',
+      ),
+    trusted_proxies: z
+      .array(z.string().refine(isAddressOrCidr, 'is not an address or range: write 10.0.0.7, 10.0.0.0/8 or fd00::/8'))
+      .default([])
+      .describe(
+        'Addresses of the proxies whose `X-Forwarded-For`, `X-Forwarded-Proto` and `X-Forwarded-Host` are believed. From anybody else they change nothing.',
+      ),
     allowed_hosts: z
       .array(z.string().regex(/^[A-Za-z0-9.\-:[\]]+$/, 'is not a host name: write mcp.example.com or host:port'))
       .default([])
@@ -107,7 +143,7 @@ export const settingsSchema = z
           .describe('Private address ranges that configs made through the API may reach.'),
       })
       .prefault({}),
-    limits: limitsSchema.prefault({}),
+    limits: limitsSchema.refine((limits) => limits.bytes_in_flight >= 4 * limits.body_bytes, BODIES_FIT).prefault({}),
     log: z
       .strictObject({
         level: z

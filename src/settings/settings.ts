@@ -4,11 +4,13 @@ import { dirname, isAbsolute, resolve } from 'node:path';
 import type { Declared, DeclaredMcpConfig, DeclaredToken } from '../control-plane/declared.ts';
 import type { McpConfigInput, TokenInput } from '../control-plane/schemas.ts';
 import { GatewayError } from '../domain/errors.ts';
+import type { ConfigLimits } from '../domain/mcp-config.ts';
 import type { Secret } from '../domain/secret.ts';
 import type { LogLevel } from '../telemetry/logger.ts';
 import type { ConfigFile } from './config-file.ts';
 import type { Address, Environment } from './environment.ts';
 import type { SettingsDocument } from './schema.ts';
+import type { TlsFiles } from './tls-pair.ts';
 
 export interface Limits {
   readonly bodyBytes: number;
@@ -18,21 +20,32 @@ export interface Limits {
   readonly idleTimeoutMs: number;
   readonly listWaitMs: number;
   readonly listTtlMs: number;
+  /** 0 for all. */
+  readonly listPageTools: number;
   readonly sessionIdleMs: number;
   readonly connectionsPerCredential: number;
-  /** Calls in flight: of one token, and of the process. */
+  /** Calls in flight: of one token, to one upstream, and of the process. */
   readonly callsPerToken: number;
+  readonly callsPerUpstream: number;
   readonly calls: number;
   /** Request bodies held for calls in flight. */
   readonly bytesInFlight: number;
+  readonly heapPercent: number;
   readonly drainMs: number;
+}
+
+/** Where a listener is, and with which certificate. Paths are absolute where they come from a file. */
+export interface ListenSettings extends Address {
+  readonly tls?: TlsFiles;
 }
 
 /** Everything that is settled when the gateway starts. */
 export interface Settings {
-  readonly listen: Address;
-  readonly admin: { readonly listen: Address } | undefined;
+  readonly listen: ListenSettings;
+  readonly admin: { readonly listen: ListenSettings } | undefined;
   readonly publicUrl: string | undefined;
+  /** Addresses and ranges (CIDR). */
+  readonly trustedProxies: readonly string[];
   readonly allowedHosts: readonly string[];
   readonly allowedOrigins: readonly string[];
   /** A `sqlite:` path from a file is absolute here. A `postgres:` URL may hold a password: never print it. */
@@ -44,7 +57,39 @@ export interface Settings {
   readonly declared: Declared;
 }
 
-function toDeclaredConfig(input: McpConfigInput): DeclaredMcpConfig {
+type CertificateTexts = ReadonlyMap<string, string>;
+
+function toDeclaredTls(input: McpConfigInput['tls'], certificates: CertificateTexts): DeclaredMcpConfig['tls'] {
+  if (input === undefined) return null;
+  return {
+    ca: openedCertificate(certificates, input.ca_file),
+    clientCertificate: openedCertificate(certificates, input.client_certificate_file),
+    clientKey: input.client_key ?? null,
+    serverName: input.server_name ?? null,
+  };
+}
+
+function openedCertificate(certificates: CertificateTexts, file: string | undefined): string | null {
+  if (file === undefined) return null;
+  const pem = certificates.get(file);
+  if (pem === undefined) throw new GatewayError('internal', `The certificates in '${file}' were not read.`);
+  return pem;
+}
+
+function toConfigLimits(limits: McpConfigInput['limits']): ConfigLimits {
+  const all = {
+    callTimeoutMs: limits.call_timeout_ms,
+    connectTimeoutMs: limits.connect_timeout_ms,
+    headerTimeoutMs: limits.header_timeout_ms,
+    idleTimeoutMs: limits.idle_timeout_ms,
+    connections: limits.connections,
+    calls: limits.calls,
+  };
+  // What is not set must not be there: the store forgets it, and a config would be new at every start.
+  return Object.fromEntries(Object.entries(all).filter(([, limit]) => limit !== undefined));
+}
+
+function toDeclaredConfig(input: McpConfigInput, certificates: CertificateTexts): DeclaredMcpConfig {
   const { auth_mechanism: auth } = input;
   return {
     name: input.name,
@@ -54,6 +99,9 @@ function toDeclaredConfig(input: McpConfigInput): DeclaredMcpConfig {
     customHeaders: input.custom_headers.map(({ name, value, secret }) =>
       secret === undefined ? { name, value: value ?? '' } : { name, secret },
     ),
+    tls: toDeclaredTls(input.tls, certificates),
+    proxy: input.proxy === undefined ? null : { url: input.proxy, secret: input.proxy_secret ?? null },
+    limits: toConfigLimits(input.limits),
     description: input.description ?? null,
   };
 }
@@ -78,7 +126,7 @@ function toStoreUrl(url: string, directory: string): string {
 }
 
 /** What a config file contributes; without a file, the values are empty and the directory is unknown. */
-export type SettingsSource = Pick<ConfigFile, 'document' | 'secrets' | 'tokens' | 'digest'> & {
+export type SettingsSource = Pick<ConfigFile, 'document' | 'secrets' | 'tokens' | 'certificates' | 'digest'> & {
   readonly file: string | undefined;
 };
 
@@ -89,13 +137,20 @@ function openedValue(values: ReadonlyMap<string, Secret>, name: string): Secret 
   return value;
 }
 
-function toDeclared({ document, secrets, tokens, digest }: SettingsSource): Declared {
+function toDeclared({ document, secrets, tokens, certificates, digest }: SettingsSource): Declared {
   return {
     secrets: document.secrets.map(({ name }) => ({ name, value: openedValue(secrets, name) })),
-    mcpConfigs: document.mcp_configs.map(toDeclaredConfig),
+    mcpConfigs: document.mcp_configs.map((input) => toDeclaredConfig(input, certificates)),
     tokens: document.tokens.map((input) => toDeclaredToken(input, openedValue(tokens, input.name))),
     digest,
   };
+}
+
+function toListen({ host, port, tls }: SettingsDocument['listen'], directory: string): ListenSettings {
+  if (tls === undefined) return { host, port };
+  const { certificate_file: certificateFile, key_file: keyFile } = tls;
+  const files = { certificateFile: resolve(directory, certificateFile), keyFile: resolve(directory, keyFile) };
+  return { host, port, tls: files };
 }
 
 function toLimits(limits: SettingsDocument['limits']): Limits {
@@ -107,11 +162,14 @@ function toLimits(limits: SettingsDocument['limits']): Limits {
     idleTimeoutMs: limits.idle_timeout_ms,
     listWaitMs: limits.list_wait_ms,
     listTtlMs: limits.list_ttl_ms,
+    listPageTools: limits.list_page_tools,
     sessionIdleMs: limits.session_idle_ms,
     connectionsPerCredential: limits.connections_per_credential,
     callsPerToken: limits.calls_per_token,
+    callsPerUpstream: limits.calls_per_upstream,
     calls: limits.calls,
     bytesInFlight: limits.bytes_in_flight,
+    heapPercent: limits.heap_percent,
     drainMs: limits.drain_ms,
   };
 }
@@ -119,10 +177,12 @@ function toLimits(limits: SettingsDocument['limits']): Limits {
 /** Settings of a document that was read without problems; `SWITCHBOARD_LISTEN` and `SWITCHBOARD_LOG_LEVEL` take precedence. */
 export function toSettings(source: SettingsSource, environment: Environment): Settings {
   const { document, file } = source;
+  const directory = file === undefined ? '.' : dirname(file);
   return {
-    listen: environment.listen ?? document.listen,
-    admin: document.admin,
+    listen: { ...toListen(document.listen, directory), ...environment.listen },
+    admin: document.admin && { listen: toListen(document.admin.listen, directory) },
     publicUrl: document.public_url,
+    trustedProxies: document.trusted_proxies,
     allowedHosts: document.allowed_hosts,
     allowedOrigins: document.allowed_origins,
     store: { url: file === undefined ? document.store.url : toStoreUrl(document.store.url, dirname(file)) },

@@ -1,5 +1,6 @@
 // Opens `value_from`: the values of secrets and tokens, out of the environment or out of files.
 
+import { createPrivateKey } from 'node:crypto';
 import { resolve } from 'node:path';
 import { VARIABLE_NAME } from '../control-plane/schemas.ts';
 import { Secret } from '../domain/secret.ts';
@@ -46,9 +47,26 @@ async function fromFile(file: string, directory: string): Promise<Opened> {
   }
 }
 
+const PRIVATE_KEY = /^\s*-----BEGIN ((?:[A-Z0-9]+ )*PRIVATE KEY)-----[^-]*-----END \1-----\s*$/;
+
 function findSecretProblem(value: string): string | undefined {
+  if (PRIVATE_KEY.test(value)) return isReadableKey(value) ? undefined : UNREADABLE_KEY;
   // A credential travels in a header: a line break in it would end the header.
-  return /[\r\n\0]/.test(value) ? 'the value holds a line break: a credential is one line' : undefined;
+  return /[\r\n\0]/.test(value)
+    ? 'the value holds a line break: a credential is one line, but for a private key in PEM that stands alone'
+    : undefined;
+}
+
+const UNREADABLE_KEY =
+  'the value is a private key that cannot be read: it must be PEM and not encrypted (`openssl pkey` decrypts one)';
+
+function isReadableKey(pem: string): boolean {
+  try {
+    createPrivateKey(pem);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** What authentication would turn away at every call is refused here, once. */

@@ -74,6 +74,12 @@ export const MIGRATIONS: readonly string[] = [
     value TEXT NOT NULL
   ) STRICT;
   `,
+  // How an upstream is reached, as JSON: by default as every upstream was before.
+  `
+  ALTER TABLE mcp_configs ADD COLUMN tls TEXT NOT NULL DEFAULT 'null';
+  ALTER TABLE mcp_configs ADD COLUMN proxy TEXT NOT NULL DEFAULT 'null';
+  ALTER TABLE mcp_configs ADD COLUMN limits TEXT NOT NULL DEFAULT '{}';
+  `,
 ];
 
 /**

@@ -9,7 +9,10 @@ type Row<T, JsonColumn extends keyof T = never> = { readonly accountId: string }
   readonly [K in keyof T]: K extends JsonColumn ? string : T[K];
 };
 
-export type McpConfigRow = Row<McpConfig, 'allowedTools' | 'authMechanism' | 'customHeaders'>;
+export type McpConfigRow = Row<
+  McpConfig,
+  'allowedTools' | 'authMechanism' | 'customHeaders' | 'tls' | 'proxy' | 'limits'
+>;
 export type TokenRow = Row<StoredToken, 'grants'>;
 
 export interface Tables {
@@ -29,6 +32,9 @@ export function toMcpConfigRow(accountId: string, config: McpConfig): McpConfigR
     allowedTools: JSON.stringify(config.allowedTools),
     authMechanism: JSON.stringify(config.authMechanism),
     customHeaders: JSON.stringify(config.customHeaders),
+    tls: JSON.stringify(config.tls),
+    proxy: JSON.stringify(config.proxy),
+    limits: JSON.stringify(config.limits),
   };
 }
 
@@ -38,6 +44,9 @@ export function toMcpConfig({ accountId: _, ...row }: McpConfigRow): McpConfig {
     allowedTools: JSON.parse(row.allowedTools),
     authMechanism: JSON.parse(row.authMechanism),
     customHeaders: JSON.parse(row.customHeaders),
+    tls: JSON.parse(row.tls),
+    proxy: JSON.parse(row.proxy),
+    limits: JSON.parse(row.limits),
   };
 }
 

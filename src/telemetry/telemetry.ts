@@ -45,7 +45,12 @@ export interface Telemetry {
   readonly callOverhead: Histogram;
   readonly lists: CounterFamily<[outcome: ListOutcome]>;
   readonly upstreamFailures: CounterFamily<[service: string, reason: UpstreamFailureReason]>;
+  readonly callsInFlight: GaugeFamily<[service: string]>;
+  readonly clientConnections: GaugeFamily<[]>;
   readonly poolConnections: GaugeFamily<[service: string, state: ConnectionState]>;
+  readonly upstreamSessions: GaugeFamily<[service: string]>;
+  readonly residentMemory: GaugeFamily<[]>;
+  readonly heapUsed: GaugeFamily<[]>;
   readonly epoch: GaugeFamily<[account: string]>;
   readonly configReloadFailures: Counter;
   readonly configLastReloadOk: Gauge;
@@ -72,7 +77,12 @@ export function createTelemetry(): Telemetry {
     callOverhead: overhead.labels(),
     lists: metrics.counter('list_total', 'Lists answered, by how they ended.', 'outcome'),
     upstreamFailures: metrics.counter('upstream_failures_total', 'Failed upstream requests.', 'service', 'reason'),
+    callsInFlight: metrics.gauge('calls_in_flight', 'Tool calls that have not ended.', 'service'),
+    clientConnections: metrics.gauge('client_connections', 'Open connections of clients.'),
     poolConnections: metrics.gauge('pool_connections', 'Open upstream connections.', 'service', 'state'),
+    upstreamSessions: metrics.gauge('upstream_sessions', 'Open sessions with stateful upstreams.', 'service'),
+    residentMemory: metrics.gauge('resident_memory_bytes', 'Memory of the process.'),
+    heapUsed: metrics.gauge('heap_used_bytes', 'JavaScript heap in use, garbage included.'),
     epoch: metrics.gauge('epoch', 'Version of the configuration in force.', 'account'),
     configReloadFailures: metrics
       .counter('config_reload_failures_total', 'Config files that could not be used.')

@@ -1,9 +1,12 @@
 // One request of the gateway's own to an upstream (probe, initialize, list), read whole. Calls of clients never come
 // here: they stream through `data-plane/call-tool`.
 
+import type { IncomingHttpHeaders } from 'node:http';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Dispatcher } from 'undici';
-import { SseLines } from '../protocol/sse-lines.ts';
-import { type RpcAnswer, readAnswer } from './control-answer.ts';
+import type { UpstreamFailureReason } from '../domain/errors.ts';
+import type { RpcAnswer } from './control-answer.ts';
+import { type ControlReader, createControlReader, type Found } from './control-reader.ts';
 import { type FailureStage, UpstreamError } from './failure.ts';
 import { classifyUpstreamError } from './pool.ts';
 
@@ -14,6 +17,7 @@ export interface ControlRequest {
   /** The id in the body; a notification has none, and its answer is not read. */
   readonly id: string | undefined;
   readonly stage: FailureStage;
+  /** For everything, from the wait for a socket to the answer. */
   readonly timeoutMs: number;
   readonly maxBytes: number;
 }
@@ -25,105 +29,105 @@ export interface ControlAnswer {
   readonly answer: RpcAnswer | undefined;
 }
 
+/** An upstream that has answered has this long to end its event stream, before its connection is. */
+const ENDING_MS = 1_000;
+
 /** Sends one message and reads the answer, be it JSON or an event stream. Throws `UpstreamError`. */
 export async function sendControlRequest(pool: Dispatcher, request: ControlRequest): Promise<ControlAnswer> {
-  const deadline = AbortSignal.timeout(request.timeoutMs);
-  try {
-    const response = await pool.request({
-      path: request.path,
-      method: 'POST',
-      headers: request.headers as string[],
-      body: request.body,
-      signal: deadline,
-    });
-    const { statusCode: status, headers, body } = response;
-    if (request.id === undefined) {
-      await body.dump();
-      return { status, headers, answer: undefined };
+  const { path, headers, body } = request;
+  const answer = Promise.withResolvers<ControlAnswer>();
+  const exchange = new ControlExchange(request, answer);
+  pool.dispatch({ path, method: 'POST', headers: headers as string[], body }, exchange);
+  const answered = await answer.promise;
+  // undici takes its socket back a turn later; what is sent before that opens another.
+  await nextTurn();
+  return answered;
+}
+
+/** A handler of its own, because a connection can only be destroyed before undici has seen the answer's end. */
+class ControlExchange implements Dispatcher.DispatchHandler {
+  readonly #request: ControlRequest;
+  readonly #answer: PromiseWithResolvers<ControlAnswer>;
+  #timer: NodeJS.Timeout;
+  #isSettled = false;
+  #isFound = false;
+  #isEnded = false;
+  #controller: Dispatcher.DispatchController | undefined;
+  #status = 0;
+  #headers: IncomingHttpHeaders = {};
+  #reader: ControlReader | undefined;
+  #bytes = 0;
+
+  constructor(request: ControlRequest, answer: PromiseWithResolvers<ControlAnswer>) {
+    this.#request = request;
+    this.#answer = answer;
+    const { timeoutMs } = request;
+    const giveUp = () => this.#fail('timeout', `it did not answer within ${timeoutMs} ms`);
+    this.#timer = setTimeout(giveUp, timeoutMs).unref();
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.#controller = controller;
+    if (this.#isSettled) controller.abort(new Error('nobody waits for the answer any more'));
+  }
+
+  onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: IncomingHttpHeaders): void {
+    const { id } = this.#request;
+    this.#status = status;
+    this.#headers = headers;
+    if (status >= 200 && id !== undefined) this.#reader = createControlReader(headers, id, status);
+  }
+
+  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    this.#bytes += chunk.length;
+    if (this.#bytes > this.#request.maxBytes) {
+      this.#fail('broken_answer', `its answer is larger than ${this.#request.maxBytes} bytes`);
+      return;
     }
-    const isStream = mediaType(headers['content-type']) === 'text/event-stream';
-    const read = (bytes: Buffer) => toAnswer(bytes, request.id ?? '', status, request.stage);
-    const answer = await (isStream ? readStream(body, request, read) : readWhole(body, request, read));
-    return { status, headers, answer };
-  } catch (error) {
-    if (error instanceof UpstreamError) throw error;
-    if (deadline.aborted) {
-      throw new UpstreamError('timeout', request.stage, `it did not answer within ${request.timeoutMs} ms`, {
-        cause: error,
-      });
+    const found = this.#reader?.push(chunk);
+    if (found === undefined) return;
+    if (found === 'misdirected' || this.#reader?.isOverrun) {
+      this.#settle(found);
+      controller.abort(new Error('it sent a message that is no answer to this request'));
+    } else if (!this.#isFound) {
+      this.#isFound = true;
+      setImmediate(() => this.#linger(found));
     }
+  }
+
+  onResponseEnd(): void {
+    this.#isEnded = true;
+    clearTimeout(this.#timer);
+    this.#settle(this.#reader?.end());
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController | null, error: Error): void {
     const { reason, message } = classifyUpstreamError(error);
-    throw new UpstreamError(reason, request.stage, message, { cause: error });
+    this.#isEnded = true;
+    this.#fail(reason, message, error);
   }
-}
 
-/** RFC 9110 §8.3.1: case-insensitive, and parameters may follow. Of several headers the first counts. */
-function mediaType(header: string | string[] | undefined): string {
-  const [first = ''] = [header].flat();
-  return (first.split(';', 1)[0] ?? '').trim().toLowerCase();
-}
-
-type ReadAnswer = (bytes: Buffer) => RpcAnswer | undefined;
-
-function toAnswer(bytes: Buffer, id: string, status: number, stage: FailureStage): RpcAnswer | undefined {
-  const answer = readAnswer(bytes, id, status);
-  if (answer === 'misdirected') throw new UpstreamError('broken_answer', stage, 'it answered another request');
-  return answer;
-}
-
-async function readWhole(
-  body: AsyncIterable<Buffer>,
-  request: ControlRequest,
-  read: ReadAnswer,
-): Promise<RpcAnswer | undefined> {
-  const chunks: Buffer[] = [];
-  let length = 0;
-  for await (const chunk of body) {
-    length += chunk.length;
-    if (length > request.maxBytes) throw tooLarge(request);
-    chunks.push(chunk);
+  /** The answer is there and its stream goes on: nobody waits for its end, but it will not hold the connection for ever. */
+  #linger(found: Found): void {
+    if (this.#isEnded) return;
+    this.#settle(found);
+    const end = () => this.#controller?.abort(new Error('it did not end its stream behind the answer'));
+    this.#timer = setTimeout(end, ENDING_MS).unref();
   }
-  return read(Buffer.concat(chunks));
-}
 
-const DATA = 'data:';
-const SPACE = 0x20;
-const NEWLINE = Buffer.from('\n');
-
-/** Reads events until the answer has come; leaving the loop ends the stream. */
-async function readStream(
-  body: AsyncIterable<Buffer>,
-  request: ControlRequest,
-  read: ReadAnswer,
-): Promise<RpcAnswer | undefined> {
-  let data: Buffer[] = [];
-  let answer: RpcAnswer | undefined;
-  const lines = new SseLines(
-    {
-      onLine: (line) => {
-        if (line.length === 0) {
-          if (data.length > 0) answer ??= read(Buffer.concat(data));
-          data = [];
-        } else if (line.toString('latin1', 0, DATA.length) === DATA) {
-          if (data.length > 0) data.push(NEWLINE);
-          data.push(line.subarray(line[DATA.length] === SPACE ? DATA.length + 1 : DATA.length));
-        }
-      },
-      onLongLine: () => false,
-      onPart: () => {},
-    },
-    request.maxBytes,
-  );
-  let length = 0;
-  for await (const chunk of body) {
-    length += chunk.length;
-    if (length > request.maxBytes) throw tooLarge(request);
-    lines.push(chunk);
-    if (answer !== undefined) return answer;
+  #settle(found: Found): void {
+    if (found === 'misdirected') this.#fail('broken_answer', 'it answered another request');
+    if (this.#isSettled) return;
+    this.#isSettled = true;
+    clearTimeout(this.#timer);
+    const answer = found === 'misdirected' ? undefined : found;
+    this.#answer.resolve({ status: this.#status, headers: this.#headers, answer });
   }
-  return undefined;
-}
 
-function tooLarge(request: ControlRequest): UpstreamError {
-  return new UpstreamError('broken_answer', request.stage, `its answer is larger than ${request.maxBytes} bytes`);
+  #fail(reason: UpstreamFailureReason, message: string, cause?: unknown): void {
+    this.#isSettled = true;
+    clearTimeout(this.#timer);
+    this.#answer.reject(new UpstreamError(reason, this.#request.stage, message, { cause }));
+    this.#controller?.abort(new Error(message));
+  }
 }

@@ -4,6 +4,7 @@
 import { GatewayError } from '../domain/errors.ts';
 import { isHeaderName, isReservedHeader } from '../domain/header-name.ts';
 import type { AuthMechanism } from '../domain/mcp-config.ts';
+import { holdsPrivateKey } from '../domain/private-key.ts';
 import type { Secret } from '../domain/secret.ts';
 
 /** A custom header whose secret, if it names one, has been opened. */
@@ -39,15 +40,19 @@ export function toCredentialHeaders(
 }
 
 function toCredential(mechanism: AuthMechanism, secret: string): string {
-  if (mechanism.type !== 'basic') {
-    const value = toValue(secret, 'secret');
-    return mechanism.type === 'bearer' ? `Bearer ${value}` : value;
-  }
+  if (mechanism.type === 'basic') return toBasicCredential(secret, 'secret');
+  const value = toValue(secret, 'secret');
+  return mechanism.type === 'bearer' ? `Bearer ${value}` : value;
+}
+
+/** `Basic …` of `user:password`. Throws `invalid_argument` that names `place`, never the secret. */
+export function toBasicCredential(secret: string, place: string): string {
+  refusePrivateKey(secret, place);
   if (!secret.includes(':')) {
-    throw refused('secret', 'has no colon; auth_mechanism basic needs a secret written as user:password');
+    throw refused(place, 'has no colon; basic authentication needs a secret written as user:password');
   }
   // RFC 7617 §2: no control characters, UTF-8 otherwise.
-  if (CONTROL_CHARACTER.test(secret)) throw holdsControlCharacter('secret');
+  if (CONTROL_CHARACTER.test(secret)) throw holdsControlCharacter(place);
   return `Basic ${Buffer.from(secret).toString('base64')}`;
 }
 
@@ -59,7 +64,13 @@ function toName(name: string, place: string): string {
   return name.toLowerCase();
 }
 
+/** Said ahead of its line breaks: an operator who takes those out would have it sent after all. */
+function refusePrivateKey(value: string, place: string): void {
+  if (holdsPrivateKey(value)) throw refused(place, 'is a private key; it proves who the gateway is and is never sent');
+}
+
 function toValue(value: string, place: string): string {
+  refusePrivateKey(value, place);
   if (CONTROL_CHARACTER.test(value.replaceAll('\t', ' '))) throw holdsControlCharacter(place);
   // Beyond ASCII no two servers agree on the encoding of a header.
   if (!PRINTABLE_ASCII.test(value)) throw refused(place, 'holds a character outside ASCII; headers cannot carry it');

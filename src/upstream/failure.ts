@@ -18,6 +18,8 @@ export interface UpstreamErrorOptions {
   readonly cause?: unknown;
   /** The HTTP status of its answer, for `bad_status`. */
   readonly status?: number;
+  /** When it asked to be tried again; from `readRetryAfter`. */
+  readonly retryAfterMs?: number | undefined;
 }
 
 /** Thrown inside the upstream room; becomes an `UpstreamFailure` once it is known since when. */
@@ -25,6 +27,7 @@ export class UpstreamError extends Error {
   readonly reason: UpstreamFailureReason;
   readonly stage: FailureStage;
   readonly status: number | undefined;
+  readonly retryAfterMs: number | undefined;
 
   constructor(reason: UpstreamFailureReason, stage: FailureStage, message: string, options: UpstreamErrorOptions = {}) {
     super(message, { cause: options.cause });
@@ -32,6 +35,7 @@ export class UpstreamError extends Error {
     this.reason = reason;
     this.stage = stage;
     this.status = options.status;
+    this.retryAfterMs = options.retryAfterMs;
   }
 }
 
@@ -43,8 +47,9 @@ export function judgeHealth({ reason, status }: UpstreamError): 'failing' | 'ans
   switch (reason) {
     case 'unreachable':
     case 'timeout':
-    case 'broken_answer':
       return 'failing';
+    case 'broken_answer':
+      return status === undefined || status < 400 || status >= 500 ? 'failing' : 'answering';
     case 'bad_status':
       return status === undefined || status >= 500 ? 'failing' : 'answering';
     case 'credential_refused':
@@ -56,14 +61,24 @@ export function judgeHealth({ reason, status }: UpstreamError): 'failing' | 'ans
   }
 }
 
-/** How long a client is asked to wait before it tries a broken upstream again. */
+/** How long a client is asked to wait before it tries a broken upstream again, if nobody knows better. */
 const RETRY_AFTER_MS = 1000;
+/** What an upstream asks for beyond this is not passed on: a client would take it for never. */
+const MAX_RETRY_AFTER_MS = 60 * 60 * 1000;
+
+/** The wait that a `Retry-After` header asks for: seconds or a date (RFC 9110 §10.2.3). */
+export function readRetryAfter(header: string | string[] | undefined, nowMs: number): number | undefined {
+  if (typeof header !== 'string') return undefined;
+  const ms = /^\d{1,9}$/.test(header) ? Number(header) * 1000 : Date.parse(header) - nowMs;
+  return ms > 0 ? Math.min(ms, MAX_RETRY_AFTER_MS) : undefined;
+}
 
 /** The error a client gets: which service, why, since when, and what to do (design §3, table). */
 export function toUpstreamFailedError(
   service: string,
-  failure: Pick<UpstreamFailure, 'reason' | 'message' | 'sinceMs'>,
+  failure: Pick<UpstreamFailure, 'reason' | 'message' | 'sinceMs'> & { readonly retryAfterMs?: number | undefined },
 ): GatewayError {
+  const { retryAfterMs = RETRY_AFTER_MS } = failure;
   const since = new Date(failure.sinceMs).toISOString();
   return new GatewayError(
     'upstream_failed',
@@ -74,9 +89,9 @@ export function toUpstreamFailedError(
         service,
         reason: failure.reason,
         since,
-        retry_after_ms: RETRY_AFTER_MS,
+        retry_after_ms: retryAfterMs,
       },
-      retryAfterMs: RETRY_AFTER_MS,
+      retryAfterMs,
     },
   );
 }

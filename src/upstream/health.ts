@@ -9,7 +9,7 @@ export interface HealthOptions {
 }
 
 /** Five failures in a row open the breaker, so that one slow tool does not; it tests again within five seconds. */
-const BREAKER = { failures: 5, openMs: 1_000, maxOpenMs: 5_000 };
+const BREAKER = { failures: 5, openMs: 1_000, maxOpenMs: 4_000 };
 
 export class Health {
   readonly breaker: CircuitBreaker;

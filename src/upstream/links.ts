@@ -31,6 +31,11 @@ export class Links {
     this.#open = new LRUCache({ max: MAX_LINKS, dispose: (link) => this.#end(link) });
   }
 
+  /** Sessions that the upstream has not been told to end yet. */
+  get size(): number {
+    return this.#open.size + this.#ending.size;
+  }
+
   get(conversation: string): Link | undefined {
     return this.#open.get(conversation);
   }

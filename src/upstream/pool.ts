@@ -7,18 +7,23 @@ import { Pool } from 'undici';
 import type { UpstreamFailureReason } from '../domain/errors.ts';
 import type { AddressPolicy } from './address-guard.ts';
 import { AddressRefusedError, createConnector } from './connector.ts';
+import { type EgressProxy, EgressProxyError } from './egress-proxy.ts';
+import { describeAlert } from './tls-alert.ts';
+import { TlsSettingsError, type UpstreamTls } from './tls-context.ts';
 
 export interface UpstreamPoolOptions {
   readonly endpoint: URL;
   readonly policy: AddressPolicy;
   /** Most sockets of each of the two pools; requests beyond wait in the pool, where no timeout runs. */
   readonly connections: number;
-  /** For name look-up, TCP and TLS together. */
+  /** For name look-up, TCP, the egress proxy's answer and TLS together. */
   readonly connectTimeoutMs: number;
   /** From the request's last byte to the end of the answer's head. */
   readonly headersTimeoutMs: number;
   /** Longest silence inside the body of an ordinary answer. A stream may be silent for ever; its reader watches it. */
   readonly idleTimeoutMs: number;
+  readonly tls?: UpstreamTls | undefined;
+  readonly proxy?: EgressProxy | undefined;
   /** Answers names in place of `dns.lookup`. */
   readonly lookup?: LookupFunction;
 }
@@ -46,9 +51,9 @@ export interface UpstreamPools {
 
 /** Connects to nothing yet: a refused endpoint shows as `AddressRefusedError` at the first request. */
 export function createUpstreamPools(options: UpstreamPoolOptions): UpstreamPools {
-  const { endpoint, policy, connectTimeoutMs, lookup = dns.lookup } = options;
+  const { endpoint, policy, connectTimeoutMs, tls, proxy, lookup = dns.lookup } = options;
   const settings: Pool.Options = {
-    connect: createConnector({ endpoint, policy, connectTimeoutMs, lookup }),
+    connect: createConnector({ endpoint, policy, connectTimeoutMs, lookup, tls, proxy }),
     connections: options.connections,
     // Two requests on one socket would trust the upstream to answer them in order.
     pipelining: 1,
@@ -162,9 +167,13 @@ const BY_PREFIX: readonly (readonly [prefix: string, classified: ClassifiedError
 /** Names the reason of any error that undici or Node reported for an upstream request; never throws. */
 export function classifyUpstreamError(error: unknown): ClassifiedError {
   if (error instanceof AddressRefusedError) return { reason: 'address_refused', message: error.message };
+  if (error instanceof EgressProxyError) return { reason: error.reason, message: error.message };
+  if (error instanceof TlsSettingsError) return { reason: 'unreachable', message: error.message };
   // Its code is `undefined` wherever it is thrown for an answer that cannot be parsed.
   if (error instanceof Error && error.name === 'HTTPParserError') return NOT_HTTP;
   const code = codeOf(error);
+  const alert = describeAlert(code);
+  if (alert !== undefined) return { reason: 'unreachable', message: alert };
   const [, byPrefix = NO_CONNECTION] = BY_PREFIX.find(([prefix]) => code.startsWith(prefix)) ?? [];
   return BY_CODE.get(code) ?? byPrefix;
 }

@@ -6,12 +6,14 @@ import type { Era } from '../protocol/era.ts';
 import { UpstreamIds } from '../protocol/upstream-id.ts';
 import type { AddressPolicy } from './address-guard.ts';
 import type { CircuitState } from './circuit-breaker.ts';
+import type { EgressProxy } from './egress-proxy.ts';
 import { type FailureStage, UpstreamError, type UpstreamFailure } from './failure.ts';
 import { type HandshakeOptions, type Link, modernHeaders, modernLink, openLegacyLink, probeEra } from './handshake.ts';
 import { Health } from './health.ts';
 import { Links } from './links.ts';
-import { listTools } from './list-tools.ts';
+import { listTools, type UpstreamTools } from './list-tools.ts';
 import { createUpstreamPools, type UpstreamPools } from './pool.ts';
+import type { UpstreamTls } from './tls-context.ts';
 
 export type DispatchHandler = Dispatcher.DispatchHandler;
 export type DispatchController = Dispatcher.DispatchController;
@@ -27,6 +29,12 @@ export interface UpstreamLimits {
   readonly sessionIdleMs?: number;
 }
 
+/** What the data plane keeps for the calls to this upstream; where absent, what it keeps for all. */
+export interface CallLimits {
+  readonly callTimeoutMs?: number;
+  readonly calls?: number;
+}
+
 export interface UpstreamOptions {
   /** Names config, endpoint and credential; equal keys are the same upstream. */
   readonly key: string;
@@ -36,6 +44,9 @@ export interface UpstreamOptions {
   /** Flat [name, value, …] array from `toCredentialHeaders`. */
   readonly credentialHeaders: readonly string[];
   readonly limits: UpstreamLimits;
+  readonly callLimits?: CallLimits;
+  readonly tls?: UpstreamTls | undefined;
+  readonly proxy?: EgressProxy | undefined;
   /** What the gateway calls itself towards upstreams: `Implementation` as raw JSON. */
   readonly clientInfo: string;
   readonly now: () => number;
@@ -51,6 +62,9 @@ export class Upstream {
   readonly key: string;
   readonly service: string;
   readonly clientInfo: string;
+  readonly callLimits: CallLimits;
+  /** Calls in flight; the data plane's to count. */
+  calls = 0;
   readonly #options: UpstreamOptions;
   readonly #pools: UpstreamPools;
   readonly #ids = new UpstreamIds();
@@ -67,13 +81,14 @@ export class Upstream {
   readonly #cut = Promise.withResolvers<void>();
 
   constructor(options: UpstreamOptions) {
-    const { endpoint, policy, limits, now } = options;
+    const { endpoint, policy, limits, tls, proxy, now } = options;
     this.key = options.key;
     this.service = options.service;
     this.clientInfo = options.clientInfo;
+    this.callLimits = options.callLimits ?? {};
     this.#options = options;
     this.#path = endpoint.pathname + endpoint.search;
-    this.#pools = createUpstreamPools({ endpoint, policy, ...limits });
+    this.#pools = createUpstreamPools({ endpoint, policy, tls, proxy, ...limits });
     this.#headers = [...CONTENT_HEADERS, 'accept-encoding', 'identity', ...options.credentialHeaders];
     const idleMs = limits.sessionIdleMs ?? SESSION_IDLE_MS;
     this.#links = new Links({ idleMs, now, onEnd: (link) => this.#endSession(link) });
@@ -92,6 +107,15 @@ export class Upstream {
   /** How long until the breaker lets a request through. */
   get retryAfterMs(): number {
     return this.#health.breaker.retryAfterMs();
+  }
+
+  get limits(): UpstreamLimits {
+    return this.#options.limits;
+  }
+
+  /** Open sessions with it, if it keeps any. */
+  get sessions(): number {
+    return this.#links.size;
   }
 
   get pools(): UpstreamPools {
@@ -190,15 +214,15 @@ export class Upstream {
   }
 
   /** All tools, raw, on a conversation of the gateway's own. Throws `UpstreamError`. */
-  async listTools(): Promise<Buffer[]> {
+  async listTools(): Promise<UpstreamTools> {
     if (!this.tryAcquire(this)) throw new UpstreamError('breaker_open', 'list', 'it failed too often to be asked now');
     for (let isRetry = false; ; isRetry = true) {
       const link = await this.connect(OWN_CONVERSATION);
       try {
         this.#links.acquire(link);
-        const tools = await listTools({ ...this.#handshake(), link });
+        const list = await listTools({ ...this.#handshake(), link });
         this.succeed();
-        return tools;
+        return list;
       } catch (error) {
         const isLost = error instanceof UpstreamError && error.reason === 'session_lost';
         if (isLost) this.forget(OWN_CONVERSATION, link);

@@ -13,7 +13,7 @@ import { openStore } from '../../src/store/open-store.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
 import { openReader, openWriter } from '../../src/store/sqlite-connection.ts';
 import { DEFAULT_ACCOUNT, type Store } from '../../src/store/store.ts';
-import { aSecret, storeContract, until } from './store.ts';
+import { aConfig, aSecret, storeContract, until } from './store.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'switchboard-store-'));
 after(() => rmSync(directory, { recursive: true }));
@@ -188,6 +188,26 @@ describe('the SQLite store', () => {
       [MIGRATIONS.length],
     );
     database.close();
+  });
+
+  test('a store of schema 1 is brought to the newest one, its configs reached as before', async () => {
+    const file = newFile();
+    const database = new DatabaseSync(file);
+    database.exec(`${MIGRATIONS[0]}
+      CREATE TABLE schema_version (version INTEGER NOT NULL) STRICT;
+      INSERT INTO schema_version VALUES (1);
+      INSERT INTO accounts VALUES ('${DEFAULT_ACCOUNT}', 'default', 3);
+      INSERT INTO mcp_configs VALUES ('${DEFAULT_ACCOUNT}', 'mcp_a', 'a', 'https://mcp.example.com/mcp',
+        '["get_*"]', '{"type":"bearer"}', '[]', NULL, 4, 'file', 1)`);
+    database.close();
+    const store = await openSqliteStore({ file });
+    const { epoch, mcpConfigs } = await store.readConfiguration(DEFAULT_ACCOUNT);
+    const unchanged = { authMechanism: { type: 'bearer' }, customHeaders: [], managedBy: 'file' } as const;
+    const config = aConfig('a', { ...unchanged, allowedTools: ['get_*'], revision: 4, createTimeMs: 1 });
+    assert.deepEqual([epoch, mcpConfigs], [3, [config]]);
+    await store.write(DEFAULT_ACCOUNT, (writer) => writer.putMcpConfig({ ...config, limits: { calls: 1 } }));
+    assert.deepEqual((await store.readConfiguration(DEFAULT_ACCOUNT)).mcpConfigs[0]?.limits, { calls: 1 });
+    await store.close();
   });
 
   test('a schema newer than this build is refused, and left as it is', async () => {

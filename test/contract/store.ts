@@ -31,6 +31,9 @@ export function aConfig(name: string, changes: Partial<McpConfig> = {}): McpConf
       { name: 'x-team', value: 'a "quoted" value' },
       { name: 'x-key', secretId: 'sec_1' },
     ],
+    tls: null,
+    proxy: null,
+    limits: {},
     description: null,
     revision: 1,
     managedBy: 'api',
@@ -118,7 +121,12 @@ export function storeContract(name: string, open: () => Promise<OpenedStore>): v
     });
 
     test('every object comes back as it was put, through another handle too', async () => {
-      const config = aConfig('a', { description: 'Größe \u0000 "x"' });
+      const config = aConfig('a', {
+        tls: { ca: '-----BEGIN\n', clientCertificate: null, clientKeySecretId: 'sec_1', serverName: 'mcp.internal' },
+        proxy: { url: 'http://proxy.example.com:3128', secretId: null },
+        limits: { callTimeoutMs: 1, calls: 2 },
+        description: 'Größe \u0000 "x"',
+      });
       await store.write(DEFAULT_ACCOUNT, async (writer) => {
         await writer.putMcpConfig(config);
         await writer.putSecret(aSecret('s'));

@@ -526,7 +526,6 @@ suite('places and callers', () => {
     '/x/../mcp',
     '/mcp;x=1',
     '/mcp\\',
-    '/mcp#x',
     '/v1//explain',
     '/%761/explain?tool=a.b&token=agent',
     '/v1/../metrics',

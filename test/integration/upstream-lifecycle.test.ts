@@ -308,7 +308,7 @@ suite('an answer to one of the gateway’s own requests', () => {
           return true;
         },
       });
-      const tools = await direct(t, recording.url).listTools();
+      const { tools } = await direct(t, recording.url).listTools();
       assert.deepEqual(
         tools.map((tool) => JSON.parse(tool.toString())),
         [{ name: 'one' }],

@@ -7,10 +7,10 @@ import fc from 'fast-check';
 import { AccountSnapshot } from '../../src/catalog/account-snapshot.ts';
 import { Catalog } from '../../src/catalog/catalog.ts';
 import { spellNames } from '../../src/catalog/naming.ts';
-import { readToolArray, type ToolList } from '../../src/catalog/tool-lists.ts';
+import { readToolArray, type ToolList } from '../../src/catalog/read-tools.ts';
 import type { McpConfig } from '../../src/domain/mcp-config.ts';
 import { NAME_STYLES, type NameStyle, type StoredToken } from '../../src/domain/principal.ts';
-import { JsonScanner, type Member, type Span } from '../../src/protocol/json-scan.ts';
+import { JsonScanner, type Span } from '../../src/protocol/json-scan.ts';
 import { DEFAULT_ACCOUNT } from '../../src/store/store.ts';
 import { Upstream } from '../../src/upstream/upstream.ts';
 import { startGateway, type TestGateway } from '../support/gateway.ts';
@@ -231,6 +231,9 @@ function buildCatalog(list: readonly Offer[]): Catalog {
       allowedTools: each.patterns.map(textOf),
       authMechanism: { type: 'bearer' },
       customHeaders: [],
+      tls: null,
+      proxy: null,
+      limits: {},
       description: null,
       revision: 1,
       managedBy: 'api',
@@ -265,7 +268,6 @@ function buildCatalog(list: readonly Offer[]): Catalog {
     grants: snapshot.resolve(token),
     listOf: (upstream) => lists.get(upstream),
     owners: new Map(),
-    ttlMs: 1,
   });
 }
 
@@ -311,12 +313,9 @@ interface Listed {
 
 /** The tools of the list's result, each with its name and its bytes. */
 function readList(catalog: Catalog, style: NameStyle): Listed[] {
-  const bytes = Buffer.concat([...catalog.toolsResult('legacy', style, [], '{}')]);
-  const scan = new JsonScanner(bytes);
-  const members: Member[] = [];
-  assert.equal(scan.readMembers(0, 0, members), bytes.length);
+  const { bytes } = catalog.toolArray('legacy', style);
   const spans: Span[] = [];
-  assert.ok(scan.readElements(members.find(({ key }) => key === 'tools')!.start, 1, spans) > 0);
+  assert.equal(new JsonScanner(bytes).readElements(0, 1, spans), bytes.length);
   return spans.map(({ start, end }) => {
     const text = bytes.toString('utf8', start, end);
     return { spelling: JSON.parse(text).name, text };
@@ -500,7 +499,6 @@ describe('names that are made to be mistaken', () => {
         epoch: 1,
         grants,
         owners,
-        ttlMs: 1,
         listOf: (upstream) => (upstream === upstreams[0] ? first : second),
       });
     const [first, second] = list.map(listOf);

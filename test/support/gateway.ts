@@ -20,6 +20,8 @@ export interface ConfigOption {
   readonly allowedTools?: readonly string[];
   /** The credential that grants of this config carry. */
   readonly credential?: string;
+  /** Further keys of the config, in the words of the config file. */
+  readonly more?: Readonly<Record<string, unknown>>;
 }
 
 export interface TokenOption {
@@ -36,6 +38,8 @@ export interface ConfigFileOptions {
   readonly tokens?: readonly TokenOption[];
   /** `limits` of the config file, in its own words. */
   readonly limits?: Readonly<Record<string, number>>;
+  /** Values by name, beside the credentials of the configs. */
+  readonly secrets?: Readonly<Record<string, string>>;
   /** Further top-level settings of the config file. */
   readonly settings?: Readonly<Record<string, unknown>>;
 }
@@ -107,19 +111,21 @@ export function tokenValue(name: string): string {
 
 /** A config file as JSON, which is YAML as well. Its store is beside it and its port is free. */
 export function configFile(options: ConfigFileOptions): string {
-  const { configs, tokens = [{ name: 'agent' }], limits = {}, settings = {} } = options;
+  const { configs, tokens = [{ name: 'agent' }], limits = {}, settings = {}, secrets = {} } = options;
   const document = {
     listen: { host: '127.0.0.1', port: 0 },
     store: { url: 'sqlite:store/switchboard.db' },
     limits,
     ...settings,
-    secrets: configs.flatMap((config) =>
-      config.credential === undefined ? [] : [{ name: secretName(config), value_from: { env: secretName(config) } }],
-    ),
-    mcp_configs: configs.map(({ name, url, allowedTools = ['*'] }) => ({
+    secrets: [
+      ...Object.keys(secrets),
+      ...configs.flatMap((config) => (config.credential === undefined ? [] : secretName(config))),
+    ].map((name) => ({ name, value_from: { env: name } })),
+    mcp_configs: configs.map(({ name, url, allowedTools = ['*'], more }) => ({
       name,
       endpoint: url,
       allowed_tools: allowedTools,
+      ...more,
     })),
     tokens: tokens.map((token) => ({
       name: token.name,
@@ -133,8 +139,10 @@ export function configFile(options: ConfigFileOptions): string {
 }
 
 /** The environment that `configFile` refers to. */
-export function variablesOf({ configs, tokens = [{ name: 'agent' }] }: ConfigFileOptions): Record<string, string> {
+export function variablesOf(options: ConfigFileOptions): Record<string, string> {
+  const { configs, tokens = [{ name: 'agent' }], secrets = {} } = options;
   return Object.fromEntries([
+    ...Object.entries(secrets),
     ...tokens.map((token) => [variableName(token), tokenValue(token.name)]),
     ...configs.map((config) => [secretName(config), config.credential ?? '']),
   ]);

@@ -5,33 +5,57 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
+import type { Server as LegacyLowLevelServer } from '@modelcontextprotocol/sdk/server/index.js';
 import { McpServer as LegacyServer } from '@modelcontextprotocol/sdk/server/mcp.js';
 import { StreamableHTTPServerTransport } from '@modelcontextprotocol/sdk/server/streamableHttp.js';
-import { createMcpHandler, McpServer as ModernServer } from '@modelcontextprotocol/server';
+import {
+  createMcpHandler,
+  type Server as ModernLowLevelServer,
+  McpServer as ModernServer,
+} from '@modelcontextprotocol/server';
 import { z } from 'zod';
 
 export type SdkServerKind = 'stateful' | 'stateless' | 'modern';
 
 export interface SdkServer {
   readonly url: string;
+  /** As after a restart behind a port that stays open: connections are cut, and sessions are unknown. */
+  restart(): void;
   close(): Promise<void>;
+}
+
+/** Makes the server for one session, or for one request where there are none. */
+export interface SdkServerTools {
+  readonly legacy: () => LegacyServer | LegacyLowLevelServer;
+  readonly modern: () => ModernServer | ModernLowLevelServer;
 }
 
 const INFO = { name: 'sdk-server', version: '1' };
 const COUNT_TO = 3;
+const DEFAULT_TOOLS: SdkServerTools = { legacy: createLegacyServer, modern: createModernServer };
 
 /**
- * Serves two tools: `echo` answers with its `text`, `count` reports progress 1 to 3 and then answers `done`.
- * `stateful` and `stateless` are SDK v1, `modern` is SDK v2 without its legacy fallback. An SDK that replies in JSON
+ * Serves `tools`, or two of its own: `echo` answers with its `text`, `count` reports progress 1 to 3 and then answers
+ * `done`. `stateful` and `stateless` are SDK v1, `modern` is SDK v2 without its legacy fallback. An SDK that replies in JSON
  * drops progress.
  */
-export async function startSdkServer(kind: SdkServerKind, reply: 'json' | 'sse'): Promise<SdkServer> {
-  const serve = { stateful: serveStateful, stateless: serveStateless, modern: serveModern }[kind](reply);
+export async function startSdkServer(
+  kind: SdkServerKind,
+  reply: 'json' | 'sse',
+  tools: SdkServerTools = DEFAULT_TOOLS,
+  port = 0,
+): Promise<SdkServer> {
+  const begin = { stateful: serveStateful, stateless: serveStateless, modern: serveModern }[kind];
+  let serve = begin(reply, tools);
   const server = createServer((request, response) => void serve(request, response));
-  server.listen(0, '127.0.0.1');
+  server.listen(port, '127.0.0.1');
   await once(server, 'listening');
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/mcp`,
+    restart: () => {
+      serve = begin(reply, tools);
+      server.closeAllConnections();
+    },
     close: async () => {
       const closed = once(server, 'close');
       server.close();
@@ -43,7 +67,7 @@ export async function startSdkServer(kind: SdkServerKind, reply: 'json' | 'sse')
 
 type Serve = (request: IncomingMessage, response: ServerResponse) => Promise<unknown>;
 
-function serveStateful(reply: 'json' | 'sse'): Serve {
+function serveStateful(reply: 'json' | 'sse', { legacy }: SdkServerTools): Serve {
   const sessions = new Map<string, StreamableHTTPServerTransport>();
   return async (request, response) => {
     const id = request.headers['mcp-session-id'];
@@ -56,20 +80,28 @@ function serveStateful(reply: 'json' | 'sse'): Serve {
       onsessioninitialized: (opened) => void sessions.set(opened, transport),
       onsessionclosed: (closed) => void sessions.delete(closed),
     });
-    await connect(transport);
+    await connect(legacy(), transport);
     return transport.handleRequest(request, response);
   };
 }
 
-function serveStateless(reply: 'json' | 'sse'): Serve {
+function serveStateless(reply: 'json' | 'sse', { legacy }: SdkServerTools): Serve {
   return async (request, response) => {
     const transport = new StreamableHTTPServerTransport({ enableJsonResponse: reply === 'json' });
-    await connect(transport);
+    const server = legacy();
+    await connect(server, transport);
+    // What the SDK's own examples do: there is no session that could be told of a cancellation.
+    response.on('close', () => void server.close());
     return transport.handleRequest(request, response);
   };
 }
 
-async function connect(transport: StreamableHTTPServerTransport): Promise<void> {
+async function connect(server: LegacyServer | LegacyLowLevelServer, transport: StreamableHTTPServerTransport) {
+  // The SDK's own types disagree under exactOptionalPropertyTypes (`onclose`).
+  await server.connect(transport as Parameters<typeof server.connect>[0]);
+}
+
+function createLegacyServer(): LegacyServer {
   const server = new LegacyServer(INFO);
   server.registerTool('echo', { inputSchema: { text: z.string() } }, ({ text }) => toResult(text));
   server.registerTool('count', {}, async ({ _meta, sendNotification }) => {
@@ -77,12 +109,11 @@ async function connect(transport: StreamableHTTPServerTransport): Promise<void> 
       await sendNotification({ method: 'notifications/progress', params });
     return toResult('done');
   });
-  // The SDK's own types disagree under exactOptionalPropertyTypes (`onclose`).
-  await server.connect(transport as Parameters<typeof server.connect>[0]);
+  return server;
 }
 
-function serveModern(reply: 'json' | 'sse'): Serve {
-  const handler = createMcpHandler(createModernServer, { legacy: 'reject', responseMode: reply });
+function serveModern(reply: 'json' | 'sse', { modern }: SdkServerTools): Serve {
+  const handler = createMcpHandler(modern, { legacy: 'reject', responseMode: reply });
   return getRequestListener((request) => handler.fetch(request), { overrideGlobalObjects: false });
 }
 

@@ -237,6 +237,7 @@ describe('a tool that no client could use', () => {
   test('is left out for a description of 10 MB, and kept for one of 900 KB', () => {
     const large = read(`{"name":"t","description":"${'x'.repeat(10_000_000)}",${INPUT}}`);
     assert.ok('reason' in large);
+    assert.equal(large.name, 't');
     assert.match(large.reason, /larger than 1048576 bytes/);
     keep(`{"name":"t","description":"${'x'.repeat(900_000)}",${INPUT}}`);
   });
@@ -253,6 +254,22 @@ describe('the legacy form', () => {
     const expected = '"a":{},"b" : {"not":{}} ,"c":{"not":true},"\\u0064":{},"__proto__":{}';
     assert.equal(legacyForm(tool), input(expected));
     assert.deepEqual(await listByClients([tool]), [1, 1, 1]);
+  });
+
+  test('has finite numbers where properties have infinite ones, and nothing else is changed', () => {
+    const largest = '1.7976931348623157e308';
+    const finite = '"b":{"const":1e308,"x":[123456789e20,"\\"1e400","1e400"],"1e400":0}';
+    const properties = (one: string, other: string) =>
+      `"properties":{"a":{"minimum":-${other},"x":[${one} , ${one}]},${finite}}`;
+    for (const infinite of ['1e400', '1.5E+999', '1e0400', `${'9'.repeat(400)}.5`, `${'9'.repeat(250)}e99`]) {
+      const schema = (number: string) => `{"type":"object","maximum":${infinite},${properties(number, number)}}`;
+      const text = (number: string) => `{"name":"t","inputSchema":${schema(number)},"outputSchema":${schema(number)}}`;
+      const tool = keep(text(infinite));
+      assert.equal(modernForm(tool), text(infinite));
+      assert.equal(legacyForm(tool), text(largest));
+    }
+    const wrapped = keep(`{"name":"t",${INPUT},"outputSchema":{"$id":"a","maximum":1e400}}`);
+    assert.ok(legacyForm(wrapped).includes(`"result":{"maximum":${largest}}`));
   });
 
   test('has edits in the order of the bytes, wherever the members stand', async () => {
@@ -279,9 +296,6 @@ describe('the legacy form', () => {
     ['no type', '{}'],
     ['a choice', '{"anyOf":[{"type":"object"},{"type":"string"}]}'],
     ['its own bytes', '{ "type" : "number",\n"const":1.0, "description":"é" }'],
-    ['a property without a schema', '{"type":"object","properties":{"a":"x"}}'],
-    ['properties that are no object', '{"type":"object","properties":[]}'],
-    ['a broken list of required names', '{"type":"object","required":"a"}'],
     [
       'local references',
       '{"type":"array","items":{"$ref":"#/$defs/A"},"contains":{"$ref" : "#"},"$defs":{"A":{"$dynamicRef":"#/$defs/B"},"B":{}}}',
@@ -292,11 +306,12 @@ describe('the legacy form', () => {
       '{"items":{"$ref":"#\\/$defs\\/A"},"$defs":{"A":{}}}',
       '{"items":{"$ref":"#/properties/result\\/$defs\\/A"},"$defs":{"A":{}}}',
     ],
+    ['references to anchors', '{"items":{"$ref":"#anchor"},"$defs":{"A":{"$anchor":"anchor"}}}'],
     [
-      'references to elsewhere',
-      '{"anyOf":[{"$ref":"#anchor"},{"$ref":"https://example.com/a#/b"},{"$ref":"other.json"}],"$defs":{"A":{"$anchor":"anchor"}}}',
+      'an address of its own, which is cut',
+      '{"$id":"https://example.com/a","items":{"$ref":"#/$defs/A"},"$defs":{"A":{}}}',
+      '{"items":{"$ref":"#/properties/result/$defs/A"},"$defs":{"A":{}}}',
     ],
-    ['an address of its own', '{"$id":"https://example.com/a","items":{"$ref":"#/$defs/A"},"$defs":{"A":{}}}'],
     ['text about references', '{"description":"\\"$ref\\":\\"#/a\\"","type":"null"}'],
   ];
   for (const [title, schema, inside = schema] of wrapped) {
@@ -336,14 +351,44 @@ describe('the legacy form', () => {
     }
   });
 
-  test('keeps an output schema of an object, boolean properties apart', () => {
-    const tool = keep(
-      `{"name":"t",${INPUT},"outputSchema":{"type":"object","properties":{"a":true,"b":{}},"$defs":{"x":{"$ref":"#/a"}}}}`,
-    );
+  test('keeps an output schema of an object, boolean properties and its address apart', () => {
+    const kept = '"$defs":{"x":{"$ref":"#/properties/b" }}, "required" : [ ]';
+    const text = `{"name":"t",${INPUT},"outputSchema":{"$id":"https://example.com/a","type":"object","properties":{"a":true,"b":{}},${kept}}}`;
+    const tool = keep(text);
     assert.equal(tool.wrapsOutput, false);
-    assert.deepEqual(JSON.parse(legacyForm(tool)).outputSchema.properties, { a: {}, b: {} });
-    assert.ok(legacyForm(tool).includes('"$ref":"#/a"'));
+    assert.equal(modernForm(tool), text);
+    const outer = `{"name":"t",${INPUT},"outputSchema":{"type":"object","properties":{"a":{},"b":{}},${kept}}}`;
+    assert.equal(legacyForm(tool), outer);
   });
+
+  // What clients of SDK v1 make of many more schemas: test/integration/nasty-schemas.test.ts.
+  const withheld: readonly (readonly [title: string, schema: string, wraps: boolean])[] = [
+    ['a property without a schema', '{"type":"object","properties":{"a":"x"}}', true],
+    ['properties that are no object', '{"type":"object","properties":[]}', true],
+    ['a broken list of required names', '{"type":"object","required":"a"}', true],
+    ['a reference to elsewhere', '{"type":"object","properties":{"a":{"$ref":"other.json"}}}', false],
+    [
+      'a reference to its own address',
+      '{"$id":"https://e.com/a","type":"object","not":{"$ref":"https://e.com/a"}}',
+      false,
+    ],
+    ['an escaped reference that cannot be moved', '{"items":{"$r\\u0065f":"#/$defs/A"},"$defs":{"A":{}}}', true],
+  ];
+  for (const [title, schema, wraps] of withheld) {
+    test(`shows no output schema with ${title}`, async () => {
+      for (const text of [
+        `{"outputSchema":${schema},"name":"t",${INPUT}}`,
+        `{"name":"t",${INPUT},"icons":1,"outputSchema":${schema},"description":null}`,
+      ]) {
+        const tool = keep(text);
+        assert.equal(tool.withholdsOutput, true);
+        assert.equal(tool.wrapsOutput, wraps, 'results stay as they would be');
+        assert.equal(JSON.stringify(JSON.parse(modernForm(tool)).outputSchema), JSON.stringify(JSON.parse(schema)));
+        assert.deepEqual(Object.keys(JSON.parse(legacyForm(tool))).sort(), ['inputSchema', 'name']);
+        assert.deepEqual(await listByClients([tool]), [1, 1, 1]);
+      }
+    });
+  }
 });
 
 test('the headers that its input schema declares are found', () => {
@@ -418,6 +463,7 @@ describe('properties', () => {
         const modern = JSON.parse(modernForm(listed));
         assert.deepEqual(ListToolsResultSchema.safeParse({ tools: [legacy] }).error, undefined, text);
         assert.equal(typeof (modern.outputSchema ?? {}), 'object');
+        if (legacy.outputSchema !== undefined) new AjvJsonSchemaValidator().getValidator(legacy.outputSchema);
         for (const form of [legacy, modern]) {
           assert.equal(form.name, listed.name);
           for (const key of Object.keys(form)) assert.ok(Object.hasOwn(JSON.parse(text), key));

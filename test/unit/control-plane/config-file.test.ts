@@ -44,6 +44,9 @@ const CONFIG: DeclaredMcpConfig = {
   allowedTools: ['get_*'],
   authMechanism: { type: 'bearer' },
   customHeaders: [{ name: 'x-key', secret: 'GITHUB_TOKEN' }],
+  tls: null,
+  proxy: null,
+  limits: {},
   description: null,
 };
 const TOKEN: DeclaredToken = {
@@ -113,6 +116,22 @@ test('an edited config keeps its id and gains a revision; nothing else is writte
   const second = await configuration();
   assert.deepEqual(second.mcpConfigs, [{ ...first.mcpConfigs[0], allowedTools: ['get_*', 'list_*'], revision: 2 }]);
   assert.deepEqual([second.secrets, second.tokens], [first.secrets, first.tokens]);
+});
+
+test('the secrets of TLS and proxy are stored by their ids, and a renewed certificate is a revision', async () => {
+  const tls = { ca: 'ca', clientCertificate: 'certificate', clientKey: 'GITHUB_TOKEN', serverName: null };
+  const proxy = { url: 'http://10.0.0.9:3128', secret: 'GITHUB_TOKEN' };
+  const config = { ...CONFIG, tls, proxy, limits: { calls: 2 } };
+  const declared = { ...DECLARED, mcpConfigs: [config] };
+  await apply(declared);
+  const { mcpConfigs, secrets } = await configuration();
+  const { clientKey: _, ...certificates } = tls;
+  assert.deepEqual(mcpConfigs[0]?.tls, { ...certificates, clientKeySecretId: secrets[0]?.id });
+  assert.deepEqual(mcpConfigs[0]?.proxy, { url: proxy.url, secretId: secrets[0]?.id });
+  assert.deepEqual(mcpConfigs[0]?.limits, { calls: 2 });
+  assert.equal((await apply(declared)).unchanged, 3);
+  await apply({ ...DECLARED, mcpConfigs: [{ ...config, tls: { ...tls, clientCertificate: 'renewed' } }] });
+  assert.equal((await configuration()).mcpConfigs[0]?.revision, 2);
 });
 
 test('a config that moves to another origin takes its grants with it', async () => {

@@ -10,12 +10,61 @@ function messagesOf(fields: object): string[] {
   return outcome.success ? [] : outcome.error.issues.map((issue) => `${issue.path.join('.')} ${issue.message}`);
 }
 
-test('what an McpConfig leaves out is bearer, no headers', () => {
+test('what an McpConfig leaves out is bearer, no headers, no limits of its own', () => {
   assert.deepEqual(mcpConfigInputSchema.parse(CONFIG), {
     ...CONFIG,
     auth_mechanism: { type: 'bearer' },
     custom_headers: [],
+    limits: {},
   });
+});
+
+test('a proxy is a host and a port, reached in plain HTTP', () => {
+  for (const proxy of ['http://proxy.example.com:3128', 'http://10.0.0.1', 'http://[::1]:9/'])
+    assert.deepEqual(messagesOf({ proxy }), [], proxy);
+  const refused: Readonly<Record<string, RegExp>> = {
+    'proxy.example.com:3128': /is not the URL of a proxy/,
+    'socks5://proxy.example.com': /is not the URL of a proxy/,
+    'http://a b': /is not the URL of a proxy/,
+    'http://user:pass@proxy.example.com': /store them as a secret and name it in proxy_secret$/,
+    'https://proxy.example.com': /is an https URL/,
+    'http://proxy.example.com:0': /has port 0/,
+    'http://proxy.example.com/path': /holds more than a host and a port/,
+    'http://proxy.example.com?x': /holds more than a host and a port/,
+    'http://proxy.example.com/#': /holds more than a host and a port/,
+  };
+  for (const [proxy, message] of Object.entries(refused)) {
+    const [found, ...others] = messagesOf({ proxy });
+    assert.match(found ?? '', message, proxy);
+    assert.deepEqual(others, []);
+  }
+});
+
+test('a proxy_secret needs a proxy, a client certificate its key, and TLS an https endpoint', () => {
+  assert.match(messagesOf({ proxy_secret: 'S' }).join(), /is for a config with a proxy/);
+  assert.match(messagesOf({ tls: { client_key: 'S' } }).join(), /a client certificate needs both$/);
+  assert.match(messagesOf({ tls: { client_certificate_file: 'a.pem' } }).join(), /a client certificate needs both$/);
+  assert.deepEqual(messagesOf({ tls: { client_key: 'S', client_certificate_file: 'a.pem' } }), []);
+  const plain = messagesOf({ endpoint: 'http://127.0.0.1:1/', tls: { ca_file: 'ca.pem' } });
+  assert.match(plain.join(), /is for an https endpoint/);
+});
+
+test('a server_name is a DNS name', () => {
+  for (const name of ['mcp.internal', 'mcp', 'a-b.example.com'])
+    assert.deepEqual(messagesOf({ tls: { server_name: name } }), [], name);
+  for (const name of ['', '10.0.0.1', '::1', 'a..b', 'https://a', 'a:443', `${'a'.repeat(64)}.example`])
+    assert.equal(messagesOf({ tls: { server_name: name } }).length, 1, name);
+});
+
+test('limits of a config are whole, positive, and no longer than a timer', () => {
+  const limits = { call_timeout_ms: 1, header_timeout_ms: 1, idle_timeout_ms: 1, connect_timeout_ms: 1 };
+  assert.deepEqual(messagesOf({ limits: { ...limits, connections: 1, calls: 1 } }), []);
+  for (const name of [...Object.keys(limits), 'connections', 'calls']) {
+    for (const value of [0, -1, 1.5, '1', null])
+      assert.equal(messagesOf({ limits: { [name]: value } }).length, 1, name);
+  }
+  for (const name of Object.keys(limits)) assert.equal(messagesOf({ limits: { [name]: 2 ** 31 } }).length, 1, name);
+  assert.equal(messagesOf({ limits: { call_timeout_ms: 1_800_001 } }).length, 1);
 });
 
 test('an endpoint is an http(s) URL that every parser reads alike', () => {

@@ -61,15 +61,17 @@ test('headers that are not singletons may repeat, and each singleton may be sent
 
 test('a header with the shape of a singleton is not taken for one', () => {
   assert.equal(findRequestProblem(head(['host', 'a', 'h-is', 'b', 'HEAD', 'c'])), undefined);
-  assert.equal(findRequestProblem(head(['origin', 'a', 'oooooo', 'b'])), undefined);
-  assert.equal(findRequestProblem(head(['x'.repeat(300), 'a', 'x'.repeat(300), 'b', '', ''])), undefined);
+  assert.equal(findRequestProblem(head(['host', 'a', 'hint', '?'])), undefined);
+  assert.equal(findRequestProblem(head(['host', '?', 'hint', 'a']))?.status, 400);
+  assert.equal(findRequestProblem(head(['host', 'a', 'origin', 'a', 'oooooo', 'b'])), undefined);
+  assert.equal(findRequestProblem(head(['host', 'a', 'x'.repeat(300), 'a', 'x'.repeat(300), 'b', '', ''])), undefined);
 });
 
 test('100 header lines pass and 101 do not; pseudo-headers are not counted', () => {
   const lines = (count: number) => Array.from({ length: count }, (_, index) => [`x-${index}`, '1']).flat();
   const pseudo = [':method', 'POST', ':scheme', 'http', ':authority', 'a', ':path', '/mcp'];
-  assert.equal(findRequestProblem(head(lines(100))), undefined);
-  assert.equal(findRequestProblem(head(lines(101)))?.status, 431);
+  assert.equal(findRequestProblem(head(['host', 'a', ...lines(99)])), undefined);
+  assert.equal(findRequestProblem(head(['host', 'a', ...lines(100)]))?.status, 431);
   assert.equal(findRequestProblem(head([...pseudo, ...lines(100)], '/mcp', [2, 0])), undefined);
   assert.equal(findRequestProblem(head([...pseudo, ...lines(101)], '/mcp', [2, 0]))?.status, 431);
 });
@@ -77,6 +79,49 @@ test('100 header lines pass and 101 do not; pseudo-headers are not counted', () 
 test('HTTP/1.0 and HTTP/0.9 are refused', () => {
   assert.equal(findRequestProblem(head(['host', 'a'], '/', [1, 0]))?.status, 505);
   assert.equal(findRequestProblem(head([], '/', [0, 9]))?.status, 505);
+});
+
+test('HTTP/1.1 that calls itself HTTP/2 is refused', () => {
+  assert.equal(findRequestProblem(head(['host', 'a'], '/mcp', [2, 0]))?.status, 505);
+});
+
+test('a Host is a name or an address, with or without a port', () => {
+  const statusOf = (host: string) => findRequestProblem(head(['host', host]))?.status;
+  for (const host of ['a', 'A.test:1', 'my_gateway:8080', '127.0.0.1', '[::1]', '[::ffff:127.0.0.1]:65535']) {
+    assert.equal(statusOf(host), undefined, host);
+  }
+  for (const host of [
+    '',
+    ':80',
+    'a:',
+    'a:123456',
+    'a/b',
+    'a b',
+    'a,b',
+    'a@b',
+    '[::1',
+    '[::1%25lo]',
+    'a%2e',
+    '\u00e9',
+  ]) {
+    assert.equal(statusOf(host), 400, host);
+  }
+});
+
+test('a header name with an underscore is refused, but for those that a tool names its arguments with', () => {
+  const problemOf = (name: string) => findRequestProblem(head(['host', 'a', name, 'x']));
+  assert.equal(problemOf('Mcp-Param-user_id'), undefined);
+  for (const name of ['mcp_session_id', 'Content_Length', 'x_foo', '_', 'mcp_param-x']) {
+    assert.equal(problemOf(name)?.status, 400, name);
+    assert.match(problemOf(name)?.message ?? '', new RegExp(`header ${name} has an underscore`));
+  }
+});
+
+test('chunked is the only transfer coding', () => {
+  const statusOf = (coding: string) => findRequestProblem(head(['host', 'a', 'Transfer-Encoding', coding]))?.status;
+  assert.deepEqual([statusOf('chunked'), statusOf('Chunked')], [undefined, undefined]);
+  for (const coding of ['gzip, chunked', 'chunked, chunked', 'identity', ''])
+    assert.equal(statusOf(coding), 400, coding);
 });
 
 test('an absolute target passes only when its authority is the Host', () => {
@@ -92,6 +137,7 @@ test('an absolute target passes only when its authority is the Host', () => {
     'http://gateway.test:8080#/mcp',
     'ftp://gateway.test:8080/mcp',
     'http:/mcp',
+    'http://gateway.test:8080/mcp#x',
     'mcp',
     '*',
     '',

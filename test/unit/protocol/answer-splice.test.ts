@@ -21,6 +21,7 @@ function options({ clientId = '7', ...rest }: Options): AnswerRewrite {
   return {
     upstreamId: ID,
     clientId: toText(Buffer.from(clientId)),
+    clientEra: 'modern',
     addsResultType: false,
     stripsResultType: false,
     wrapsStructuredContent: false,
@@ -577,4 +578,39 @@ test('edits are applied alike to short and to long bytes', () => {
     ),
     { numRuns: 300 },
   );
+});
+
+describe('the code of an error', () => {
+  const withCode = (code: number) =>
+    `{"jsonrpc":"2.0","id":"${ID}","error":{"message":"no","data":{"code":-32020},"code":${code}}}`;
+  const codeOf = (code: number, clientEra: AnswerRewrite['clientEra']) =>
+    JSON.parse(rewrite(withCode(code), { clientEra }) ?? '').error.code;
+
+  for (const code of [-32020, -32021, -32022]) {
+    test(`${code} is the hop’s between gateway and upstream, and an internal error to clients of both eras`, () => {
+      assert.equal(codeOf(code, 'modern'), -32603);
+      assert.equal(codeOf(code, 'legacy'), -32603);
+    });
+  }
+  for (const [code, translated] of [
+    [-32002, -32602],
+    [-32042, -32603],
+  ] as const) {
+    test(`${code} of 2025-11-25 is ${translated} to a modern client and itself to a legacy one`, () => {
+      assert.equal(codeOf(code, 'modern'), translated);
+      assert.equal(codeOf(code, 'legacy'), code);
+    });
+  }
+  for (const code of [-32602, -32000, -32023, -32050, -32099, -1, 7]) {
+    test(`${code} is the handler’s, and passes`, () => {
+      assert.equal(codeOf(code, 'modern'), code);
+      assert.equal(codeOf(code, 'legacy'), code);
+    });
+  }
+  test('changes alone: message, data and their bytes pass', () => {
+    assert.equal(
+      rewrite(`{"error":{"code":-32002,"message":"\\u00e9","data":1.0},"jsonrpc":"2.0","id":"${ID}"}`),
+      '{"error":{"code":-32602,"message":"\\u00e9","data":1.0},"jsonrpc":"2.0","id":7}',
+    );
+  });
 });

@@ -11,6 +11,8 @@ interface Case {
   /** The body, or in `base64` where it is no text. */
   readonly body?: string;
   readonly base64?: string;
+  /** How many members of different keys stand where the body says `KEYS`. */
+  readonly keys?: number;
   readonly kind?: Message['kind'];
   readonly code?: number;
   /** The id as raw JSON: of the message, or as the refusal echoes it; `null` for none. */
@@ -18,15 +20,19 @@ interface Case {
 }
 
 /** Lines in test/corpus/envelope.jsonl. Asserted, so that losing a line fails. */
-const CORPUS_SIZE = 225;
+const CORPUS_SIZE = 242;
 
 const corpus = readFileSync(new URL('../../corpus/envelope.jsonl', import.meta.url), 'utf8')
   .split('\n')
   .filter((line) => line !== '')
   .map((line): Case => JSON.parse(line));
 
-function bytesOf({ body, base64 = '' }: Case): Buffer {
-  return body === undefined ? Buffer.from(base64, 'base64') : Buffer.from(body);
+function bytesOf({ body, base64 = '', keys = 0 }: Case): Buffer {
+  return body === undefined ? Buffer.from(base64, 'base64') : Buffer.from(body.replace('KEYS', members(keys)));
+}
+
+function members(count: number): string {
+  return Array.from({ length: count }, (_, index) => `"k${index}":0`).join();
 }
 
 function scanAsMessage(text: string): Message {
@@ -76,25 +82,64 @@ describe('large envelopes', () => {
     }
   });
 
-  test('a hundred thousand keys are read in the envelope, in params and in _meta', () => {
-    const keys = Array.from({ length: 100_000 }, (_, index) => `"k${index}":0`).join();
-    const envelope = scanAsMessage(`{${keys},"jsonrpc":"2.0","id":1,"method":"ping"}`);
-    assert.equal(envelope.method, 'ping');
-    const inner = scanAsMessage(`{"jsonrpc":"2.0","id":1,"method":"a","params":{${keys},"_meta":{${keys}}}}`);
-    assert.deepEqual([inner.params.length, inner.meta.length], [100_001, 100_000]);
+  test('a hundred thousand keys are no matter in arguments, and are refused where the gateway reads', () => {
+    const keys = members(100_000);
+    const inArguments = `{"jsonrpc":"2.0","id":1,"method":"a","params":{"arguments":{${keys}},"x":[{${keys}}]}}`;
+    assert.equal(scanAsMessage(inArguments).params.length, 2);
+    for (const text of [
+      `{"jsonrpc":"2.0","id":1,"method":"ping",${keys}}`,
+      `{"jsonrpc":"2.0","id":1,"method":"a","params":{${keys}}}`,
+      `{"jsonrpc":"2.0","id":1,"method":"a","params":{"_meta":{${keys}}}}`,
+    ]) {
+      const message = scanMessage(Buffer.from(text));
+      assert.ok(message.kind === 'fault');
+      assert.deepEqual([message.code, message.id], ['invalid_request', '1']);
+      assert.match(message.message, /more than 1024 keys, at byte \d+\..*params\.arguments/);
+    }
   });
 
-  test('one key more that repeats another is found among a hundred thousand', () => {
-    const keys = Array.from({ length: 100_000 }, (_, index) => `"k${index}":0`).join();
+  test('a thousand keys are read in each of the envelope, params and _meta, and one that repeats another is found', () => {
+    const keys = members(1000);
+    const inner = scanAsMessage(`{${keys},"jsonrpc":"2.0","id":1,"method":"a","params":{${keys},"_meta":{${keys}}}}`);
+    assert.deepEqual([inner.params.length, inner.meta.length], [1001, 1000]);
     for (const text of [
       `{"jsonrpc":"2.0","id":1,"method":"a",${keys},"k\\u0037":1}`,
       `{"jsonrpc":"2.0","id":1,"method":"a","params":{${keys},"k\\u0037":1}}`,
       `{"jsonrpc":"2.0","id":1,"method":"a","params":{"_meta":{${keys},"k\\u0037":1}}}`,
     ]) {
       const message = scanMessage(Buffer.from(text));
-      assert.equal(message.kind === 'fault' && message.code, 'invalid_request');
+      assert.ok(message.kind === 'fault' && message.code === 'invalid_request');
+      assert.match(message.message, /"k7" occurs twice/);
     }
   });
+
+  const HEAD = '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"a"';
+  const alike = Array.from({ length: 240 }, (_, index) => `"${'x'.repeat(16_400)}${index + 100}":0`).join();
+  for (const [what, text] of [
+    ['keys in the envelope', `{${members(330_000)},"jsonrpc":"2.0","id":1,"method":"ping"}`],
+    ['keys in params', `${HEAD},${members(330_000)}}}`],
+    ['keys in _meta', `${HEAD},"_meta":{${members(330_000)}}}}`],
+    ['keys in arguments', `${HEAD},"arguments":{${members(330_000)}}}}`],
+    ['one key', `${HEAD},"${'K'.repeat(4_000_000)}":0}}`],
+    ['one key of letters that fold to more', `${HEAD},"${'ŉ'.repeat(2_000_000)}":0}}`],
+    ['one key of escapes', `${HEAD},"${'\\u006b'.repeat(660_000)}":0}}`],
+    ['keys so long that their hashes are equal', `${HEAD},${alike}}}`],
+    ['escapes in an argument', `${HEAD},"arguments":{"x":"${'\\u00e9'.repeat(660_000)}"}}}`],
+    ['literals', `${HEAD},"arguments":[${'true,'.repeat(790_000)}1]}}`],
+    ['empty objects', `${HEAD},"arguments":[${'{},'.repeat(1_300_000)}1]}}`],
+    ['opening brackets, two for each closing one', `${HEAD},"arguments":${'[[]'.repeat(1_300_000)}}}`],
+    ['white space', `${HEAD}${' '.repeat(3_900_000)}}}`],
+  ] as const) {
+    test(`four megabytes of ${what} are done with in less than a tenth of a second`, () => {
+      const bytes = Buffer.from(text);
+      const times = Array.from({ length: 3 }, () => {
+        const startedMs = performance.now();
+        scanMessage(bytes);
+        return performance.now() - startedMs;
+      });
+      assert.ok(Math.min(...times) < 100, `${times.map(Math.round).join(', ')} ms`);
+    });
+  }
 
   test('a string of eight megabytes is no matter, as an argument or as a name', () => {
     const long = 'x'.repeat(8 * 1024 * 1024);
@@ -196,6 +241,13 @@ test('no sequence of bytes makes the scan throw', () => {
     }),
     { numRuns: 10_000 },
   );
+});
+
+test('folding a key never makes it shorter, which is why long keys need none', () => {
+  for (let code = 0; code <= 0x10ffff; code++) {
+    const char = String.fromCodePoint(code);
+    assert.ok(char.toUpperCase().toLowerCase().length >= char.length, `U+${code.toString(16)}`);
+  }
 });
 
 describe('answers of our own', () => {

@@ -125,6 +125,30 @@ describe('the headers of a call', () => {
     });
   }
 
+  test('are not looked for among more than 1,024 keys, inside which an object may have any number', () => {
+    const keys = (count: number) => Array.from({ length: count }, (_, index) => `"k${index}":0`).join();
+    const headersOf = (args: string) => {
+      const { bytes, at } = inMessage(args);
+      return toParamHeaders(bytes, at, DECLARED);
+    };
+    assert.deepEqual(headersOf(`{"text":"a",${keys(1023)}}`), ['mcp-param-text', 'a']);
+    assert.equal(headersOf(`{"text":"a",${keys(1024)}}`), 'ambiguous');
+    assert.equal(headersOf(`{"in":{${keys(1025)}}}`), 'ambiguous');
+    assert.deepEqual(headersOf(`{"text":"a","x":{${keys(1025)}}}`), ['mcp-param-text', 'a']);
+  });
+
+  test('are found in one walk through the arguments, however many are declared', () => {
+    const declared = Array.from({ length: 200 }, (_, index) => ({ name: `mcp-param-p${index}`, path: [`p${index}`] }));
+    const { bytes, at } = inMessage(`{"p0":"a","x":"${'x'.repeat(4_000_000)}"}`);
+    const times = Array.from({ length: 3 }, () => {
+      const startedMs = performance.now();
+      assert.deepEqual(toParamHeaders(bytes, at, declared), ['mcp-param-p0', 'a']);
+      assert.equal(findParamMismatch(bytes, at, declared, { 'mcp-param-p0': 'a' }), undefined);
+      return performance.now() - startedMs;
+    });
+    assert.ok(Math.min(...times) < 100, `${times.map(Math.round).join(', ')} ms`);
+  });
+
   test('are none without arguments', () => {
     assert.deepEqual(toParamHeaders(Buffer.from('{}'), undefined, DECLARED), []);
   });

@@ -124,9 +124,12 @@ describe('long lines', () => {
     assert.deepEqual(taken, { lines: naiveLines(whole), inParts: 1, asked: 2 });
   });
 
-  test('that come whole are handed over whole', () => {
-    const whole = `${'a'.repeat(90)}\n`;
-    assert.deepEqual(read([Buffer.from(whole)]), { lines: naiveLines(whole), inParts: 0, asked: 0 });
+  test('that come whole are asked about like those that come in pieces', () => {
+    const whole = `${'a'.repeat(90)}\n${'b'.repeat(LONG)}\n${'c'.repeat(LONG - 1)}\n`;
+    const takesParts = (begun: string) => begun.startsWith('b');
+    for (const chunks of [[Buffer.from(whole)], single(whole)]) {
+      assert.deepEqual(read(chunks, takesParts), { lines: naiveLines(whole), inParts: 1, asked: 2 });
+    }
   });
 
   test('show how much of them is held', () => {

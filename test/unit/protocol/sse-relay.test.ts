@@ -42,6 +42,7 @@ function createRelay(options: Partial<RelayRewrite> = {}, notified: string[] = [
   const rewrite: RelayRewrite = {
     upstreamId: ID,
     clientId: toText(Buffer.from('"é"')),
+    clientEra: 'modern',
     addsResultType: false,
     stripsResultType: false,
     wrapsStructuredContent: false,

@@ -120,7 +120,7 @@ tokens:
     'config.yaml:6:20 limits.call_timeout_ms must be at most 1800000',
     'config.yaml:8:10 log.level must be one of debug, info, warn, error, silent (did you mean debug?)',
     'config.yaml:9:1 admin must be a mapping (key: value), found nothing',
-    'config.yaml:10:1 nonsense is not a known key; known here: $schema, listen, admin, public_url, allowed_hosts, allowed_origins, store, upstreams, limits, log, secrets, mcp_configs, tokens',
+    'config.yaml:10:1 nonsense is not a known key; known here: $schema, listen, admin, public_url, trusted_proxies, allowed_hosts, allowed_origins, store, upstreams, limits, log, secrets, mcp_configs, tokens',
     'config.yaml:13:13 secrets[1].name is the name of secrets[0] as well: names are unique',
     'config.yaml:13:41 secrets[1].value_from.evn is not a known key (did you mean env?)',
     'config.yaml:16:15 mcp_configs[0].endpoint holds a user name or password: store it as a secret and grant it with the config',
@@ -180,6 +180,32 @@ tokens:
   );
 });
 
+test('secrets that tls and proxy name are those of the file, and a proxy is told user:password', async () => {
+  const problems = await problemsOf(`secrets:
+  - { name: GITHUB_TOKEN, value_from: { env: GITHUB_TOKEN } }
+mcp_configs:
+  - name: a
+    endpoint: https://a.example/
+    allowed_tools: ["*"]
+    tls: { client_key: GITHUB_TOKEM, client_certificate_file: absent.pem }
+    proxy: http://10.0.0.9:3128
+    proxy_secret: GITHUB_TOKEN
+  - name: b
+    endpoint: https://b.example/
+    allowed_tools: ["*"]
+    tls: text
+    proxy: http://10.0.0.9:3128
+    proxy_secret: NONE
+`);
+  assert.deepEqual(problems, [
+    'config.yaml:7:24 mcp_configs[0].tls.client_key names no secret of this file (did you mean GITHUB_TOKEN?)',
+    'config.yaml:7:63 mcp_configs[0].tls.client_certificate_file the file is not there',
+    'config.yaml:9:19 mcp_configs[0].proxy_secret names a secret without a colon: a proxy needs user:password',
+    'config.yaml:13:10 mcp_configs[1].tls must be a mapping (key: value), found text',
+    'config.yaml:15:19 mcp_configs[1].proxy_secret names no secret of this file',
+  ]);
+});
+
 test('values come from the environment and from files, without the line break that ends a file', async () => {
   await writeFile(join(directory, 'token'), `${TOKEN}\n`);
   const outcome = await read('tokens: [{ name: t, value_from: { file: token }, grants: [] }]');
@@ -208,7 +234,7 @@ test('a value that cannot be had is told where it is named', async () => {
     [
       '[0].value_from.env the environment variable ABSENT is not set: export it before starting',
       '[1].value_from.env the environment variable EMPTY is set but empty',
-      '[2].value_from.env the value holds a line break: a credential is one line',
+      '[2].value_from.env the value holds a line break: a credential is one line, but for a private key in PEM that stands alone',
       '[3].value_from.env is not the name of an environment variable: write the bare name, without $ or braces',
       '[4].value_from.file the file is not there',
       '[5].value_from.file the file is a directory, not a file',

@@ -30,12 +30,16 @@ const FILE = `
 store: { url: "postgres://switchboard:db-password@db.example.com/switchboard?sslkey=db-password" }
 secrets:
   - { name: GITHUB_TOKEN, value_from: { env: GITHUB_TOKEN } }
+  - { name: PROXY_LOGIN, value_from: { env: PROXY_LOGIN } }
 mcp_configs:
   - name: github-readonly
     endpoint: https://example.com/mcp
     allowed_tools: [get_*]
     auth_mechanism: { type: header, key: x-api-key }
     custom_headers: [{ name: x-a, value: a }, { name: x-b, secret: GITHUB_TOKEN }]
+    proxy: http://10.0.0.9:3128
+    proxy_secret: PROXY_LOGIN
+    limits: { call_timeout_ms: 900000, connections: 4 }
 tokens:
   - name: devbox
     value_from: { env: DEVBOX_TOKEN }
@@ -43,7 +47,7 @@ tokens:
     expires_at: 2027-01-31
     grants: [{ mcp_config: github-readonly, secret: GITHUB_TOKEN }, { mcp_config: github-readonly, allowed_tools: [get_me] }]
 `;
-const VARIABLES = { GITHUB_TOKEN: 'ghp_value', DEVBOX_TOKEN: TOKEN };
+const VARIABLES = { GITHUB_TOKEN: 'ghp_value', PROXY_LOGIN: 'user:proxy-word', DEVBOX_TOKEN: TOKEN };
 
 test('without a file the embedded defaults run', async () => {
   const settings = await load(undefined);
@@ -57,6 +61,19 @@ test('without a file the embedded defaults run', async () => {
 test('a relative SQLite path starts at the directory of the file', async () => {
   assert.equal((await load('store: { url: "sqlite:data/a.db" }')).store.url, `sqlite:${join(directory, 'data/a.db')}`);
   assert.equal((await load('store: { url: "sqlite:/var/a.db" }')).store.url, 'sqlite:/var/a.db');
+});
+
+test('certificate files start at the directory of the file, and SWITCHBOARD_LISTEN does not turn TLS off', async () => {
+  const tls = 'tls: { certificate_file: tls/a.crt, key_file: /run/secrets/a.key }';
+  const text = `listen: { ${tls} }\nadmin: { listen: { ${tls} } }`;
+  const files = { certificateFile: join(directory, 'tls/a.crt'), keyFile: '/run/secrets/a.key' };
+  const settings = await load(text, { SWITCHBOARD_LISTEN: '0.0.0.0:9000' });
+  assert.deepEqual(settings.listen, { host: '0.0.0.0', port: 9000, tls: files });
+  assert.deepEqual(settings.admin?.listen, { host: '127.0.0.1', port: 9090, tls: files });
+  assert.deepEqual(parse(renderEffective(settings)).listen.tls, {
+    certificate_file: files.certificateFile,
+    key_file: files.keyFile,
+  });
 });
 
 test('the environment takes precedence for listen and log level', async () => {
@@ -79,6 +96,9 @@ test('what the file declares arrives with its values opened', async () => {
         { name: 'x-a', value: 'a' },
         { name: 'x-b', secret: 'GITHUB_TOKEN' },
       ],
+      tls: null,
+      proxy: { url: 'http://10.0.0.9:3128', secret: 'PROXY_LOGIN' },
+      limits: { callTimeoutMs: 900_000, connections: 4 },
       description: null,
     },
   ]);
@@ -105,10 +125,12 @@ test('a file with problems yields them and no settings', async () => {
 
 test('the effective settings show every default and no secret', async () => {
   const text = renderEffective(await load(FILE, VARIABLES));
-  for (const secret of ['ghp_value', TOKEN, 'db-password']) assert.equal(text.includes(secret), false, secret);
+  for (const secret of ['ghp_value', TOKEN, 'db-password', 'proxy-word'])
+    assert.equal(text.includes(secret), false, secret);
   const shown = parse(text);
   assert.deepEqual(Object.keys(shown), [
     'listen',
+    'trusted_proxies',
     'allowed_hosts',
     'allowed_origins',
     'store',
@@ -121,7 +143,13 @@ test('the effective settings show every default and no secret', async () => {
   ]);
   assert.deepEqual(shown.store, { url: 'postgres://db.example.com/switchboard [redacted]' });
   assert.equal(shown.limits.connections_per_credential, 256);
-  assert.deepEqual(shown.secrets, [{ name: 'GITHUB_TOKEN', value: '[redacted]' }]);
+  assert.deepEqual(shown.secrets, [
+    { name: 'GITHUB_TOKEN', value: '[redacted]' },
+    { name: 'PROXY_LOGIN', value: '[redacted]' },
+  ]);
+  const [config] = shown.mcp_configs;
+  assert.deepEqual([config.proxy, config.proxy_secret], ['http://10.0.0.9:3128', 'PROXY_LOGIN']);
+  assert.deepEqual(config.limits, { call_timeout_ms: 900_000, connections: 4 });
   assert.equal(shown.mcp_configs[0].custom_headers[1].secret, 'GITHUB_TOKEN');
   assert.deepEqual(shown.tokens, [
     {

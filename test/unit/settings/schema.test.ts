@@ -14,6 +14,7 @@ function walk(schema: JsonSchema, path: string, visit: (path: string, schema: Js
 test('an empty file has the documented defaults', () => {
   assert.deepEqual(settingsSchema.parse({}), {
     listen: { host: '127.0.0.1', port: 8080 },
+    trusted_proxies: [],
     allowed_hosts: [],
     allowed_origins: [],
     store: { url: 'sqlite:.switchboard/switchboard.db' },
@@ -26,11 +27,14 @@ test('an empty file has the documented defaults', () => {
       idle_timeout_ms: 300_000,
       list_wait_ms: 2000,
       list_ttl_ms: 60_000,
+      list_page_tools: 0,
       session_idle_ms: 1_800_000,
       connections_per_credential: 256,
       calls_per_token: 1000,
       calls: 10_000,
+      calls_per_upstream: 2000,
       bytes_in_flight: 268_435_456,
+      heap_percent: 85,
       drain_ms: 60_000,
     },
     log: { level: 'info' },
@@ -81,6 +85,10 @@ const refused: readonly (readonly [string, unknown])[] = [
   ['a host with a scheme', { allowed_hosts: ['https://mcp.example.com'] }],
   ['a public URL with a password', { public_url: 'https://a:b@mcp.example.com' }],
   ['an address without a range', { upstreams: { allow_cidrs: ['10.0.0.1'] } }],
+  ['a trusted proxy by its name', { trusted_proxies: ['proxy.internal'] }],
+  ['a trusted range wider than its address', { trusted_proxies: ['10.0.0.0/33'] }],
+  ['a certificate without its key', { listen: { tls: { certificate_file: 'a.crt' } } }],
+  ['a certificate file without a name', { listen: { tls: { certificate_file: '', key_file: 'a.key' } } }],
   ['a range wider than its address', { upstreams: { allow_cidrs: ['10.0.0.0/33'] } }],
 ];
 for (const [title, value] of refused)
@@ -99,6 +107,27 @@ test('no time is longer than a timer can be set for: Node would make it 1 ms', (
 test('a limit of calls or bytes is at least one of them', () => {
   for (const limits of [{ calls_per_token: 0 }, { calls: 0 }, { bytes_in_flight: 0 }, { calls: 1.5 }])
     assert.equal(settingsSchema.safeParse({ limits }).success, false, JSON.stringify(limits));
+});
+
+test('room for bodies that is smaller than one body is refused with both names, whichever of them is written', () => {
+  for (const limits of [
+    { body_bytes: 2048, bytes_in_flight: 8191 },
+    { bytes_in_flight: 16_777_215 },
+    { body_bytes: 268_435_457 },
+  ]) {
+    const [issue] = settingsSchema.safeParse({ limits }).error?.issues ?? [];
+    assert.deepEqual(issue?.path, ['limits', 'bytes_in_flight']);
+    assert.match(
+      issue.message,
+      /^is less than four times limits\.body_bytes, .*: raise it, or lower limits\.body_bytes$/,
+    );
+  }
+  assert.ok(settingsSchema.safeParse({ limits: { body_bytes: 2048, bytes_in_flight: 8192 } }).success);
+});
+
+test('trusted proxies are addresses and ranges of both families', () => {
+  const value = { trusted_proxies: ['10.0.0.7', '10.1.0.0/16', '::1', 'fd00::/8'] };
+  assert.ok(settingsSchema.safeParse(value).success);
 });
 
 test('address ranges of both families are taken', () => {

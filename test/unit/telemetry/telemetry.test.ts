@@ -12,14 +12,19 @@ test('every metric is declared, also before anything happened', () => {
   assert.deepEqual(types.map(([, name, type]) => `${name} ${type}`).sort(), [
     'build_info gauge',
     'call_overhead_seconds histogram',
+    'calls_in_flight gauge',
     'calls_total counter',
+    'client_connections gauge',
     'config_last_reload_ok gauge',
     'config_reload_failures_total counter',
     'epoch gauge',
+    'heap_used_bytes gauge',
     'http_refusals_total counter',
     'list_total counter',
     'pool_connections gauge',
+    'resident_memory_bytes gauge',
     'upstream_failures_total counter',
+    'upstream_sessions gauge',
   ]);
 });
 

@@ -70,6 +70,17 @@ describe('toCredentialHeaders', () => {
     }
   });
 
+  it('a private key is refused wherever it would be sent, whether or not it is on one line', () => {
+    const pem = ['-----BEGIN EC PRIVATE KEY-----', 'a2V5:', '-----END EC PRIVATE KEY-----'];
+    for (const key of [pem.join('\n'), pem.join(' ')]) {
+      for (const mechanism of [BEARER, { type: 'header', key: 'x-key' }, { type: 'basic' }] satisfies AuthMechanism[]) {
+        assert.match(refusalOf(mechanism, key).message, /^secret is a private key; .* never sent$/);
+      }
+      const error = refusalOf(BEARER, undefined, [{ name: 'a', value: new Secret(key) }]);
+      assert.match(error.message, /^custom_headers\[0\]\.value is a private key/);
+    }
+  });
+
   it('a header value outside ASCII is refused, a tab inside it is not', () => {
     assert.match(refusalOf(BEARER, 'clé').message, /outside ASCII/);
     assert.deepEqual(toCredentialHeaders(BEARER, undefined, [{ name: 'a', value: 'b\tc' }]), ['a', 'b\tc']);

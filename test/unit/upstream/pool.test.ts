@@ -29,6 +29,10 @@ describe('classifyUpstreamError', () => {
     ERR_TLS_HANDSHAKE_TIMEOUT: 'unreachable',
     ERR_SSL_WRONG_VERSION_NUMBER: 'unreachable',
     EPROTO: 'unreachable',
+    ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED: 'unreachable',
+    'ERR_SSL_SSL/TLS_ALERT_HANDSHAKE_FAILURE': 'unreachable',
+    ERR_SSL_SSLV3_ALERT_HANDSHAKE_FAILURE: 'unreachable',
+    ERR_SSL_TLSV1_ALERT_UNKNOWN_CA: 'unreachable',
     SOMETHING_NEW: 'unreachable',
   };
   for (const [code, reason] of Object.entries(codes)) {
@@ -61,6 +65,19 @@ describe('classifyUpstreamError', () => {
   it('tells a refused address from an unreachable one', () => {
     const error = new AddressRefusedError('its name leads to a refused place (private address)');
     assert.deepEqual(classifyUpstreamError(error), { reason: 'address_refused', message: error.message });
+  });
+
+  it('tells what the upstream holds against the client certificate, however OpenSSL spells the alert', () => {
+    const messageOf = (code: string) => classifyUpstreamError(nodeError(code)).message;
+    assert.match(messageOf('ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED'), /requires a client certificate/);
+    assert.match(messageOf('ERR_SSL_TLSV1_ALERT_UNKNOWN_CA'), /does not trust the client certificate/);
+    for (const code of ['ERR_SSL_SSL/TLS_ALERT_HANDSHAKE_FAILURE', 'ERR_SSL_SSLV3_ALERT_HANDSHAKE_FAILURE']) {
+      assert.match(messageOf(code), /requires a client certificate/);
+    }
+    for (const code of ['ERR_SSL_SSL/TLS_ALERT_CERTIFICATE_EXPIRED', 'ERR_SSL_SSLV3_ALERT_CERTIFICATE_EXPIRED']) {
+      assert.equal(messageOf(code), 'the client certificate of this gateway has expired');
+    }
+    assert.equal(messageOf('ERR_SSL_WRONG_VERSION_NUMBER'), 'the TLS handshake with it failed');
   });
 
   it('reads the code that Node gives to several failed addresses', () => {

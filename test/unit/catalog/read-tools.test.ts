@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { readToolArray } from '../../../src/catalog/tool-lists.ts';
+import { joinArray, readJoined, readToolArray } from '../../../src/catalog/read-tools.ts';
 
 const SOUND = '{"name":"sound","inputSchema":{"type":"object"}}';
 
@@ -42,5 +42,32 @@ describe('readToolArray', () => {
 
   it('reads nothing out of what is no array', () => {
     for (const text of ['', '{}', 'null', '[', '[{]']) assert.equal(readToolArray(Buffer.from(text), 0), undefined);
+  });
+});
+
+describe('readJoined', () => {
+  it('reads what readToolArray reads of the same tools', async () => {
+    const items = [SOUND, '{"name":"sound"}', '{ "name" : "b", "inputSchema":{"type":"object"} }', '{"x":tru}', SOUND];
+    const tools = items.map((item) => Buffer.from(item));
+    const raw = joinArray(tools);
+    assert.equal(raw.toString(), `[${items}]`);
+    assert.deepEqual(await readJoined(raw, tools, 7), readToolArray(raw, 7));
+  });
+
+  it('lets other work in between', async () => {
+    const large = `,"description":"${'x'.repeat(400_000)}"}`;
+    const tools = Array.from({ length: 20 }, (_, index) =>
+      Buffer.from(SOUND.replace('sound', `t${index}`).replace(/}$/, large)),
+    );
+    let turns = 0;
+    const turn = (): void => {
+      turns++;
+      if (turns < 100) setImmediate(turn);
+    };
+    setImmediate(turn);
+    const list = await readJoined(joinArray(tools), tools, 0);
+    assert.equal(list.tools.size, 20);
+    assert.ok(turns >= 8, `${turns} turns`);
+    turns = 100;
   });
 });

@@ -1,0 +1,86 @@
+// Opens every secret that one upstream needs: what is sent to it, what is sent to the proxy in front of it, and the key
+// that proves to it who the gateway is.
+
+import { GatewayError } from '../domain/errors.ts';
+import type { CustomHeader, McpConfig, StoredSecret } from '../domain/mcp-config.ts';
+import { holdsPrivateKey } from '../domain/private-key.ts';
+import { Secret } from '../domain/secret.ts';
+import { toBasicCredential, toCredentialHeaders } from '../upstream/credential.ts';
+import type { GrantTrouble } from './grant.ts';
+
+export interface OpenedCredentials {
+  /** Flat [name, value, …] array. */
+  readonly credentialHeaders: readonly string[];
+  /** Private key of the client certificate, in PEM. */
+  readonly clientKey: Secret | undefined;
+  /** Value of `Proxy-Authorization`. */
+  readonly proxyAuthorization: Secret | undefined;
+  /** Of every secret that was opened, in the order of their use. */
+  readonly versions: readonly number[];
+}
+
+export interface SecretSource {
+  readonly stored: ReadonlyMap<string, StoredSecret>;
+  /** Throws `GatewayError` when it cannot. */
+  readonly open: (secret: StoredSecret) => Secret;
+}
+
+/** Opens what `config` and the granted secret need, or says what is wrong with one of them. */
+export function openCredentials(
+  config: McpConfig,
+  grantedId: string | null,
+  source: SecretSource,
+): OpenedCredentials | GrantTrouble {
+  const ids = idsOf(config, grantedId);
+  const stored = ids.flatMap((id) => source.stored.get(id) ?? []);
+  if (stored.length < ids.length) return 'secret_missing';
+  let opened: ReadonlyMap<string, Secret>;
+  try {
+    opened = new Map(stored.map((secret) => [secret.id, source.open(secret)]));
+  } catch (error) {
+    return troubleOf(error, 'secret_unreadable');
+  }
+  try {
+    return { ...toCredentials(config, grantedId, opened), versions: stored.map(({ version }) => version) };
+  } catch (error) {
+    return troubleOf(error, 'secret_unusable');
+  }
+}
+
+function idsOf({ customHeaders, tls, proxy }: McpConfig, grantedId: string | null): string[] {
+  const headerIds = customHeaders.map((header) => ('secretId' in header ? header.secretId : null));
+  const ids = [grantedId, ...headerIds, tls?.clientKeySecretId ?? null, proxy?.secretId ?? null];
+  return ids.filter((id) => id !== null);
+}
+
+function toCredentials(
+  { authMechanism, customHeaders, tls, proxy }: McpConfig,
+  grantedId: string | null,
+  opened: ReadonlyMap<string, Secret>,
+): Omit<OpenedCredentials, 'versions'> {
+  const secretOf = (id: string | null | undefined) => opened.get(id ?? '');
+  const headers = customHeaders.map((header) => ({ name: header.name, value: headerValue(header, opened) }));
+  const clientKey = secretOf(tls?.clientKeySecretId);
+  if (clientKey !== undefined && !holdsPrivateKey(clientKey.reveal())) {
+    throw new GatewayError('invalid_argument', 'tls.client_key is not a private key in PEM.');
+  }
+  const proxyCredential = secretOf(proxy?.secretId)?.reveal();
+  return {
+    credentialHeaders: toCredentialHeaders(authMechanism, secretOf(grantedId), headers),
+    clientKey,
+    proxyAuthorization:
+      proxyCredential === undefined ? undefined : new Secret(toBasicCredential(proxyCredential, 'proxy_secret')),
+  };
+}
+
+function headerValue(header: CustomHeader, opened: ReadonlyMap<string, Secret>): Secret | string {
+  if ('value' in header) return header.value;
+  const secret = opened.get(header.secretId);
+  if (secret === undefined) throw new GatewayError('internal', `The header '${header.name}' has no value.`);
+  return secret;
+}
+
+function troubleOf(error: unknown, trouble: GrantTrouble): GrantTrouble {
+  if (!(error instanceof GatewayError)) throw error;
+  return trouble;
+}

@@ -1,0 +1,50 @@
+// The tools of one list, serialised once: one JSON array, of which any run of tools can be cut without copying.
+
+import { hash } from 'node:crypto';
+
+export class ToolArray {
+  /** The whole array. */
+  readonly bytes: Buffer;
+  /** Where each tool begins in `bytes`, and behind them where one more would. */
+  readonly #starts: readonly number[];
+  #digest: string | undefined;
+
+  /** `tools` are JSON objects as bytes. */
+  constructor(tools: readonly Buffer[]) {
+    const parts: Buffer[] = [OPEN];
+    const starts = [OPEN.length];
+    let length = OPEN.length;
+    for (const tool of tools) {
+      if (starts.length > 1) parts.push(COMMA);
+      parts.push(tool);
+      length += tool.length + COMMA.length;
+      starts.push(length);
+    }
+    parts.push(CLOSE);
+    this.bytes = Buffer.concat(parts);
+    this.#starts = starts;
+  }
+
+  get count(): number {
+    return this.#starts.length - 1;
+  }
+
+  /** Names the content: the same tools have the same digest in every replica. */
+  get digest(): string {
+    this.#digest ??= hash('sha256', this.bytes, 'base64url');
+    return this.#digest;
+  }
+
+  /** The tools from index `from` up to `to`, not included, as a JSON array in parts to be sent one behind the other. */
+  slice(from: number, to: number): readonly Buffer[] {
+    if (from === 0 && to >= this.count) return [this.bytes];
+    const start = this.#starts[from];
+    const end = this.#starts[Math.min(to, this.count)];
+    if (start === undefined || end === undefined || start >= end) return [OPEN, CLOSE];
+    return [OPEN, this.bytes.subarray(start, end - COMMA.length), CLOSE];
+  }
+}
+
+const OPEN = Buffer.from('[');
+const CLOSE = Buffer.from(']');
+const COMMA = Buffer.from(',');

@@ -1,0 +1,185 @@
+// Reads what an upstream answers to one call, whole, in parts or as events, and passes it on with the client's id.
+
+import type { IncomingHttpHeaders } from 'node:http';
+import type { UpstreamFailureReason } from '../domain/errors.ts';
+import {
+  type AnswerRewrite,
+  AnswerStream,
+  MAX_WALKED_BYTES,
+  rewriteAnswer,
+  rewriteShortAnswer,
+} from '../protocol/answer-splice.ts';
+import { JsonScanner } from '../protocol/json-scan.ts';
+import { SHORT_BYTES } from '../protocol/splice.ts';
+import { type RelayRewrite, SseRelay } from '../protocol/sse-relay.ts';
+
+/** Answers up to this size are held and leave in one write; larger ones stream. */
+export const HELD_BYTES = 64 * 1024;
+
+/** Why there is no answer. `message` is a clause about the upstream. */
+export interface AnswerFailure {
+  readonly reason: UpstreamFailureReason;
+  readonly message: string;
+}
+
+/** `open`: more is to come. `ended`: an event stream ended without the answer. */
+export type Verdict = 'open' | 'answered' | 'ended' | AnswerFailure;
+
+/** The call whose answer is read. */
+export interface AnswerSink {
+  readonly upstreamId: string;
+  rewrite(): AnswerRewrite;
+  relayRewrite(): RelayRewrite;
+  /** A notification of the upstream that is not for the client. */
+  onNotification(method: string): void;
+  sendWhole(answer: Buffer | string): void;
+  beginEvents(): void;
+  /** Sends a part of an answer; has the upstream wait when the client does not keep up. */
+  sendOn(part: Buffer): void;
+}
+
+const CLOSING_BRACE = 0x7d;
+const UNANSWERED: AnswerFailure = { reason: 'broken_answer', message: 'its answer is not an answer to this call' };
+
+/** The reader for an answer with these headers, or why there can be none. */
+export function createAnswerReader(call: AnswerSink, headers: IncomingHttpHeaders): AnswerReader | AnswerFailure {
+  const encoding = headers['content-encoding'];
+  if (encoding !== undefined && encoding !== 'identity') {
+    return { reason: 'broken_answer', message: 'it compressed its answer although it was asked not to' };
+  }
+  const type = mediaType(headers['content-type']);
+  if (type === 'text/event-stream') return new EventsReader(call);
+  if (type === 'application/json') return new JsonReader(call, headers);
+  return { reason: 'broken_answer', message: 'its answer is neither JSON nor an event stream' };
+}
+
+export interface AnswerReader {
+  push(chunk: Buffer): Verdict;
+  /** The HTTP answer has ended. */
+  end(): Verdict;
+  /** Whether what was passed on last ends inside an event. */
+  readonly isInsideEvent: boolean;
+}
+
+/** Held while it is small; from 64 KiB on it streams. */
+class JsonReader implements AnswerReader {
+  readonly isInsideEvent = false;
+  readonly #call: AnswerSink;
+  /** How many bytes are to come, or -1 if the upstream does not say. */
+  readonly #length: number;
+  /** Only the end of the connection ends it, so what was cut off looks whole. */
+  readonly #mayBeCut: boolean;
+  readonly #rewrite: AnswerRewrite;
+  #held: Buffer[] = [];
+  #bytes = 0;
+  #parts: AnswerStream | undefined;
+
+  constructor(call: AnswerSink, { 'content-length': length, 'transfer-encoding': coding }: IncomingHttpHeaders) {
+    this.#call = call;
+    this.#mayBeCut = length === undefined && coding === undefined;
+    this.#length = length === undefined ? -1 : Number(length);
+    this.#rewrite = call.rewrite();
+  }
+
+  /** The last byte is acted upon before the HTTP answer ends: only until then can a poisoned connection be destroyed. */
+  push(chunk: Buffer): Verdict {
+    this.#bytes += chunk.length;
+    if (this.#parts !== undefined) this.#call.sendOn(this.#parts.push(chunk));
+    else {
+      this.#held.push(chunk);
+      if (this.#bytes > (this.#rewrite.wrapsStructuredContent ? MAX_WALKED_BYTES : HELD_BYTES)) this.#beginParts();
+      else if (this.#length < 0 && this.#isForeign(chunk)) return UNANSWERED;
+    }
+    return this.#bytes === this.#length ? this.end() : 'open';
+  }
+
+  end(): Verdict {
+    if (this.#parts !== undefined) {
+      const rest = this.#parts.end();
+      if (rest === undefined) return UNANSWERED;
+      this.#call.sendOn(rest);
+      return 'answered';
+    }
+    const bytes = this.#takeHeld();
+    if (this.#mayBeCut && !isWholeMessage(bytes)) return UNANSWERED;
+    const isShort = bytes.length <= SHORT_BYTES;
+    const answer = isShort ? rewriteShortAnswer(bytes, this.#rewrite) : rewriteAnswer(bytes, this.#rewrite);
+    if (answer === undefined) return UNANSWERED;
+    this.#call.sendWhole(answer);
+    return 'answered';
+  }
+
+  #beginParts(): void {
+    this.#parts = new AnswerStream(this.#rewrite);
+    this.#call.sendOn(this.#parts.push(this.#takeHeld()));
+  }
+
+  /** A whole message without our id: the answer to somebody else's request. */
+  #isForeign(chunk: Buffer): boolean {
+    let last = chunk.length - 1;
+    while (last > 0 && (chunk[last] ?? 0) <= 0x20) last--;
+    if (chunk[last] !== CLOSING_BRACE) return false;
+    const bytes = this.#takeHeld();
+    this.#held.push(bytes);
+    return !bytes.includes(this.#call.upstreamId) && isWholeMessage(bytes);
+  }
+
+  #takeHeld(): Buffer {
+    const held = this.#held.length === 1 ? (this.#held[0] as Buffer) : Buffer.concat(this.#held);
+    this.#held = [];
+    return held;
+  }
+}
+
+/** An event stream that answers one call; it may be cut into several by an upstream that expects to be asked for the rest. */
+export class EventsReader implements AnswerReader {
+  readonly #call: AnswerSink;
+  readonly #relay: SseRelay;
+
+  constructor(call: AnswerSink) {
+    this.#call = call;
+    const rewrite = call.relayRewrite();
+    this.#relay = new SseRelay(rewrite, (method) => call.onNotification(method));
+    // A client that takes no events gets the answer alone, once it comes.
+    if (rewrite.framing === 'sse') call.beginEvents();
+  }
+
+  get isInsideEvent(): boolean {
+    return this.#relay.isInsideEvent;
+  }
+
+  get lastEventId(): string | undefined {
+    return this.#relay.lastEventId;
+  }
+
+  get retryMs(): number | undefined {
+    return this.#relay.retryMs;
+  }
+
+  /** Whether the upstream went on after its answer. */
+  get isOverrun(): boolean {
+    return this.#relay.isOverrun;
+  }
+
+  push(chunk: Buffer): Verdict {
+    for (const bytes of this.#relay.push(chunk)) this.#call.sendOn(bytes);
+    if (this.#relay.state === 'open') return 'open';
+    if (this.#relay.state === 'answered') return 'answered';
+    return { reason: 'broken_answer', message: 'its event stream holds something that is no answer to this call' };
+  }
+
+  end(): Verdict {
+    return 'ended';
+  }
+}
+
+function isWholeMessage(bytes: Buffer): boolean {
+  const scan = new JsonScanner(bytes);
+  const end = scan.skipValue(scan.skipSpace(0), 0);
+  return end >= 0 && scan.skipSpace(end) === bytes.length;
+}
+
+function mediaType(header: string | undefined): string {
+  if (header === 'application/json' || header === 'text/event-stream') return header;
+  return ((header ?? '').split(';', 1)[0] ?? '').trim().toLowerCase();
+}

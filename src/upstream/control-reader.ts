@@ -1,0 +1,113 @@
+// Reads the body of an answer to one of the gateway's own requests while it arrives. What is not ours is noticed with its
+// last byte, not behind it: by then the connection would carry the next caller's request.
+
+import type { IncomingHttpHeaders } from 'node:http';
+import { SseLines } from '../protocol/sse-lines.ts';
+import { type RpcAnswer, readAnswer } from './control-answer.ts';
+
+/** `undefined`: nothing that is an answer, yet or at all. */
+export type Found = RpcAnswer | 'misdirected' | undefined;
+
+export interface ControlReader {
+  push(chunk: Buffer): Found;
+  /** The HTTP answer has ended. */
+  end(): Found;
+  /** Whether the upstream went on behind its answer. */
+  readonly isOverrun: boolean;
+}
+
+/** Reads the answer to the request `id` from a body with these headers, be it JSON or an event stream. */
+export function createControlReader(headers: IncomingHttpHeaders, id: string, status: number): ControlReader {
+  const read = (bytes: Buffer) => readAnswer(bytes, id, status);
+  const isStream = mediaType(headers['content-type']) === 'text/event-stream';
+  return isStream ? new EventsReader(read) : new WholeReader(read, Number(headers['content-length'] ?? Number.NaN));
+}
+
+type Read = (bytes: Buffer) => Found;
+
+const SPACE = 0x20;
+const CLOSING_BRACE = 0x7d;
+/** A body without a length is read at every chunk that may be its last one, but not over and over when it is large. */
+const MAX_TRIED_BYTES = 256 * 1024;
+
+class WholeReader implements ControlReader {
+  /** undici destroys a connection on which bytes come behind the end of an answer. */
+  readonly isOverrun = false;
+  readonly #read: Read;
+  readonly #length: number;
+  #chunks: Buffer[] = [];
+  #bytes = 0;
+
+  constructor(read: Read, length: number) {
+    this.#read = read;
+    this.#length = length;
+  }
+
+  push(chunk: Buffer): Found {
+    this.#chunks.push(chunk);
+    this.#bytes += chunk.length;
+    if (this.#bytes === this.#length) return this.end();
+    const mayBeLast = Number.isNaN(this.#length) && this.#bytes <= MAX_TRIED_BYTES && endsInBrace(chunk);
+    return mayBeLast ? this.end() : undefined;
+  }
+
+  end(): Found {
+    const bytes = Buffer.concat(this.#chunks);
+    this.#chunks = [bytes];
+    return this.#read(bytes);
+  }
+}
+
+/** White space may follow. */
+function endsInBrace(chunk: Buffer): boolean {
+  let at = chunk.length - 1;
+  while (at > 0 && (chunk[at] ?? 0) <= SPACE) at--;
+  return chunk[at] === CLOSING_BRACE;
+}
+
+const DATA = 'data:';
+const NEWLINE = Buffer.from('\n');
+
+class EventsReader implements ControlReader {
+  isOverrun = false;
+  readonly #read: Read;
+  readonly #lines: SseLines;
+  #data: Buffer[] = [];
+  #found: Found;
+
+  constructor(read: Read) {
+    this.#read = read;
+    const ignored = { onLongLine: () => false, onPart: () => {} };
+    // The caller bounds the answer, and so every line of it.
+    this.#lines = new SseLines({ onLine: (line) => this.#onLine(line), ...ignored }, Number.POSITIVE_INFINITY);
+  }
+
+  push(chunk: Buffer): Found {
+    this.#lines.push(chunk);
+    return this.#found;
+  }
+
+  end(): Found {
+    return this.#found;
+  }
+
+  #onLine(line: Buffer): void {
+    if (line.length === 0) this.#dispatch();
+    else if (line.toString('latin1', 0, DATA.length) === DATA) {
+      if (this.#found !== undefined) this.isOverrun = true;
+      if (this.#data.length > 0) this.#data.push(NEWLINE);
+      this.#data.push(line.subarray(line[DATA.length] === SPACE ? DATA.length + 1 : DATA.length));
+    }
+  }
+
+  #dispatch(): void {
+    if (this.#data.length > 0) this.#found ??= this.#read(Buffer.concat(this.#data));
+    this.#data = [];
+  }
+}
+
+/** RFC 9110 §8.3.1: case-insensitive, and parameters may follow. Of several headers the first counts. */
+function mediaType(header: string | string[] | undefined): string {
+  const [first = ''] = [header].flat();
+  return (first.split(';', 1)[0] ?? '').trim().toLowerCase();
+}

@@ -1,0 +1,648 @@
+// Every way not to be authenticated, against every route and method that asks for credentials. The routes come from the
+// real table: one that is neither called public here nor refused without credentials fails the test.
+
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { Agent, type IncomingMessage, request } from 'node:http';
+import http2 from 'node:http2';
+import { connect } from 'node:net';
+import { join } from 'node:path';
+import { buffer } from 'node:stream/consumers';
+import { after, before, suite, test } from 'node:test';
+import { crc32 } from 'node:zlib';
+import { createApiKey, revokeApiKey } from '../../src/control-plane/api-keys.ts';
+import { createRestDoor } from '../../src/control-plane/rest.ts';
+import { createToken, revokeToken } from '../../src/control-plane/tokens.ts';
+import { createApp } from '../../src/edge/app.ts';
+import { openVaulted } from '../../src/gateway.ts';
+import { Authenticator } from '../../src/identity/authenticate.ts';
+import { hashToken, mintToken } from '../../src/identity/tokens.ts';
+import { DEFAULT_ACCOUNT } from '../../src/store/store.ts';
+import { createLogger } from '../../src/telemetry/logger.ts';
+import { createTelemetry } from '../../src/telemetry/telemetry.ts';
+import {
+  assertNoCanary,
+  CANARY,
+  type CorpusCase,
+  readCorpus,
+  reportCounts,
+  withoutStall,
+  withoutUpstreamBytes,
+} from '../support/corpus.ts';
+import { eventually } from '../support/eventually.ts';
+import { makeFolder, startGateway, type TestGateway, tokenValue } from '../support/gateway.ts';
+import { BOTH, mcpRequest, send, toolCall } from '../support/mcp-http.ts';
+import { type RawAnswer, sendRaw } from '../support/raw-exchange.ts';
+import { type RecordingUpstream, startRecordingUpstream } from '../support/recording-upstream.ts';
+
+type Door = 'data' | 'control';
+
+/** One way. `{…}` stands for a value made at run time, see `fill`; `good` is what would open the door that is knocked at. */
+interface Case extends CorpusCase {
+  /** Header lines behind `Host`. */
+  readonly lines?: readonly string[];
+  /** Appended to the query. */
+  readonly query?: string;
+  /** Instead of a tool call. */
+  readonly body?: string;
+  /** Everything that is sent, instead of the above. */
+  readonly raw?: string;
+  /** Instead of the routes' own paths. */
+  readonly target?: string;
+  /** Of the only answer, 401 unless told. */
+  readonly status?: number;
+  /** Of several answers. */
+  readonly statuses?: readonly number[];
+  /** What the message of the last answer says. */
+  readonly says?: string | Readonly<Record<Door, string>>;
+  readonly only?: Door;
+  /** Characters are bytes, instead of UTF-8. */
+  readonly latin1?: boolean;
+}
+
+const FILE = 'authentication.jsonl';
+const cases = readCorpus<Case>(FILE, {
+  missing: 10,
+  empty: 12,
+  scheme: 17,
+  duplicate: 10,
+  comma: 12,
+  characters: 20,
+  elsewhere: 18,
+  altered: 24,
+  time: 8,
+  environment: 12,
+  swapped: 9,
+  deleted: 5,
+  huge: 13,
+  equivalent: 10,
+  path: 30,
+  smuggled: 22,
+  accepted: 11,
+});
+
+const METHODS = ['GET', 'POST', 'DELETE', 'PUT', 'PATCH', 'HEAD', 'OPTIONS'];
+/** A peer on this machine needs no key for these, unless it speaks for somebody else. */
+const FORWARDED = 'X-Forwarded-For: 203.0.113.7';
+
+/** Paths that answer somebody without credentials, with the statuses they do it with; every other method is 404. */
+const PUBLIC: Readonly<Record<string, Readonly<Record<string, number>>>> = {
+  '/livez': { GET: 200, HEAD: 200 },
+  '/readyz': { GET: 200, HEAD: 200 },
+  '/schema/config.json': { GET: 200, HEAD: 200 },
+};
+
+interface Guarded {
+  /** As it stands in the table of routes; `/mcp` is in front of it. */
+  readonly route: string;
+  readonly path: string;
+  readonly door: Door;
+  readonly methods: readonly string[];
+  readonly lines: readonly string[];
+}
+
+/** Every path that asks for credentials, and the methods with which it does. */
+const GUARDED: readonly Guarded[] = [
+  { route: '/mcp', path: '/mcp', door: 'data', methods: METHODS, lines: [] },
+  { route: '/v1/*', path: '/v1/nothing', door: 'control', methods: [], lines: [] },
+  {
+    route: '/v1/explain',
+    path: '/v1/explain?tool=rec.echo&token=agent',
+    door: 'control',
+    methods: METHODS,
+    lines: [],
+  },
+  { route: '/metrics', path: '/metrics', door: 'control', methods: ['GET', 'HEAD'], lines: [FORWARDED] },
+  { route: '/readyz', path: '/readyz?detail', door: 'control', methods: ['GET', 'HEAD'], lines: [FORWARDED] },
+];
+
+const NOW_MS = Date.UTC(2026, 10, 20, 12);
+/** A second before: lists that are asked for now are not asked for again. */
+let nowMs = NOW_MS - 1_000;
+
+let folder: string;
+let upstream: RecordingUpstream;
+let gateway: TestGateway;
+/** What cases can ask for by name; some values differ from door to door. */
+const values: Record<string, string | Readonly<Record<Door, string>>> = {};
+const logLines: string[] = [];
+let outputs = 0;
+
+before(async () => {
+  folder = await makeFolder();
+  upstream = await startRecordingUpstream({ era: 'modern' });
+  const configs = [{ name: 'rec', url: upstream.url, credential: CANARY }];
+  const tokens = [{ name: 'agent' }, { name: 'removed' }, { name: 'expired-long', expiresAt: '2020-01-31' }];
+  const log = createLogger({ level: 'debug', destination: { write: (line) => void logLines.push(line) } });
+  gateway = await startGateway({ folder, configs, tokens, now: () => nowMs, log });
+  await makeCredentials();
+  // From here on what was made in the store is in force, and the token that the file has lost is not.
+  await gateway.reload({ configs, tokens: tokens.filter(({ name }) => name !== 'removed') });
+  nowMs = NOW_MS;
+  const opened = await send(gateway.mcpUrl, {
+    ...mcpRequest('initialize', INITIALIZE),
+    token: valueAt('good', 'data'),
+  });
+  values.session = String(opened.headers['mcp-session-id']);
+  await send(gateway.mcpUrl, { ...mcpRequest('tools/list'), token: valueAt('good', 'data') });
+});
+after(async () => {
+  await gateway.close();
+  await upstream.close();
+  await rm(folder, { recursive: true, force: true });
+});
+
+const INITIALIZE = {
+  params: '"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"t","version":"1"}',
+};
+
+/** Makes tokens and keys as the command line does, in the store of the running gateway. */
+async function makeCredentials(): Promise<void> {
+  const database = join(folder, 'store', 'switchboard.db');
+  const { store, keys } = await openVaulted({ store: { url: `sqlite:${database}` } }, {});
+  const deps = { store, pepper: keys.tokenPepper, now: () => nowMs };
+  const grants = [{ mcpConfig: 'rec', secret: 'SECRET_REC', allowedTools: null }];
+  const makeToken = (name: string, expiresAtMs: number | null = null) =>
+    createToken(deps, DEFAULT_ACCOUNT, { name, grants, nameStyle: 'dot', expiresAtMs });
+  const makeKey = (name: string, role: 'owner' | 'viewer') => createApiKey(deps, DEFAULT_ACCOUNT, { name, role });
+  try {
+    const good = await makeToken('minted');
+    const key = await makeKey('ops', 'owner');
+    const least = await createToken(deps, DEFAULT_ACCOUNT, {
+      name: 'none',
+      grants: [],
+      nameStyle: 'dot',
+      expiresAtMs: null,
+    });
+    const viewer = await makeKey('viewer', 'viewer');
+    const late = await makeToken('late', NOW_MS);
+    const revoked = await makeToken('revoked');
+    const both = await makeToken('both', NOW_MS);
+    const deleted = await makeToken('deleted');
+    const reused = await makeToken('reused');
+    const rotated = await makeToken('rotated');
+    const [second, third, copied] = [mintToken('agt'), mintToken('agt'), mintToken('agt')];
+    const revokedKeys = [await makeKey('gone', 'owner')];
+    await revokeApiKey(deps, DEFAULT_ACCOUNT, 'gone');
+    revokedKeys.push(await makeKey('again', 'owner'));
+    await revokeApiKey(deps, DEFAULT_ACCOUNT, 'again');
+    await makeKey('again', 'owner');
+    for (const name of ['revoked', 'both']) await revokeToken(deps, DEFAULT_ACCOUNT, name);
+    await store.write(DEFAULT_ACCOUNT, async (writer) => {
+      await writer.deleteToken(deleted.token.id);
+      await writer.deleteToken(reused.token.id);
+      const foreignHash = hashToken(Buffer.alloc(32), copied.text);
+      await writer.putToken({ ...rotated.token, id: copied.id, name: 'copied', hash: foreignHash });
+      for (const { text } of [second, third]) {
+        await writer.putToken({ ...rotated.token, hash: hashToken(keys.tokenPepper, text) });
+      }
+    });
+    await makeToken('reused');
+    const [foreignToken, foreignKey] = [mintToken('agt').text, mintToken('key').text];
+    const claims = [{ alg: 'none' }, { sub: good.token.id, aud: gateway.mcpUrl, exp: 4e9 }];
+    Object.assign(values, {
+      good: { data: good.value, control: key.value },
+      other: { data: key.value, control: good.value },
+      'other-least': { data: viewer.value, control: least.value },
+      foreign: { data: foreignToken, control: foreignKey },
+      'foreign-token': foreignToken,
+      'foreign-key': foreignKey,
+      brought: tokenValue('agent'),
+      removed: tokenValue('removed'),
+      'expired-long': tokenValue('expired-long'),
+      expired: late.value,
+      revoked: revoked.value,
+      'revoked-expired': both.value,
+      'revoked-key': revokedKeys[0]?.value,
+      'revoked-key-2': revokedKeys[1]?.value,
+      'rotated-twice': rotated.value,
+      rotated: second.text,
+      'rotated-new': third.text,
+      deleted: deleted.value,
+      'deleted-id': deleted.token.id,
+      'deleted-reused': reused.value,
+      id: good.token.id,
+      hash: good.token.hash,
+      copied: copied.text,
+      'master-key': readFileSync(`${database}.key`, 'utf8').trim(),
+      canary: CANARY,
+      jwt: `${claims.map((claim) => Buffer.from(JSON.stringify(claim)).toString('base64url')).join('.')}.`,
+      admin: `swb_adm_${foreignToken.slice(8, -7)}`,
+      x: 'x',
+      space: ' ',
+      colon: ':',
+      zero: '0',
+      zeros: '0'.repeat(43),
+      host: new URL(gateway.url).host,
+    });
+  } finally {
+    await store.close();
+  }
+}
+
+// What stands in braces: a name, `name[from:to]`, `name*times`, and functions of several of these joined by `+`.
+
+const FUNCTIONS: Readonly<Record<string, (text: string) => string>> = {
+  base64: (text) => Buffer.from(text).toString('base64'),
+  percent: (text) => text.replaceAll(/./g, (char) => `%${char.charCodeAt(0).toString(16)}`),
+  reversed: (text) => [...text].reverse().join(''),
+  lower: (text) => text.toLowerCase(),
+  upper: (text) => text.toUpperCase(),
+  hyphens: (text) => text.replaceAll('_', '-'),
+  'encoded-underscores': (text) => text.replaceAll('_', '%5f'),
+  fullwidth: (text) => text.replaceAll(/[!-~]/g, (char) => String.fromCharCode(char.charCodeAt(0) + 0xfee0)),
+  recased: (text) => [...text].map(inOtherCase).join(''),
+  'swapped-case': (text) => text.slice(0, 21) + text.slice(21).replace(/[A-Za-z]/, inOtherCase),
+  changed: (text) => text.slice(0, 30) + (text[30] === '0' ? '1' : '0') + text.slice(31),
+  // Whoever forges a token can compute its checksum; one that is there already is left out.
+  sealed: (text) => withChecksum(text.replace(/(?<=^swb_..._.{12}_.{43})_.{6}$/, '')),
+  length: (text) => String(Buffer.byteLength(text)),
+  hexlength: (text) => Buffer.byteLength(text).toString(16),
+};
+
+function inOtherCase(char: string): string {
+  return char === char.toLowerCase() ? char.toUpperCase() : char.toLowerCase();
+}
+
+function withChecksum(body: string): string {
+  const digits = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
+  const sum = crc32(body);
+  return `${body}_${Array.from({ length: 6 }, (_, i) => digits[Math.floor(sum / 62 ** (5 - i)) % 62]).join('')}`;
+}
+
+function valueAt(name: string, door: Door): string {
+  const value = values[name];
+  assert.ok(value !== undefined, `no value is called ${name}`);
+  return typeof value === 'string' ? value : value[door];
+}
+
+function evaluate(expression: string, lookUp: (name: string) => string): string {
+  const call = /^([a-z\d-]+)\((.*)\)$/.exec(expression);
+  if (call !== null && !/^[^()]*\).*\(/.test(call[2]!)) return FUNCTIONS[call[1]!]!(evaluate(call[2]!, lookUp));
+  const parts = expression.split(/\+(?![^(]*\))/);
+  if (parts.length > 1) return parts.map((part) => evaluate(part, lookUp)).join('');
+  const [, name = '', times, from, to] = /^([a-z\d-]+)(?:\*(\d+)|\[(-?\d*):(-?\d*)\])?$/.exec(expression) ?? [];
+  const value = lookUp(name);
+  if (times !== undefined) return value.repeat(Number(times));
+  return from === undefined ? value : value.slice(Number(from), to === '' ? undefined : Number(to));
+}
+
+/** The text with its values, and those values. */
+function fill(text: string, lookUp: (name: string) => string): { text: string; secrets: string[] } {
+  const secrets: string[] = [];
+  const filled = text.replaceAll(/\{([a-z][a-z\d+*:()[\]-]*)\}/g, (_, expression: string) => {
+    const value = evaluate(expression, lookUp);
+    secrets.push(value);
+    return value;
+  });
+  return { text: filled, secrets };
+}
+
+// One case against one route and method.
+
+interface Knock {
+  readonly method: string;
+  readonly path: string;
+  readonly door: Door;
+  readonly lines: readonly string[];
+}
+
+const CALL = toolCall('rec.echo');
+
+/** The request that must not be served, as bytes, with the credentials it holds. */
+function requestOf(each: Case, knock: Knock): { bytes: Buffer; secrets: string[] } {
+  const { method, door } = knock;
+  const { body = CALL.body, lines = [] } = each;
+  const valueHere = (name: string): string => valueAt(name, door);
+  const query = each.query === undefined ? '' : `${knock.path.includes('?') ? '&' : '?'}${each.query}`;
+  const path = fill(each.target ?? knock.path + query, valueHere);
+  const content = fill(body, valueHere);
+  const routeLines = knock.lines.map((line) => `\r\n${line}`).join('');
+  const parts: Record<string, string> = {
+    method,
+    path: path.text,
+    lines: routeLines,
+    head: `${method} ${path.text} HTTP/1.1\r\nHost: ${valueHere('host')}${routeLines}`,
+    content: content.text,
+    authorized: authorized(CALL.body),
+    'authorized-empty': authorized('{"jsonrpc":"2.0","method":"notifications/initialized"}'),
+    'header-body': `Authorization: Bearer ${valueHere('good')}\r\n\r\n{}`,
+  };
+  const type = lines.some((line) => /^content-type:/i.test(line)) ? [] : ['Content-Type: application/json'];
+  const usual = ['{head}', ...lines, ...type, `Accept: ${BOTH}`, 'Content-Length: {length(content)}', '', '{content}'];
+  const { text, secrets } = fill(each.raw ?? usual.join('\r\n'), (name) => parts[name] ?? valueHere(name));
+  assert.doesNotMatch(text, /\{[a-z]/, 'the case asks for a value that cannot be read');
+  const others = new Set(Object.values(parts));
+  return {
+    bytes: Buffer.from(text, each.latin1 ? 'latin1' : 'utf8'),
+    secrets: [...path.secrets, ...content.secrets, ...secrets.filter((secret) => !others.has(secret))],
+  };
+}
+
+function authorized(body: string): string {
+  const lines = [
+    'POST /mcp HTTP/1.1',
+    `Host: ${valueAt('host', 'data')}`,
+    `Authorization: Bearer ${valueAt('good', 'data')}`,
+    'Content-Type: application/json',
+    `Content-Length: ${Buffer.byteLength(body)}`,
+  ];
+  return `${lines.join('\r\n')}\r\n\r\n${body}`;
+}
+
+async function refuse(each: Case, knock: Knock): Promise<void> {
+  const { bytes, secrets } = requestOf(each, knock);
+  const statuses = each.statuses ?? [each.status ?? 401];
+  const isHead = knock.method === 'HEAD';
+  const exchange = await sendRaw(gateway.url, bytes, { answers: statuses.length, isHead });
+  const where = `${knock.method} ${each.target ?? knock.path}`;
+  assert.deepEqual(
+    exchange.answers.map(({ status }) => status),
+    statuses,
+    `${where}: ${exchange.bytes.toString('latin1', 0, 400)}`,
+  );
+  assertKeepsSecrets(exchange.bytes, secrets);
+  const last = exchange.answers.at(-1)!;
+  if (last.status !== 404) assert.ok(exchange.isClosed && /^close$/i.test(last.headers.connection ?? ''), where);
+  if (last.status === 401) assert.match(last.headers['www-authenticate'] ?? '', /^Bearer\b/, where);
+  if (!isHead) assertTeaches(last, saysAt(each, knock.door), where);
+}
+
+function saysAt({ says }: Case, door: Door): string {
+  return typeof says === 'object' ? says[door] : (says ?? '');
+}
+
+function assertTeaches({ status, headers, body }: RawAnswer, says: string, where: string): void {
+  assert.match(headers['content-type'] ?? '', /^application\/(?:problem\+)?json$/, where);
+  const problem = JSON.parse(body);
+  assert.equal(problem.status, status, where);
+  if (status === 401)
+    assert.deepEqual(
+      [problem.code, /Authorization: Bearer swb_|Ask the operator|Use another/.test(problem.message)],
+      ['unauthenticated', true],
+      body,
+    );
+  assert.ok(problem.message.length > 20 && problem.message.includes(says), `${where}: ${problem.message}`);
+}
+
+/** Of a credential nothing comes back that is longer than its id, whatever it was good for. */
+function assertKeepsSecrets(output: Buffer | string, secrets: readonly string[]): void {
+  outputs++;
+  assertNoCanary(output);
+  const text = output.toString();
+  for (const secret of secrets) {
+    for (let at = 0; at + 17 <= Math.min(secret.length, 512); at++) {
+      assert.ok(!text.includes(secret.slice(at, at + 17)), 'an answer repeats the credential');
+    }
+  }
+}
+
+function knocksOf(each: Case): Knock[] {
+  const doors = GUARDED.filter(({ door }) => each.only === undefined || each.only === door);
+  // A path of its own needs no route; which door it tries is the case's.
+  const guarded = each.target === undefined ? doors : GUARDED.slice(0, 1);
+  return guarded.flatMap(({ methods, ...knock }) => methods.map((method) => ({ ...knock, method })));
+}
+
+suite('the table of routes', () => {
+  /** The real table, over use cases that are never reached. */
+  function routes(): string[] {
+    const authenticator = new Authenticator({ pepper: Buffer.alloc(32), now: Date.now });
+    const app = createApp({
+      rest: createRestDoor({ authenticator, explain: () => Promise.reject(new Error('unreachable')) }),
+      authenticator,
+      telemetry: createTelemetry(),
+      log: createLogger({ level: 'silent' }),
+      configSchema: {},
+      isReady: () => true,
+      readyDetail: () => ({}),
+    });
+    return [...new Set(app.routes.map(({ path }) => path))];
+  }
+  /** Where clients look for OAuth: 404 for everybody. */
+  const isOAuth = (path: string) => path.startsWith('/.well-known/') || path === '/register';
+
+  test('holds nothing that is neither public nor guarded', () => {
+    const known = [...Object.keys(PUBLIC), ...GUARDED.map(({ route }) => route)];
+    const unknown = routes().filter((path) => !known.includes(path) && !isOAuth(path));
+    assert.deepEqual(unknown, [], 'say of each new route whether it is PUBLIC or GUARDED');
+    const gone = known.filter((path) => path !== '/mcp' && !routes().includes(path));
+    assert.deepEqual(gone, []);
+  });
+
+  test('answers nobody in particular only where it is public, for every method of every path', async () => {
+    const paths = [...routes().map((path) => path.replace('*', 'nothing')), ...GUARDED.map(({ path }) => path)];
+    const answered: string[] = [];
+    const expected: string[] = [];
+    for (const path of new Set(paths)) {
+      const guarded = GUARDED.find((each) => each.path === path);
+      for (const method of METHODS) {
+        const { status, bytes } = await send(gateway.url + path, { method, headers: { 'x-forwarded-for': '::1' } });
+        assertKeepsSecrets(bytes, []);
+        answered.push(`${method} ${path} ${status}`);
+        const isGuarded =
+          path.startsWith('/v1/') || guarded?.methods.includes(method) || (path === '/metrics' && method === 'GET');
+        expected.push(`${method} ${path} ${isGuarded ? 401 : (PUBLIC[path]?.[method] ?? 404)}`);
+      }
+    }
+    assert.deepEqual(answered, expected);
+  });
+
+  test('tells nobody in particular the name of a service, a tool or a token', async () => {
+    for (const path of Object.keys(PUBLIC)) {
+      const { text } = await send(gateway.url + path, { method: 'GET' });
+      assert.doesNotMatch(text, /\brec\b|"echo"|"agent"/);
+    }
+  });
+});
+
+suite('whoever is not authenticated', () => {
+  for (const each of cases.filter((candidate) => candidate.class !== 'accepted')) {
+    test(`${each.class}: ${each.name}`, async () => {
+      await withoutStall(() =>
+        withoutUpstreamBytes([upstream], async () => {
+          for (const knock of knocksOf(each)) await refuse(each, knock);
+        }),
+      );
+    });
+  }
+
+  test('is refused over HTTP/2 alike, on a connection that stays open for the others', async () => {
+    const session = http2.connect(gateway.url);
+    session.on('error', () => undefined);
+    const sample = cases.filter((each) => each.class !== 'accepted' && isForHttp2(each));
+    assert.ok(sample.length > 80, `only ${sample.length} cases`);
+    await withoutUpstreamBytes([upstream], async () => {
+      for (const each of sample) {
+        for (const knock of knocksOf(each)) {
+          if (knock.method === 'POST' || knock.path !== '/mcp') await refuseOverHttp2(session, each, knock);
+        }
+      }
+    });
+    assert.equal(session.destroyed, false);
+    session.close();
+  });
+
+  for (const [method, path] of [
+    ['POST', '/mcp'],
+    ['GET', '/mcp'],
+    ['POST', '/v1/explain'],
+    ['GET', '/metrics'],
+    ['POST', '/nothing'],
+    ['GET', '/livez'],
+  ] as const) {
+    test(`cannot push a body into ${method} ${path}`, async () => {
+      const { text, sentBytes } = await push(`${method} ${path}`);
+      assert.match(text, /^HTTP\/1\.1 (?:200|401|404) [\s\S]*?\r\nconnection: close\r\n/i);
+      assert.ok(sentBytes < PUSHED_BYTES, `${sentBytes} bytes were taken`);
+    });
+  }
+
+  test('ran every case', (t) => {
+    reportCounts(t, FILE, cases, outputs);
+  });
+
+  test('has left nothing of a credential in the log or in the metrics', async () => {
+    const { text } = await send(`${gateway.url}/metrics`, { method: 'GET' });
+    const held = Object.values(values).flatMap((value) => (typeof value === 'string' ? value : Object.values(value)));
+    const secrets = held.filter((value) => value.length >= 32 && !/^(.)\1*$/.test(value));
+    assert.ok(secrets.length > 20);
+    assertKeepsSecrets(text + logLines.join(''), secrets);
+    assert.match(text, /switchboard_http_refusals_total\{[^}]*"unauthenticated"[^}]*\} \d{3}/);
+  });
+});
+
+suite('whoever is authenticated', () => {
+  const served = (each: Case): Knock[] =>
+    knocksOf(each).filter(({ method, path }) => (path === '/mcp' ? method === 'POST' : method === 'GET'));
+  for (const each of cases.filter((candidate) => candidate.class === 'accepted')) {
+    test(`is served with: ${each.name}`, async () => {
+      for (const knock of served(each)) {
+        const calls = upstream.calls.length;
+        const { answers, bytes } = await sendRaw(gateway.url, requestOf(each, knock).bytes);
+        assert.equal(answers[0]?.status, 200, `${knock.path}: ${bytes}`);
+        assert.equal(upstream.calls.length - calls, knock.door === 'data' ? 1 : 0);
+        assert.match(answers[0].body, knock.door === 'data' ? /"result":/ : /echo|"rec"|switchboard_/);
+      }
+    });
+  }
+
+  test('is so until the token ends, on one connection', async () => {
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    const token = valueAt('expired', 'data');
+    const statusAt = async (ms: number): Promise<number> => {
+      nowMs = ms;
+      return (await ask(agent, token)).status;
+    };
+    assert.deepEqual(
+      [await statusAt(NOW_MS - 1), await statusAt(NOW_MS - 1), await statusAt(NOW_MS), await statusAt(NOW_MS + 1)],
+      [200, 200, 401, 401],
+    );
+    nowMs = NOW_MS;
+    agent.destroy();
+  });
+
+  test('opens nothing any more with a token that has left the file, on one connection', async () => {
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    const configs = [{ name: 'rec', url: upstream.url, credential: CANARY }];
+    assert.equal((await ask(agent, tokenValue('agent'))).status, 200);
+    await gateway.reload({ configs, tokens: [{ name: 'another' }] });
+    assert.equal((await ask(agent, tokenValue('agent'))).status, 401);
+    await gateway.reload({ configs, tokens: [{ name: 'agent' }, { name: 'another' }] });
+    assert.equal((await ask(agent, tokenValue('agent'))).status, 200);
+    agent.destroy();
+  });
+
+  test('reaches nothing with a token whose service is gone', async () => {
+    const stranger = await startRecordingUpstream({ era: 'legacy' });
+    const configs = [{ name: 'other', url: stranger.url, credential: CANARY }];
+    await gateway.reload({ configs, tokens: [{ name: 'agent' }] });
+    await withoutUpstreamBytes([upstream], async () => {
+      const { status, message } = await send(gateway.mcpUrl, { ...CALL, token: tokenValue('agent') });
+      assert.deepEqual([status, message.error?.message], [200, 'Unknown tool: rec.echo']);
+    });
+    await gateway.reload({ configs: [], tokens: [] });
+    await stranger.close();
+  });
+});
+
+/** A ping on the agent's connection. */
+async function ask(agent: Agent, token: string): Promise<{ status: number }> {
+  const { body, headers } = mcpRequest('ping');
+  const outgoing = request(gateway.mcpUrl, {
+    method: 'POST',
+    agent,
+    headers: { ...headers, authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+  });
+  outgoing.end(body);
+  const [response] = (await once(outgoing, 'response')) as [IncomingMessage];
+  await buffer(response);
+  return { status: response.statusCode ?? 0 };
+}
+
+const PUSHED_BYTES = 16 * 1024 * 1024;
+
+/** Sends a head without credentials and then as much of 16 MB as is taken. */
+async function push(line: string): Promise<{ text: string; sentBytes: number }> {
+  const { hostname, port, host } = new URL(gateway.url);
+  const socket = connect({ port: Number(port), host: hostname, noDelay: true });
+  const chunks: Buffer[] = [];
+  socket.on('data', (chunk: Buffer) => chunks.push(chunk)).on('error', () => undefined);
+  await once(socket, 'connect');
+  socket.write(`${line} HTTP/1.1\r\nHost: ${host}\r\n${FORWARDED}\r\nTransfer-Encoding: chunked\r\n\r\n`);
+  const piece = Buffer.concat([Buffer.from('10000\r\n'), Buffer.alloc(65_536, 0x20), Buffer.from('\r\n')]);
+  for (let sent = 0; sent < PUSHED_BYTES && !socket.destroyed; sent += piece.length) {
+    if (!socket.write(piece)) await eventually(() => socket.destroyed || !socket.writableNeedDrain);
+  }
+  const sentBytes = socket.bytesWritten - socket.writableLength;
+  await eventually(() => socket.destroyed);
+  return { text: Buffer.concat(chunks).toString('latin1'), sentBytes };
+}
+
+/** What an HTTP/2 client can send: no bytes of HTTP/1.1, and no repeated or malformed header. */
+function isForHttp2({ raw, lines = [], status = 401 }: Case): boolean {
+  return (
+    raw === undefined && status === 401 && new Set(lines.map(nameOf)).size === lines.length && lines.every(isPlain)
+  );
+}
+
+function nameOf(line: string): string {
+  return line.slice(0, line.indexOf(':')).toLowerCase();
+}
+
+function isPlain(line: string): boolean {
+  return /^[\x20-\x7e]*$/.test(line) && !/fullwidth|x\*(?:8192|15360)/.test(line);
+}
+
+async function refuseOverHttp2(session: http2.ClientHttp2Session, each: Case, knock: Knock): Promise<void> {
+  const { bytes, secrets } = requestOf(each, knock);
+  const [head = '', body = ''] = bytes.toString().split('\r\n\r\n');
+  const [requestLine = '', ...lines] = head.split('\r\n');
+  const fields = lines.filter((line) => !/^(?:host|content-length|connection):/i.test(line));
+  const stream = session.request(
+    {
+      ':method': knock.method,
+      ':path': requestLine.split(' ')[1]!.replace(gateway.url, ''),
+      ...Object.fromEntries(fields.map((line) => [nameOf(line), line.slice(line.indexOf(':') + 1).trim()])),
+    },
+    { endStream: false },
+  );
+  stream.on('error', () => undefined);
+  const chunks: Buffer[] = [];
+  stream.on('data', (chunk: Buffer) => chunks.push(chunk));
+  stream.end(body);
+  const [headers] = (await once(stream, 'response')) as [http2.IncomingHttpHeaders & { ':status': number }];
+  if (!stream.closed) await once(stream, 'close');
+  const where = `${knock.method} ${knock.path} over HTTP/2: ${each.name}`;
+  assert.deepEqual([headers[':status'], headers.connection], [401, undefined], where);
+  assert.match(String(headers['www-authenticate']), /^Bearer\b/, where);
+  const answer = Buffer.concat(chunks);
+  assertKeepsSecrets(answer, secrets);
+  const type = String(headers['content-type']);
+  if (knock.method !== 'HEAD') {
+    const whole = { status: 401, headers: { 'content-type': type }, body: answer.toString() };
+    assertTeaches(whole, saysAt(each, knock.door), where);
+  }
+}

@@ -1,0 +1,148 @@
+import assert from 'node:assert/strict';
+import { suite, test } from 'node:test';
+import { createForwarded } from '../../../src/edge/forwarded.ts';
+import { createOriginCheck, isLocalPeer, type OriginRules } from '../../../src/edge/origin.ts';
+import type { EdgeRequest } from '../../../src/edge/request-gate.ts';
+
+type Headers = Readonly<Record<string, string>>;
+
+/** What the checks read of a request. */
+function requestFrom(remoteAddress: string, headers: Headers = {}): EdgeRequest {
+  return { headers, socket: { remoteAddress } } as unknown as EdgeRequest;
+}
+
+const PROXIES = ['10.0.0.7', '10.1.0.0/16', 'fd00::/8', '::1', '::ffff:192.0.2.1'];
+const forwarded = createForwarded(PROXIES)!;
+
+test('without trusted proxies nothing is read', () => {
+  assert.equal(createForwarded([]), undefined);
+});
+
+suite('the client address', () => {
+  const of = (peer: string, forwardedFor?: string): string =>
+    forwarded.clientAddressOf(requestFrom(peer, forwardedFor === undefined ? {} : { 'x-forwarded-for': forwardedFor }));
+
+  const cases: readonly (readonly [fact: string, peer: string, forwardedFor: string | undefined, client: string])[] = [
+    ['is that of a direct peer', '203.0.113.9', undefined, '203.0.113.9'],
+    ['is the IPv4 address that a dual-stack socket shows as IPv6', '::ffff:203.0.113.9', undefined, '203.0.113.9'],
+    ['is its own when an untrusted peer names another', '203.0.113.9', '198.51.100.1', '203.0.113.9'],
+    ['is what a trusted address names', '10.0.0.7', '198.51.100.1', '198.51.100.1'],
+    [
+      'is what a trusted range names, seen through a dual-stack socket',
+      '::ffff:10.1.2.3',
+      '198.51.100.1',
+      '198.51.100.1',
+    ],
+    ['is what a trusted IPv6 range names', 'fd12::1', '2001:db8::1', '2001:db8:0:0:0:0:0:1'],
+    ['is what a trusted address written as mapped names', '192.0.2.1', '198.51.100.1', '198.51.100.1'],
+    ['is not what the client itself wrote in front', '10.0.0.7', '127.0.0.1, 198.51.100.1', '198.51.100.1'],
+    [
+      'is before the proxies that speak for one another',
+      '10.0.0.7',
+      '1.2.3.4,198.51.100.1 , 10.1.0.9,fd00::2',
+      '198.51.100.1',
+    ],
+    ['is the first one when all are proxies', '10.0.0.7', '10.1.0.1, 10.1.0.2', '10.1.0.1'],
+    ['may come with a port', '10.0.0.7', '198.51.100.1:54321', '198.51.100.1'],
+    ['may come in brackets with a port', '10.0.0.7', '[2001:db8::1]:443', '2001:db8:0:0:0:0:0:1'],
+    ['is that of a proxy that says nothing', '10.0.0.7', undefined, '10.0.0.7'],
+    ['is that of a proxy that says it in vain', '10.0.0.7', '', '10.0.0.7'],
+    ['is that of a proxy that names no address', '10.0.0.7', 'unknown', '10.0.0.7'],
+    ['is that of a proxy whose last entry cannot be read', '10.0.0.7', '198.51.100.1, _hidden', '10.0.0.7'],
+    ['is that of a proxy behind which an entry cannot be read', '10.0.0.7', 'garbage, 10.1.0.1', '10.0.0.7'],
+    ['is that of a proxy that writes more than a port', '10.0.0.7', '198.51.100.1:443:1', '10.0.0.7'],
+  ];
+  for (const [fact, peer, forwardedFor, client] of cases) {
+    test(fact, () => assert.equal(of(peer, forwardedFor), client));
+  }
+});
+
+suite('the forwarded host and scheme', () => {
+  test('are read from a trusted proxy alone', () => {
+    const headers = { 'x-forwarded-host': 'MCP.example.com:8443', 'x-forwarded-proto': 'HTTPS' };
+    const trusted = requestFrom('10.0.0.7', headers);
+    assert.deepEqual([forwarded.hostOf(trusted), forwarded.schemeOf(trusted)], ['mcp.example.com:8443', 'https']);
+    // The same answer after another peer was looked up in between, and the other way round.
+    for (const peer of ['203.0.113.9', '10.0.0.8', '', '203.0.113.9']) {
+      const stranger = requestFrom(peer, headers);
+      assert.deepEqual([forwarded.hostOf(stranger), forwarded.schemeOf(stranger)], [undefined, undefined]);
+    }
+    assert.equal(forwarded.hostOf(trusted), 'mcp.example.com:8443');
+  });
+
+  test('are those that the nearest proxy added', () => {
+    const headers = { 'x-forwarded-host': 'evil.example, mcp.example.com', 'x-forwarded-proto': 'http, https' };
+    const request = requestFrom('10.0.0.7', headers);
+    assert.deepEqual([forwarded.hostOf(request), forwarded.schemeOf(request)], ['mcp.example.com', 'https']);
+  });
+
+  for (const bad of [
+    '',
+    'a b',
+    'a/b',
+    'user@host',
+    'host:port',
+    'host:',
+    '[::1',
+    '"a"',
+    'a,',
+    'ä.example',
+    'x'.repeat(300),
+  ]) {
+    test(`are nothing where they cannot be: ${bad.slice(0, 20)}`, () => {
+      const request = requestFrom('10.0.0.7', { 'x-forwarded-host': bad, 'x-forwarded-proto': bad });
+      assert.deepEqual([forwarded.hostOf(request), forwarded.schemeOf(request)], [undefined, undefined]);
+    });
+  }
+});
+
+suite('the check of Host and Origin', () => {
+  const RULES: OriginRules = {
+    boundHost: '0.0.0.0',
+    publicUrl: 'https://mcp.example.com/switchboard',
+    trustedProxies: PROXIES,
+    allowedHosts: [],
+    allowedOrigins: [],
+  };
+  const isServed = (peer: string, headers: Headers, rules: Partial<OriginRules> = {}): boolean =>
+    createOriginCheck({ ...RULES, ...rules })(requestFrom(peer, headers)) === undefined;
+
+  test('takes the host of a public URL, whatever path it has', () => {
+    assert.equal(isServed('203.0.113.9', { host: 'mcp.example.com' }), true);
+    assert.equal(isServed('203.0.113.9', { host: 'mcp.example.com', origin: 'https://mcp.example.com' }), true);
+    assert.equal(isServed('203.0.113.9', { host: 'other.example.com' }), false);
+  });
+
+  test('judges the host that a trusted proxy was asked for in the place of the one it asks for', () => {
+    const asked = { host: 'switchboard:8080', 'x-forwarded-host': 'mcp.example.com' };
+    assert.equal(isServed('10.0.0.7', asked), true);
+    assert.equal(isServed('203.0.113.9', asked), false);
+    const evil = { host: 'mcp.example.com', 'x-forwarded-host': 'evil.example' };
+    assert.equal(isServed('10.0.0.7', evil), false);
+    assert.equal(isServed('203.0.113.9', evil), true);
+    assert.equal(isServed('10.0.0.7', { ...evil, 'x-forwarded-host': '%%' }), true);
+  });
+
+  test('takes a page for one of the same origin only with the scheme that a trusted proxy was asked with', () => {
+    const rules = { publicUrl: undefined, allowedHosts: ['mcp.example.com'] };
+    const from = (origin: string, scheme: string) => ({ host: 'mcp.example.com', origin, 'x-forwarded-proto': scheme });
+    assert.equal(isServed('10.0.0.7', from('https://mcp.example.com', 'https'), rules), true);
+    assert.equal(isServed('10.0.0.7', from('http://mcp.example.com', 'https'), rules), false);
+    assert.equal(isServed('203.0.113.9', from('http://mcp.example.com', 'https'), rules), true);
+    assert.equal(isServed('10.0.0.7', from('http://mcp.example.com', 'gopher'), rules), true);
+  });
+});
+
+suite('a peer is local', () => {
+  test('when it is on this machine and speaks for nobody', () => {
+    for (const address of ['127.0.0.1', '127.9.9.9', '::1', '::ffff:127.0.0.1'])
+      assert.equal(isLocalPeer(requestFrom(address)), true, address);
+    for (const address of ['10.0.0.7', '::ffff:10.0.0.7', ''])
+      assert.equal(isLocalPeer(requestFrom(address)), false, address);
+  });
+
+  test('never by what a header says, which a page in its browser could have written', () => {
+    for (const name of ['x-forwarded-for', 'x-forwarded-host', 'x-forwarded-proto', 'forwarded'])
+      assert.equal(isLocalPeer(requestFrom('127.0.0.1', { [name]: '127.0.0.1' })), false, name);
+  });
+});
