@@ -1,39 +1,12 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { ERRORS } from '../../../src/domain/errors.ts';
 import { errorAnswer, type Message, rawText, resultAnswer, scanMessage } from '../../../src/protocol/jsonrpc.ts';
+import { readCorpus, reportCounts } from '../../support/corpus.ts';
+import { bytesOf, ENVELOPE_COUNTS, type EnvelopeCase, members } from '../../support/envelope-corpus.ts';
 
-/** One line of the corpus: a body, and either the kind of message it is or the code it is refused with. */
-interface Case {
-  readonly title: string;
-  /** The body, or in `base64` where it is no text. */
-  readonly body?: string;
-  readonly base64?: string;
-  /** How many members of different keys stand where the body says `KEYS`. */
-  readonly keys?: number;
-  readonly kind?: Message['kind'];
-  readonly code?: number;
-  /** The id as raw JSON: of the message, or as the refusal echoes it; `null` for none. */
-  readonly id: string | null;
-}
-
-/** Lines in test/corpus/envelope.jsonl. Asserted, so that losing a line fails. */
-const CORPUS_SIZE = 242;
-
-const corpus = readFileSync(new URL('../../corpus/envelope.jsonl', import.meta.url), 'utf8')
-  .split('\n')
-  .filter((line) => line !== '')
-  .map((line): Case => JSON.parse(line));
-
-function bytesOf({ body, base64 = '', keys = 0 }: Case): Buffer {
-  return body === undefined ? Buffer.from(base64, 'base64') : Buffer.from(body.replace('KEYS', members(keys)));
-}
-
-function members(count: number): string {
-  return Array.from({ length: count }, (_, index) => `"k${index}":0`).join();
-}
+const corpus = readCorpus<EnvelopeCase>('envelope.jsonl', ENVELOPE_COUNTS);
 
 function scanAsMessage(text: string): Message {
   const message = scanMessage(Buffer.from(text));
@@ -42,15 +15,14 @@ function scanAsMessage(text: string): Message {
 }
 
 describe('the corpus of envelopes', () => {
-  test('has lost no case and holds none twice', () => {
-    assert.equal(corpus.length, CORPUS_SIZE);
-    assert.equal(new Set(corpus.map(({ title }) => title)).size, CORPUS_SIZE);
-    assert.equal(new Set(corpus.map((each) => bytesOf(each).toString('base64'))).size, CORPUS_SIZE);
+  test('holds no case twice', (t) => {
+    reportCounts(t, 'envelope.jsonl', corpus);
+    assert.equal(new Set(corpus.map((each) => bytesOf(each).toString('base64'))).size, corpus.length);
   });
 
   for (const each of corpus) {
-    const { title, kind, code, id } = each;
-    test(`${title}: ${kind ?? `${code}, ${id === null ? 'without an id' : 'with its id'}`}`, () => {
+    const { name, kind, code, id } = each;
+    test(`${name}: ${kind ?? `${code}, ${id === null ? 'without an id' : 'with its id'}`}`, () => {
       const bytes = bytesOf(each);
       const message = scanMessage(bytes);
       if (message.kind === 'fault') {

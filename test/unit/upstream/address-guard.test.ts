@@ -1,41 +1,22 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { type AddressPolicy, judgeAddress, judgeEndpoint, policyFor } from '../../../src/upstream/address-guard.ts';
+import { ADDRESS_COUNTS, type AddressForm } from '../../support/address-corpus.ts';
+import { readCorpus, reportCounts } from '../../support/corpus.ts';
 
 const STRICT: AddressPolicy = { allowHttp: false, allowCidrs: [] };
-const CORPUS_SIZE = 312;
-
-interface Line {
-  readonly kind: 'address' | 'endpoint';
-  readonly group: string;
-  readonly form: string;
-  /** `accept`, or words that the reason holds. */
-  readonly expect: string;
-}
-
-function readCorpus(): readonly Line[] {
-  const text = readFileSync(new URL('../../corpus/addresses.jsonl', import.meta.url), 'utf8');
-  return text
-    .trimEnd()
-    .split('\n')
-    .map((line) => JSON.parse(line) as Line);
-}
-
-function judge(line: Line, policy: AddressPolicy): string | undefined {
+function judge(line: AddressForm, policy: AddressPolicy): string | undefined {
   return line.kind === 'address' ? judgeAddress(line.form, policy) : judgeEndpoint(line.form, policy);
 }
 
 describe('address guard: the corpus', () => {
-  const corpus = readCorpus();
+  const corpus = readCorpus<AddressForm>('addresses.jsonl', ADDRESS_COUNTS);
 
-  it(`holds ${CORPUS_SIZE} forms`, () => {
-    assert.equal(corpus.length, CORPUS_SIZE);
-  });
+  it('has its counts printed', (t) => reportCounts(t, 'addresses.jsonl', corpus));
 
   for (const line of corpus) {
-    it(`${line.group}: ${JSON.stringify(line.form)} is ${line.expect}`, () => {
+    it(`${line.class}: ${JSON.stringify(line.form)} is ${line.expect}`, () => {
       const reason = judge(line, STRICT);
       if (line.expect === 'accept') assert.equal(reason, undefined);
       else assert.ok(reason?.includes(line.expect), `got ${reason}`);
@@ -143,7 +124,7 @@ describe('address guard: what the operator admits', () => {
   });
 
   it('the same endpoint is judged alike as text and as URL', () => {
-    for (const { kind, form } of readCorpus()) {
+    for (const { kind, form } of readCorpus<AddressForm>('addresses.jsonl', ADDRESS_COUNTS)) {
       const url = URL.parse(form);
       if (kind !== 'endpoint' || url === null || judgeEndpoint(form, STRICT) !== undefined) continue;
       assert.equal(judgeEndpoint(url, STRICT), undefined, form);
