@@ -2,6 +2,7 @@
 // from has changed, and never in between. What is handed out is immutable.
 
 import type { AccountId } from '../domain/mcp-config.ts';
+import type { StoredToken } from '../domain/principal.ts';
 import type { AccountConfiguration } from '../store/store.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import { AccountSnapshot, type SnapshotDeps, type UpstreamRequest } from './account-snapshot.ts';
@@ -73,10 +74,13 @@ export class Catalogs {
     return this.#accounts.get(account)?.snapshot;
   }
 
-  /** Whether a token exists and is neither revoked nor expired. */
-  isLive(account: AccountId, tokenId: string): boolean {
-    const token = this.snapshot(account)?.tokens.get(tokenId);
-    return token !== undefined && isLive(token, this.#options.now());
+  /**
+   * Whether a token is still the one that was presented: not gone, not revoked, and of the same value. Its expiry is
+   * looked at when a request comes; what has begun by then may end.
+   */
+  isInForce(account: AccountId, { id, hash }: Pick<StoredToken, 'id' | 'hash'>): boolean {
+    const token = this.snapshot(account)?.tokens.get(id);
+    return token !== undefined && token.revokedAtMs === null && token.hash === hash;
   }
 
   upstreams(): Iterable<Upstream> {

@@ -25,6 +25,7 @@ export class ConfigurationInForce {
   #reading: Promise<void> | undefined;
   #isStale = false;
   #retry: NodeJS.Timeout | undefined;
+  #isClosed = false;
 
   constructor(deps: ConfigurationInForceDeps) {
     this.#deps = deps;
@@ -47,6 +48,7 @@ export class ConfigurationInForce {
   }
 
   close(): void {
+    this.#isClosed = true;
     this.#unsubscribe();
     clearTimeout(this.#retry);
   }
@@ -54,6 +56,8 @@ export class ConfigurationInForce {
   /** The feed tells of a change once: what could not be read is tried again until it can. */
   #refreshUntilRead(): void {
     this.refresh().catch((error: unknown) => {
+      // The store is closed then, too: it would be tried for ever.
+      if (this.#isClosed) return;
       this.#deps.log.warn('configuration not read', { error });
       this.#retry = setTimeout(() => this.#refreshUntilRead(), RETRY_MS).unref();
     });

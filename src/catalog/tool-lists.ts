@@ -20,7 +20,7 @@ export interface ToolListsOptions {
 }
 
 /** Last known tools older than this are forgotten (design §3.10). */
-export const KEPT_MS = 24 * 60 * 60 * 1000;
+const KEPT_MS = 24 * 60 * 60 * 1000;
 /** An unchanged list is stored again at this age, so that a restart does not take it for an old one. */
 const STORED_AGAIN_MS = KEPT_MS / 24;
 /** A failed upstream is asked again after the first pause, and after pauses that double up to the longest. */
@@ -96,7 +96,8 @@ export class ToolLists {
   /** How long a pending upstream has been asked for its list by now. */
   pendingMs(upstream: Upstream): number {
     const { now } = this.#options;
-    return now() - (this.#entries.get(upstream.key)?.askedAtMs ?? now());
+    // The clock may have been set back since.
+    return Math.max(now() - (this.#entries.get(upstream.key)?.askedAtMs ?? now()), 0);
   }
 
   /** How long a client may keep the list by the upstream's own word, in ms: `Infinity` without one, 0 for one it has not confirmed. */
@@ -111,7 +112,9 @@ export class ToolLists {
     const entry = this.#entry(upstream.key);
     entry.schedule ??= new FetchSchedule(() => this.#fetch(account, upstream, entry), now);
     if (entry.schedule.running !== undefined) return entry.schedule.running;
-    if (now() - entry.checkedAtMs < entry.ttlMs) return Promise.resolve();
+    const ageMs = now() - entry.checkedAtMs;
+    // Checked later than now: the clock was set back, and nobody knows how old the list is.
+    if (ageMs >= 0 && ageMs < entry.ttlMs) return Promise.resolve();
     entry.askedAtMs ??= now();
     return entry.schedule.run();
   }

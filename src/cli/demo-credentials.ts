@@ -3,7 +3,7 @@
 import { readFile, rename, writeFile } from 'node:fs/promises';
 import * as z from 'zod';
 
-export const DEMO_FILE = '.switchboard/demo.json';
+const DEMO_FILE = '.switchboard/demo.json';
 
 const schema = z.object({ url: z.url(), token: z.string(), api_key: z.string() });
 export type DemoCredentials = z.output<typeof schema>;

@@ -54,7 +54,7 @@ const noKey = z
   .optional()
   .describe('Only for type `header`.');
 
-export const authMechanismSchema = z
+const authMechanismSchema = z
   .discriminatedUnion('type', [
     z.strictObject({ type: z.literal('bearer'), key: noKey }),
     z.strictObject({ type: z.literal('basic'), key: noKey }),
@@ -120,7 +120,7 @@ export const mcpConfigInputSchema = z
   );
 export type McpConfigInput = z.output<typeof mcpConfigInputSchema>;
 
-export const valueFromSchema = z
+const valueFromSchema = z
   .strictObject({
     env: z
       .string()
@@ -150,7 +150,7 @@ export const secretInputSchema = z.strictObject({
   value_from: valueFromSchema.describe('Where the value is read from when the file is loaded.'),
 });
 
-export const grantInputSchema = z.strictObject({
+const grantInputSchema = z.strictObject({
   mcp_config: configName.describe('Name of the McpConfig.'),
   secret: secretName.optional().describe('Name of the secret sent to it; none if the upstream needs none.'),
   allowed_tools: z.array(pattern).optional().describe('Narrows the allow-list of the config further, for this token.'),

@@ -9,12 +9,15 @@ import {
   rewriteAnswer,
   rewriteShortAnswer,
 } from '../protocol/answer-splice.ts';
+import { HeldBytes } from '../protocol/held-bytes.ts';
 import { JsonScanner } from '../protocol/json-scan.ts';
 import { SHORT_BYTES } from '../protocol/splice.ts';
 import { type RelayRewrite, SseRelay } from '../protocol/sse-relay.ts';
 
 /** Answers up to this size are held and leave in one write; larger ones stream. */
 export const HELD_BYTES = 64 * 1024;
+/** So many bytes are searched for the end of somebody else's answer: an upstream may send each of its braces in a chunk of its own. */
+const MAX_TRIED_BYTES = 512 * 1024;
 
 /** Why there is no answer. `message` is a clause about the upstream. */
 export interface AnswerFailure {
@@ -61,7 +64,7 @@ export interface AnswerReader {
   readonly isInsideEvent: boolean;
 }
 
-/** Held while it is small; from 64 KiB on it streams. */
+/** Held while it is small; from 64 KiB on it streams, unless it must be whole to be judged or reshaped. */
 class JsonReader implements AnswerReader {
   readonly isInsideEvent = false;
   readonly #call: AnswerSink;
@@ -70,15 +73,19 @@ class JsonReader implements AnswerReader {
   /** Only the end of the connection ends it, so what was cut off looks whole. */
   readonly #mayBeCut: boolean;
   readonly #rewrite: AnswerRewrite;
-  #held: Buffer[] = [];
+  readonly #maxHeldBytes: number;
+  readonly #held = new HeldBytes();
   #bytes = 0;
+  #triedBytes = 0;
   #parts: AnswerStream | undefined;
 
   constructor(call: AnswerSink, { 'content-length': length, 'transfer-encoding': coding }: IncomingHttpHeaders) {
     this.#call = call;
-    this.#mayBeCut = length === undefined && coding === undefined;
+    this.#mayBeCut = length === undefined && !/\bchunked\s*$/i.test(coding ?? '');
     this.#length = length === undefined ? -1 : Number(length);
     this.#rewrite = call.rewrite();
+    const mustBeWhole = this.#mayBeCut || this.#rewrite.wrapsStructuredContent;
+    this.#maxHeldBytes = mustBeWhole ? MAX_WALKED_BYTES : HELD_BYTES;
   }
 
   /** The last byte is acted upon before the HTTP answer ends: only until then can a poisoned connection be destroyed. */
@@ -87,7 +94,7 @@ class JsonReader implements AnswerReader {
     if (this.#parts !== undefined) this.#call.sendOn(this.#parts.push(chunk));
     else {
       this.#held.push(chunk);
-      if (this.#bytes > (this.#rewrite.wrapsStructuredContent ? MAX_WALKED_BYTES : HELD_BYTES)) this.#beginParts();
+      if (this.#bytes > this.#maxHeldBytes) this.#beginParts();
       else if (this.#length < 0 && this.#isForeign(chunk)) return UNANSWERED;
     }
     return this.#bytes === this.#length ? this.end() : 'open';
@@ -100,7 +107,8 @@ class JsonReader implements AnswerReader {
       this.#call.sendOn(rest);
       return 'answered';
     }
-    const bytes = this.#takeHeld();
+    const bytes = this.#held.whole();
+    this.#held.clear();
     if (this.#mayBeCut && !isWholeMessage(bytes)) return UNANSWERED;
     const isShort = bytes.length <= SHORT_BYTES;
     const answer = isShort ? rewriteShortAnswer(bytes, this.#rewrite) : rewriteAnswer(bytes, this.#rewrite);
@@ -111,7 +119,8 @@ class JsonReader implements AnswerReader {
 
   #beginParts(): void {
     this.#parts = new AnswerStream(this.#rewrite);
-    this.#call.sendOn(this.#parts.push(this.#takeHeld()));
+    this.#call.sendOn(this.#parts.push(this.#held.whole()));
+    this.#held.clear();
   }
 
   /** A whole message without our id: the answer to somebody else's request. */
@@ -119,15 +128,10 @@ class JsonReader implements AnswerReader {
     let last = chunk.length - 1;
     while (last > 0 && (chunk[last] ?? 0) <= 0x20) last--;
     if (chunk[last] !== CLOSING_BRACE) return false;
-    const bytes = this.#takeHeld();
-    this.#held.push(bytes);
+    if (this.#triedBytes + this.#bytes > MAX_TRIED_BYTES) return false;
+    this.#triedBytes += this.#bytes;
+    const bytes = this.#held.whole();
     return !bytes.includes(this.#call.upstreamId) && isWholeMessage(bytes);
-  }
-
-  #takeHeld(): Buffer {
-    const held = this.#held.length === 1 ? (this.#held[0] as Buffer) : Buffer.concat(this.#held);
-    this.#held = [];
-    return held;
   }
 }
 

@@ -3,6 +3,7 @@
 import { EVENT_CUT, EVENT_END, EVENT_HEAD } from '../protocol/sse-relay.ts';
 import type { Exchange } from './exchange.ts';
 import {
+  breakOff,
   type Framing,
   type HttpResponse,
   reply,
@@ -71,7 +72,7 @@ export class CallReply {
     if (this.#begun === 'nothing') reply(this.#response, 200, body, this.#framing);
     else if (this.#begun === 'parts' && this.#framing === 'json') {
       // Half an answer was sent: only a broken connection says that the rest is missing.
-      this.#response.destroy();
+      breakOff(this.#response);
     } else {
       if (isInsideEvent || this.#begun === 'parts') this.#write(EVENT_CUT);
       this.#write(toEvent(body));
@@ -79,12 +80,17 @@ export class CallReply {
     }
   }
 
+  /** Ends where it stands, with what was written and not taken yet. */
+  breakOff(): void {
+    if (!this.isClientGone) breakOff(this.#response);
+  }
+
   /** Ends without an answer, for a client that has said it wants none. */
   endUnanswered(): void {
     if (this.isClientGone) return;
     if (this.#begun === 'nothing') replyEmpty(this.#response, 202);
     // Half a JSON text must not end as if it were whole.
-    else if (this.#begun === 'parts' && this.#framing === 'json') this.#response.destroy();
+    else if (this.#begun === 'parts' && this.#framing === 'json') breakOff(this.#response);
     else this.#response.end();
   }
 

@@ -7,6 +7,7 @@ import type { Route } from '../catalog/catalog.ts';
 import { ERRORS, type UpstreamFailureReason } from '../domain/errors.ts';
 import type { AnswerRewrite } from '../protocol/answer-splice.ts';
 import { META_LOG_LEVEL } from '../protocol/era.ts';
+import { HeldBytes } from '../protocol/held-bytes.ts';
 import { findMember, MAX_MEMBERS } from '../protocol/json-scan.ts';
 import { errorAnswer } from '../protocol/jsonrpc.ts';
 import { toParamHeaders } from '../protocol/param-headers.ts';
@@ -28,8 +29,8 @@ import {
   type Verdict,
 } from './answer-reader.ts';
 import { CallReply } from './call-reply.ts';
-import type { RpcRequest } from './exchange.ts';
-import { acceptsStream } from './reply.ts';
+import { type RpcRequest, TOKEN_GONE } from './exchange.ts';
+import { acceptsStream, isGone } from './reply.ts';
 import { toServerTiming } from './server-timing.ts';
 import { readRefusal } from './upstream-refusal.ts';
 
@@ -83,8 +84,7 @@ export class ToolCall implements DispatchHandler, AnswerSink {
   #isOver = false;
   #reader: AnswerReader | undefined;
   #status = 0;
-  #refusal: Buffer[] = [];
-  #refusalBytes = 0;
+  #refusal: HeldBytes | undefined;
   #sentMs = 0;
   /** Since when the upstream's next byte is waited for; 0 before the call is written, and while it waits to be sent again. */
   #waitsSinceMs = 0;
@@ -111,7 +111,7 @@ export class ToolCall implements DispatchHandler, AnswerSink {
 
   start(): void {
     // The client may have left while its tool was looked for, before anybody listened.
-    if (this.request.exchange.response.destroyed) this.#onClientClose();
+    if (isGone(this.request.exchange.response)) this.#onClientClose();
     if (this.#isAnswered) return;
     const { upstream } = this.route;
     if (!upstream.tryAcquire(this)) {
@@ -141,10 +141,8 @@ export class ToolCall implements DispatchHandler, AnswerSink {
       this.#fail({ reason: 'timeout', message });
     }
     if (nowMs < this.#deadlineMs) return;
-    if (!this.#isAnswered) {
-      this.#cancelUpstream();
-      this.#fail({ reason: 'timeout', message: 'it did not finish the call in time' });
-    } else if (this.#isUpstreamOpen) this.#controller?.abort(new Error('it did not end its stream behind the answer'));
+    if (!this.#isAnswered) this.#endLate();
+    else if (this.#isUpstreamOpen) this.#controller?.abort(new Error('it did not end its stream behind the answer'));
   }
 
   /** undici's own timers count in half seconds, and begin anew with every 1xx. */
@@ -163,10 +161,18 @@ export class ToolCall implements DispatchHandler, AnswerSink {
 
   /** The token has been revoked: nothing more of the answer may reach its holder. */
   revoke(): void {
-    if (this.#isAnswered) return;
-    const error = { code: ERRORS.unauthenticated.jsonRpcCode, message: 'This token has been revoked.' };
-    this.reply.fail(Buffer.from(errorAnswer(this.request.idText, error)), this.#reader?.isInsideEvent === true);
-    this.#giveUp('the token was revoked');
+    // What waits here to be taken would still go out, in front of an error or as the rest of the answer.
+    if (this.#isAnswered || this.reply.stalledSinceMs !== undefined) this.reply.breakOff();
+    else {
+      const error = { code: ERRORS.unauthenticated.jsonRpcCode, message: TOKEN_GONE };
+      this.reply.fail(Buffer.from(errorAnswer(this.request.idText, error)), this.#reader?.isInsideEvent === true);
+    }
+    if (!this.#isAnswered) this.#giveUp('the token was revoked');
+  }
+
+  /** Says something on a stream that has been silent for long, unless that would fall into the middle of an event. */
+  keepAlive(): void {
+    if (this.#reader?.isInsideEvent !== true) this.reply.comment();
   }
 
   onRequestStart(controller: DispatchController): void {
@@ -332,16 +338,16 @@ export class ToolCall implements DispatchHandler, AnswerSink {
   }
 
   #holdRefusal(chunk: Buffer): void {
+    this.#refusal ??= new HeldBytes();
     this.#refusal.push(chunk);
-    this.#refusalBytes += chunk.length;
-    if (this.#refusalBytes > HELD_BYTES) this.#onRefused();
+    if (this.#refusal.length > HELD_BYTES) this.#onRefused();
   }
 
   #onRefused(): void {
     const link = this.#link as Link;
-    const body = Buffer.concat(this.#refusal);
-    this.#refusal = [];
-    const refusal = readRefusal(link, this.#status, body);
+    const body = this.#refusal?.whole() ?? NO_BYTES;
+    this.#refusal = undefined;
+    const refusal = readRefusal(link, this.upstreamId, this.#status, body);
     if (refusal === 'forgotten') this.#onForgotten(link);
     else if (refusal === 'answer') this.#answerWith(body);
     else {
@@ -400,6 +406,15 @@ export class ToolCall implements DispatchHandler, AnswerSink {
     });
   }
 
+  /** The call has had its time. An upstream that has begun to answer works, and must not be shut out for others. */
+  #endLate(): void {
+    this.#cancelUpstream();
+    const isAnswering = this.#phase === 'answering';
+    const failure: AnswerFailure = { reason: 'timeout', message: 'it did not finish the call in time' };
+    this.#fail(failure, isAnswering ? this.#status : undefined);
+    if (isAnswering) this.route.upstream.abandon(this);
+  }
+
   #fail({ reason, message }: AnswerFailure, status?: number): void {
     if (this.#isAnswered) return;
     const { upstream } = this.route;
@@ -451,13 +466,15 @@ export class ToolCall implements DispatchHandler, AnswerSink {
   #succeed(): void {
     this.route.upstream.succeed();
     if (this.reply.hasBegun) this.reply.end();
+    // What is left to read is the end of the upstream's answer, and waits for no client.
+    this.#controller?.resume();
     this.#conclude('answered');
   }
 
   #conclude(outcome: CallOutcome): void {
     this.#shared.count(this.route, outcome);
     this.#phase = 'answered';
-    this.#refusal = [];
+    this.#refusal = undefined;
     const nowMs = performance.now();
     this.#deadlineMs = nowMs + ENDING_MS;
     this.reply.stalledSinceMs ??= nowMs;
@@ -488,3 +505,4 @@ export class ToolCall implements DispatchHandler, AnswerSink {
 }
 
 const NO_HEADERS: readonly string[] = [];
+const NO_BYTES = Buffer.alloc(0);

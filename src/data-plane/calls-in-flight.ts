@@ -115,12 +115,16 @@ export class CallsInFlight {
     last.slot = call.slot;
   }
 
-  /** The call of a legacy conversation whose request is the one that is meant. */
+  /**
+   * The call of a legacy conversation whose request is the one that is meant. Clients without a session share one with all
+   * others of their token, and their ids may be the same: then it is not known which is meant, and none is.
+   */
   find(conversation: string, isMeant: (request: RpcRequest) => boolean): ToolCall | undefined {
-    return this.#calls.find(
-      (call) =>
-        call.isOpen && call.conversation === conversation && call.request.era === 'legacy' && isMeant(call.request),
+    const [call, ...others] = this.#calls.filter(
+      (each) =>
+        each.isOpen && each.conversation === conversation && each.request.era === 'legacy' && isMeant(each.request),
     );
+    return others.length === 0 ? call : undefined;
   }
 
   /** The calls of this moment. */
@@ -148,8 +152,8 @@ export class CallsInFlight {
       call.expire(nowMs);
       const { reply } = call;
       if (reply.stalledSinceMs !== undefined && nowMs - reply.stalledSinceMs > STALL_MS) {
-        call.request.exchange.response.destroy();
-      } else if (call.isOpen && reply.hasBegun && nowMs - reply.lastWriteMs > KEEP_ALIVE_MS) reply.comment();
+        reply.breakOff();
+      } else if (call.isOpen && reply.hasBegun && nowMs - reply.lastWriteMs > KEEP_ALIVE_MS) call.keepAlive();
     }
   }
 }

@@ -6,7 +6,7 @@ import type { Authenticator } from '../identity/authenticate.ts';
 import { classify, type Era } from '../protocol/era.ts';
 import type { Member } from '../protocol/json-scan.ts';
 import { errorAnswer, type Message, rawText, scanMessage } from '../protocol/jsonrpc.ts';
-import { Exchange, OVERLOADED, RpcRequest } from './exchange.ts';
+import { Exchange, OVERLOADED, RpcRequest, TOKEN_GONE } from './exchange.ts';
 import { type MethodDeps, Methods } from './methods.ts';
 import { type HttpRequest, type HttpResponse, reply, replyEmpty } from './reply.ts';
 import { readBody } from './request-body.ts';
@@ -80,12 +80,17 @@ export class McpEndpoint {
       this.#onMessage(exchange, body);
     } catch (error) {
       this.#deps.log.error('request failed', { error });
-      if (exchange.response.headersSent) exchange.response.destroy();
-      else exchange.refuse({ code: 'internal', message: 'The gateway failed on this request. Its log says why.' });
+      exchange.fail();
     }
   }
 
   #onMessage(exchange: Exchange, body: Buffer): void {
+    const { accountId, token } = exchange.principal;
+    // A body may take half a minute to come, and the token may have been revoked since.
+    if (!this.#deps.catalogs.isInForce(accountId, token)) {
+      this.#refuseUnauthenticated(exchange.request, exchange.response, TOKEN_GONE);
+      return;
+    }
     const { headers, url } = exchange.request;
     const message = scanMessage(body);
     if (message.kind === 'fault') {

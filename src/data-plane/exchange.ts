@@ -7,7 +7,7 @@ import type { Era } from '../protocol/era.ts';
 import type { Member } from '../protocol/json-scan.ts';
 import { errorAnswer, type Message, rawText, resultAnswer } from '../protocol/jsonrpc.ts';
 import type { Telemetry } from '../telemetry/telemetry.ts';
-import { type Framing, framingFor, type HttpRequest, type HttpResponse, reply } from './reply.ts';
+import { breakOff, type Framing, framingFor, type HttpRequest, type HttpResponse, reply } from './reply.ts';
 import type { Session } from './sessions.ts';
 
 /** An error of the gateway's own, as a client is told of it. */
@@ -28,6 +28,9 @@ export const OVERLOADED: Refusal = {
   data: { source: 'gateway', reason: 'overloaded', retry_after_ms: RETRY_AFTER_MS },
   retryAfterMs: RETRY_AFTER_MS,
 };
+
+/** Said to whoever is still here when their token is revoked, deleted or given another value. */
+export const TOKEN_GONE = 'This token has been revoked or replaced. Ask the operator of this gateway for another.';
 
 /** An HTTP request whose token is known. */
 export class Exchange {
@@ -63,6 +66,12 @@ export class Exchange {
     this.telemetry.httpRefusals.labels(refusal.code).add();
     const body = errorAnswer(id, { code: jsonRpcCode, message, ...(data === undefined ? {} : { data }) });
     reply(this.response, status, Buffer.from(body), this.framing);
+  }
+
+  /** Ends an exchange on which the gateway itself has failed, wherever it stands. */
+  fail(id?: string): void {
+    if (this.response.headersSent) breakOff(this.response);
+    else this.refuse({ code: 'internal', message: 'The gateway failed on this request. Its log says why.' }, id);
   }
 
   /** Refuses a request whose body is not read to its end: HTTP/1.1 can say so only by closing, HTTP/2 resets the stream. */

@@ -13,7 +13,7 @@ import type { Counter } from '../telemetry/metrics.ts';
 import type { CallOutcome, Telemetry } from '../telemetry/telemetry.ts';
 import { type CallShared, ToolCall } from './call-tool.ts';
 import { type CallLimits, CallsInFlight, type ExceededLimit } from './calls-in-flight.ts';
-import { OVERLOADED, RETRY_AFTER_MS, type Refusal, type RpcRequest } from './exchange.ts';
+import { OVERLOADED, RETRY_AFTER_MS, type Refusal, type RpcRequest, TOKEN_GONE } from './exchange.ts';
 import { legacyInitializeResult, modernDiscoverResult } from './greetings.ts';
 import type { ToolPages } from './list-tools.ts';
 import { reply, replyEmpty } from './reply.ts';
@@ -93,12 +93,12 @@ export class Methods {
         if (wait.conversation === conversation && isMeant(wait.request)) wait.isOver = true;
   }
 
-  /** Ends the calls in flight of tokens that have been revoked (design §3.12). */
+  /** Ends the calls in flight of tokens that have been revoked (design §3.12). Those that wait for a tool are refused when they have it. */
   endRevoked(): void {
     const { catalogs } = this.#deps;
     for (const call of this.#calls.all()) {
       const { accountId, token } = call.request.exchange.principal;
-      if (!catalogs.isLive(accountId, token.id)) call.revoke();
+      if (!catalogs.isInForce(accountId, token)) call.revoke();
     }
   }
 
@@ -156,19 +156,18 @@ export class Methods {
         request,
         isOver: false,
       };
-      this.#waits.add(wait);
-      this.#settled(request, (settled) => {
-        this.#waits.delete(wait);
+      const next = (settled: Catalog): void => {
         const found = settled.route(name, style);
         if (wait.isOver) replyEmpty(request.exchange.response, 202);
         else if (found === undefined) this.#refuseTool(request, name);
         else this.#startCall(request, found);
-      });
+      };
+      this.#settled(request, next, wait);
     }
   }
 
   /** Goes on with the catalog once upstreams that were never seen have answered, or have had their time. */
-  #settled(request: RpcRequest, next: (catalog: Catalog) => void): void {
+  #settled(request: RpcRequest, next: (catalog: Catalog) => void, wait?: Wait): void {
     const { accountId, token } = request.exchange.principal;
     const { catalogs, limits, log } = this.#deps;
     const bytes = request.message.bytes.length;
@@ -176,20 +175,22 @@ export class Methods {
       request.refuse(OVERLOADED);
       return;
     }
-    const onCatalog = (catalog: Catalog | undefined): void => {
+    if (wait !== undefined) this.#waits.add(wait);
+    const onOver = (): void => {
       this.#calls.letGo(token.id, bytes);
-      if (catalog !== undefined) next(catalog);
-      else {
-        const message = 'This token no longer exists. Ask the operator of this gateway for another.';
-        request.refuse({ code: 'unauthenticated', message });
-      }
+      if (wait !== undefined) this.#waits.delete(wait);
+    };
+    const onCatalog = (catalog: Catalog | undefined): void => {
+      if (catalog !== undefined && catalogs.isInForce(accountId, token)) next(catalog);
+      else request.refuse({ code: 'unauthenticated', message: TOKEN_GONE });
     };
     catalogs
       .settled(accountId, token.id, limits.listWaitMs)
+      .finally(onOver)
       .then(onCatalog)
       .catch((error: unknown) => {
         log.error('request failed', { error, method: request.message.method });
-        request.refuse({ code: 'internal', message: 'The gateway failed on this request. Its log says why.' });
+        request.exchange.fail(request.idText);
       });
   }
 

@@ -82,6 +82,17 @@ export function write(response: HttpResponse, bytes: Buffer): boolean {
   return (response as ServerResponse).write(bytes);
 }
 
+/** Breaks an answer off where it stands. On HTTP/2 it takes an error: a stream that is just destroyed ends as if it were whole. */
+export function breakOff(response: HttpResponse): void {
+  if ('stream' in response) response.stream.destroy(new Error('the answer was broken off'));
+  else response.destroy();
+}
+
+/** Whether the client has left: `close` has been told, or is about to be. */
+export function isGone(response: HttpResponse): boolean {
+  return 'stream' in response ? response.stream.destroyed : response.destroyed;
+}
+
 export function end(response: HttpResponse, bytes?: Buffer): void {
   if (bytes === undefined) response.end();
   else (response as ServerResponse).end(bytes);

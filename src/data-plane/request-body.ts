@@ -1,5 +1,6 @@
 // Reads a request body into one Buffer, counting bytes as they come: a declared length is a claim, not a limit.
 
+import { HeldBytes } from '../protocol/held-bytes.ts';
 import type { HttpRequest } from './reply.ts';
 
 /** Room for the bodies of all requests of the process together. */
@@ -28,9 +29,7 @@ export function readBody(
     onRead('too_large');
     return;
   }
-  let first: Buffer | undefined;
-  let rest: Buffer[] | undefined;
-  let length = 0;
+  const body = new HeldBytes();
   let held = 0;
   let isRefused = false;
   const refuse = (why: ReadBody): void => {
@@ -40,33 +39,28 @@ export function readBody(
     onRead(why);
   };
   const drop = (): void => {
-    first = undefined;
-    rest = undefined;
+    body.clear();
     room.letGo(tokenId, held);
     held = 0;
   };
   request.on('data', (chunk: Buffer) => {
     // What was in flight when reading stopped still arrives here.
     if (isRefused) return;
-    length += chunk.length;
+    const length = body.length + chunk.length;
     if (length > maxBytes) refuse('too_large');
     // A body that is whole is worked on in this very turn, and not counted.
-    else if (first === undefined && length === declared) first = chunk;
+    else if (chunk.length === declared) body.push(chunk);
     else if (!room.tryHold(tokenId, length - held)) refuse('no_room');
     else {
       if (held === 0) request.once('close', drop);
       held = length;
-      if (first === undefined) first = chunk;
-      else if (rest === undefined) rest = [first, chunk];
-      else rest.push(chunk);
+      body.push(chunk);
     }
   });
   request.on('end', () => {
     if (isRefused) return;
-    const body = rest === undefined ? (first ?? EMPTY) : Buffer.concat(rest, length);
+    const whole = body.whole();
     drop();
-    onRead(body);
+    onRead(whole);
   });
 }
-
-const EMPTY = Buffer.alloc(0);

@@ -12,15 +12,20 @@ const HEADER_MISMATCH = -32020;
 const MISSING_CLIENT_CAPABILITY = -32021;
 const UNSUPPORTED_PROTOCOL_VERSION = -32022;
 
+const NO_BYTES = Buffer.alloc(0);
+
 /**
  * `forgotten`: it knows nothing of our conversation, and so has certainly not run the call. `answer`: the body is the
  * error its handler made. `stale`: it finds fault with headers that were made from the list it gave us.
  */
 export type UpstreamRefusal = 'forgotten' | 'answer' | { readonly failure: AnswerFailure; readonly isStale?: boolean };
 
-export function readRefusal(link: Link, status: number, body: Buffer): UpstreamRefusal {
+/** Reads the answer to the request `upstreamId`. */
+export function readRefusal(link: Link, upstreamId: string, status: number, body: Buffer): UpstreamRefusal {
   const code = status >= 400 && status < 500 ? readErrorCode(body) : undefined;
-  if (isForgotten(link, status, code, body)) return 'forgotten';
+  // Who names our request has read it, and may have run it: an error of a tool that works with sessions is no lost session.
+  const isOurs = body.includes(upstreamId);
+  if (isForgotten(link, status, code, isOurs ? NO_BYTES : body)) return 'forgotten';
   if (status === 401 || status === 403) {
     return failed('credential_refused', 'it refused the credential this gateway holds for it');
   }

@@ -16,10 +16,3 @@ export interface CanonicalName {
   readonly service: string;
   readonly upstreamName: string;
 }
-
-/** Splits at the first dot; `undefined` when there is none. */
-export function parseCanonicalName(name: string): CanonicalName | undefined {
-  const dot = name.indexOf('.');
-  if (dot < 1 || dot === name.length - 1) return undefined;
-  return { service: name.slice(0, dot), upstreamName: name.slice(dot + 1) };
-}

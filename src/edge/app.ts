@@ -11,7 +11,7 @@ import { METRICS_CONTENT_TYPE } from '../telemetry/metrics.ts';
 import type { Telemetry } from '../telemetry/telemetry.ts';
 import type { ServeCors } from './cors.ts';
 import { type FindOriginProblem, isLocalPeer } from './origin.ts';
-import { writeRefusal } from './refusal.ts';
+import { refusalBody, writeRefusal } from './refusal.ts';
 import type { EdgeRequest, OnRequest } from './request-gate.ts';
 
 export interface AppDeps {
@@ -91,7 +91,7 @@ const STARTING_RETRY_MS = 1_000;
 
 /** What a listener calls: Host and Origin first, then the endpoint or the routes. */
 export function createRequestHandler(deps: RequestHandlerDeps): OnRequest {
-  const serveRoutes = getRequestListener(deps.app.fetch, { overrideGlobalObjects: false });
+  const serveRoutes = getRequestListener(deps.app.fetch, { overrideGlobalObjects: false, errorHandler: refuseHost });
   return (request, response) => {
     const url = request.url ?? '';
     // Probes come by address, whatever name the gateway goes by, and are told a word.
@@ -118,6 +118,16 @@ export function createRequestHandler(deps: RequestHandlerDeps): OnRequest {
     } else if (isMcp) deps.handleMcp(request, response);
     else void serveRoutes(request as Parameters<typeof serveRoutes>[0], response as Parameters<typeof serveRoutes>[1]);
   };
+}
+
+/**
+ * Hono makes no Request for a Host that no URL can have, such as `127.0.0.1:99999`. Nothing else ends here: the routes have
+ * `onError`.
+ */
+function refuseHost(): Response {
+  const message = 'The Host header is not that of a URL. Send the name or address as the URL has it.';
+  const headers = { 'content-type': 'application/json' };
+  return new Response(refusalBody(400, 'invalid_request', message), { status: 400, headers });
 }
 
 /** Why this listener serves nothing at the target, where that is known without looking at the routes. */

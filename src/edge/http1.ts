@@ -43,7 +43,10 @@ export function createHttp1Server(options: Http1Options, gate: RequestGate): Ser
     joinDuplicateHeaders: false,
     // An offered upgrade may be ignored (RFC 9110 §7.8). Refusing would cost every Java client its first request.
     shouldUpgradeCallback: () => false,
-    ServerResponse: createResponseClass(options.isDraining),
+    ServerResponse: createResponseClass(
+      options.isDraining,
+      createIdleLimit(options.keepAliveTimeoutMs + options.headersTimeoutMs),
+    ),
   });
   server.maxRequestsPerSocket = options.maxRequests;
   server.on('request', inTurn(gate.request));
@@ -75,9 +78,9 @@ interface CountedResponse {
 
 /**
  * `writeHead` is the one place every response passes, also those that were already being worked on when the drain began,
- * and those of a router that would read a refused body to its end.
+ * and those of a router that would read a refused body to its end. `detachSocket` is where each leaves its connection.
  */
-function createResponseClass(isDraining: () => boolean): typeof ServerResponse {
+function createResponseClass(isDraining: () => boolean, onDetached: (socket: Socket) => void): typeof ServerResponse {
   return class<Request extends IncomingMessage = IncomingMessage> extends ServerResponse<Request> {
     override writeHead(
       statusCode: number,
@@ -89,6 +92,29 @@ function createResponseClass(isDraining: () => boolean): typeof ServerResponse {
       if (isLast) this.shouldKeepAlive = false;
       return super.writeHead(statusCode, reason as string, headers);
     }
+
+    override detachSocket(socket: Socket): void {
+      super.detachSocket(socket);
+      onDetached(socket);
+    }
+  };
+}
+
+/**
+ * How long a connection may take from an answer to its next request with all its headers. Node ends its keep-alive timeout
+ * at the first byte and starts the headers timeout at the first that is no empty line (RFC 9112 §2.2): between them, a
+ * connection could be held forever.
+ */
+function createIdleLimit(timeoutMs: number): (socket: Socket) => void {
+  const timers = new WeakMap<Socket, NodeJS.Timeout>();
+  return (socket: AnsweringSocket) => {
+    if (socket.destroyed) return;
+    if (timers.get(socket)?.refresh() !== undefined) return;
+    const timer = setTimeout(() => {
+      if (!socket._httpMessage) socket.destroy();
+    }, timeoutMs).unref();
+    timers.set(socket, timer);
+    socket.once('close', () => clearTimeout(timer));
   };
 }
 
@@ -136,10 +162,14 @@ function refuseInTurn(error: ParserError, socket: AnsweringSocket): void {
 function refuseMalformed(error: ParserError, socket: Socket): void {
   const { status, message } = toRefusal(error.code, error.reason);
   const body = refusalBody(status, 'invalid_request', message);
-  socket.end(
-    `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nContent-Type: application/json\r\n` +
-      `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
-  );
+  const head = [
+    // The space stays where there is no phrase behind it (RFC 9112 §4).
+    `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}`,
+    'Content-Type: application/json',
+    `Content-Length: ${Buffer.byteLength(body)}`,
+    'Connection: close',
+  ];
+  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`);
   setTimeout(() => socket.destroy(), LINGER_MS).unref();
 }
 

@@ -1,12 +1,19 @@
 // The HTTP/2 half of the listener (prior knowledge, RFC 9113 §3.3): a server that is only fed sockets.
 // Node has no clocks for HTTP/2 requests, so the ones HTTP/1.1 has are made here.
 
-import type { Http2Server, Http2ServerRequest, Http2ServerResponse, ServerHttp2Session } from 'node:http2';
+import type {
+  Http2Server,
+  Http2ServerRequest,
+  Http2ServerResponse,
+  ServerHttp2Session,
+  ServerHttp2Stream,
+} from 'node:http2';
 import { constants, createServer } from 'node:http2';
 import type { Socket } from 'node:net';
 import { MAX_HEADER_BYTES } from './http1.ts';
 import { writeRefusal } from './refusal.ts';
 import type { OnRequest, RequestGate } from './request-gate.ts';
+import { UselessBytes } from './useless-bytes.ts';
 
 export interface Http2Options {
   readonly requestTimeoutMs: number;
@@ -23,7 +30,10 @@ export function createHttp2Server(options: Http2Options, gate: RequestGate): Htt
     settings: { maxConcurrentStreams: 256, maxHeaderListSize: MAX_HEADER_BYTES },
     // In megabytes; a session over it refuses new streams.
     maxSessionMemory: 10,
+    // Malformed requests mostly; a client library sends none, and Node's 1,000 are as many chances for a smuggler.
+    maxSessionInvalidFrames: 100,
   });
+  const uselessBytes = new UselessBytes();
   const timed =
     (onRequest: OnRequest) =>
     (request: Http2ServerRequest, response: Http2ServerResponse): void => {
@@ -33,9 +43,14 @@ export function createHttp2Server(options: Http2Options, gate: RequestGate): Htt
   server.on('request', timed(gate.request));
   server.on('checkContinue', timed(gate.checkContinue));
   server.on('checkExpectation', gate.checkExpectation);
+  // A session hides its socket; this one is told of in the same turn, before its session is.
+  let fed: Socket;
+  server.prependListener('connection', (socket) => {
+    fed = socket;
+  });
   server.on('session', (session) => {
-    // Open streams finish after a close, so a session whose calls are merely long loses nothing.
-    session.setTimeout(options.keepAliveTimeoutMs, () => session.close());
+    limitIdleTime(session, fed, options.keepAliveTimeoutMs);
+    uselessBytes.watch(session, fed);
     // The peer broke the protocol or the connection broke: Node has ended the session, nobody else is concerned.
     session.on('error', () => undefined);
     options.onSession(session);
@@ -53,6 +68,32 @@ export function feedHttp2(server: Http2Server, socket: Socket): void {
   server.emit('connection', socket);
 }
 
+/**
+ * Not by the session's own timeout: Node clears that too late to clear it, and a dead session is kept until it is over.
+ * The socket is destroyed here, because a session waits for a peer that reads nothing to take what is left, for ever.
+ */
+function limitIdleTime(session: ServerHttp2Session, socket: Socket, timeoutMs: number): void {
+  const open = new Set<ServerHttp2Stream>();
+  const timer = setTimeout(() => {
+    // A stream that we have closed stays as long as its peer takes nothing.
+    for (const stream of open) {
+      if (stream.closed) continue;
+      timer.refresh();
+      return;
+    }
+    session.close();
+    setTimeout(() => socket.destroy(), LINGER_MS).unref();
+  }, timeoutMs).unref();
+  session.on('stream', (stream) => {
+    open.add(stream);
+    stream.once('close', () => {
+      open.delete(stream);
+      if (!session.destroyed) timer.refresh();
+    });
+  });
+  session.once('close', () => clearTimeout(timer));
+}
+
 function limitReceiveTime(request: Http2ServerRequest, response: Http2ServerResponse, timeoutMs: number): void {
   const { stream } = request;
   if (stream.endAfterHeaders) return;
@@ -68,6 +109,8 @@ function limitReceiveTime(request: Http2ServerRequest, response: Http2ServerResp
     const message = 'The request body did not arrive completely in time. Send it again, without pauses.';
     writeRefusal(response, 408, 'invalid_request', message);
   }, timeoutMs);
+  // A peer that resets its stream with NO_ERROR would end the half of a body as if it were whole, too.
+  stream.once('aborted', () => request.destroy());
   const stop = (): void => clearTimeout(timer);
   stream.once('end', stop).once('close', stop);
 }

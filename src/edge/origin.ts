@@ -15,6 +15,10 @@ export interface OriginRules {
   readonly allowedOrigins: readonly string[];
 }
 
+/** Images, scripts and links carry no Origin: browsers say only that the page they stand in is of another site. */
+const FROM_ANOTHER_SITE =
+  'Pages of another site may not load or open this. Open the address itself, or let a page of allowed_origins fetch it.';
+
 export type FindOriginProblem = (request: EdgeRequest) => string | undefined;
 
 /** Compiles the rules; the check returns the message of a 403, or `undefined`. */
@@ -22,15 +26,15 @@ export function createOriginCheck(rules: OriginRules): FindOriginProblem {
   const isBoundToLoopback = isLoopbackHost(rules.boundHost);
   const hosts = new Set(rules.allowedHosts.map((host) => host.toLowerCase()));
   const origins = new Set(rules.allowedOrigins);
-  if (rules.publicUrl !== undefined) {
-    const { host, origin } = new URL(rules.publicUrl);
-    hosts.add(host);
-    origins.add(origin);
+  const publicUrl = rules.publicUrl === undefined ? undefined : new URL(rules.publicUrl);
+  if (publicUrl !== undefined) {
+    hosts.add(publicUrl.host);
+    origins.add(publicUrl.origin);
   }
   const forwarded = createForwarded(rules.trustedProxies);
   const checksHost = isBoundToLoopback || hosts.size > 0;
   /** Clients say one host again and again: it is looked at when it changes. */
-  let knownHost = '';
+  let knownHost: string | undefined;
 
   return (request) => {
     const host = forwarded?.hostOf(request) ?? hostOf(request);
@@ -38,11 +42,13 @@ export function createOriginCheck(rules: OriginRules): FindOriginProblem {
     if (checksHost && host !== knownHost) {
       return `The Host '${host.slice(0, 100)}' is not served here. Use the gateway's own address, or add the name to allowed_hosts.`;
     }
-    const { origin } = request.headers;
-    if (origin === undefined || origins.has(origin)) return undefined;
-    if (isSameOrigin(origin, host, forwarded?.schemeOf(request))) return undefined;
+    const { origin, 'sec-fetch-site': site } = request.headers;
+    if (origin === undefined) return site === 'cross-site' ? FROM_ANOTHER_SITE : undefined;
+    if (origins.has(origin)) return undefined;
+    // The scheme of the public URL is part of its one spelling, which is in `origins`.
+    if (host !== publicUrl?.host && isSameOrigin(origin, host, forwarded?.schemeOf(request))) return undefined;
     if (isBoundToLoopback && isLoopbackOrigin(origin)) return undefined;
-    return `Pages of this Origin may not call the gateway. Add it to allowed_origins if they should.`;
+    return 'Pages of this Origin may not call the gateway. Add it to allowed_origins if they should.';
   };
 }
 
@@ -66,9 +72,10 @@ function isSameOrigin(origin: string, host: string, scheme: string | undefined):
   return origin === `http://${host}` || origin === `https://${host}`;
 }
 
+/** In the one spelling that browsers send: whatever else is parsed to a loopback name, no page has it. */
 function isLoopbackOrigin(origin: string): boolean {
   const url = URL.parse(origin);
-  return url !== null && isLoopbackHost(url.hostname);
+  return url !== null && url.origin === origin && isLoopbackHost(url.hostname);
 }
 
 function isLoopbackHost(host: string): boolean {
@@ -80,11 +87,13 @@ const SPEAKING_FOR = ['x-forwarded-for', 'x-forwarded-host', 'x-forwarded-proto'
 
 /**
  * Whether the peer itself is on this machine, and does not speak for somebody else. No header makes a request local, not
- * even one of a trusted proxy: a proxy may pass on what a client wrote, and a web page can write these as well.
+ * even one of a trusted proxy: a proxy may pass on what a client wrote, and a web page can write these as well. Nor is it
+ * local under another name than this machine has for itself: a page whose name was rebound to it is in a local browser.
  */
 export function isLocalPeer(request: EdgeRequest): boolean {
   const { headers, socket } = request;
   if (SPEAKING_FOR.some((name) => headers[name] !== undefined)) return false;
+  if (!isLoopbackHost(withoutPort(hostOf(request)))) return false;
   const address = socket.remoteAddress ?? '';
   return isLoopbackHost(address.replace(/^::ffff:/, ''));
 }

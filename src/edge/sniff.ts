@@ -8,7 +8,7 @@ export type Protocol = 'http1' | 'http2';
 const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'latin1');
 
 /** The protocol of a connection that begins with these bytes, or `undefined` while both are possible. */
-export function protocolOf(bytes: Buffer): Protocol | undefined {
+function protocolOf(bytes: Buffer): Protocol | undefined {
   // POST, PUT and PATCH share the first letter, nothing we serve shares the second.
   if (bytes[0] !== PREFACE[0] || (bytes.length > 1 && bytes[1] !== PREFACE[1])) return 'http1';
   const length = Math.min(bytes.length, PREFACE.length);

@@ -3,6 +3,7 @@
 // the last member: of two equal keys parsers take the last, so an upstream that adds an id of its own gains nothing.
 
 import type { Era } from './era.ts';
+import { CLOSE_BRACE, COLON, COMMA, OPEN_BRACE } from './json-bytes.ts';
 import { findMember, isObjectAt, isStringAt, JsonScanner, type Member, stringAt } from './json-scan.ts';
 import { type Edit, removeMembers, SHORT_BYTES, splice, spliceText, toText } from './splice.ts';
 
@@ -130,11 +131,6 @@ function walk(bytes: Buffer, rewrite: AnswerRewrite): Edit[] | undefined {
   if (result !== undefined && isObjectAt(bytes, result.start)) edits.push(...reshapeResult(scan, result, rewrite));
   return edits.sort((a, b) => a.start - b.start);
 }
-
-const OPEN_BRACE = 0x7b;
-const CLOSE_BRACE = 0x7d;
-const COMMA = 0x2c;
-const COLON = 0x3a;
 
 /** Whether this is one JSON object with either a result or an error. Other keys may repeat: of the id the client's is last. */
 function hasOneOutcome(bytes: Buffer): boolean {

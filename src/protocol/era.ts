@@ -12,7 +12,7 @@ export const MODERN_REVISION = '2026-07-28';
 /** Newest first: the first is offered to a client whose own revision is unknown. */
 export const LEGACY_REVISIONS = ['2025-11-25', '2025-06-18', '2025-03-26', '2024-11-05'] as const;
 /** What a client that names no revision speaks (2025-11-25 basic/transports#protocol-version-header). */
-export const ASSUMED_LEGACY_REVISION = '2025-03-26';
+const ASSUMED_LEGACY_REVISION = '2025-03-26';
 
 export const META_PROTOCOL_VERSION = 'io.modelcontextprotocol/protocolVersion';
 export const META_CLIENT_CAPABILITIES = 'io.modelcontextprotocol/clientCapabilities';

@@ -1,6 +1,7 @@
 // A strict JSON scanner over bytes (RFC 8259): finds where members are and builds nothing, so that a payload is
 // forwarded as it came. JSON.parse is no substitute: it keeps the last of two equal keys and loses 9007199254740993.
 
+import { BACKSLASH, CLOSE_BRACE, CLOSE_BRACKET, COLON, COMMA, OPEN_BRACE, OPEN_BRACKET, QUOTE } from './json-bytes.ts';
 import { quoted } from './quoted.ts';
 
 /** Deeper nesting is refused: parsers behind us may recurse. */
@@ -23,15 +24,6 @@ export interface Span {
 
 /** Up to here a look at every key is cheaper than a Set; beyond, a body of many keys would cost their square. */
 const FEW_KEYS = 12;
-
-const QUOTE = 0x22;
-const BACKSLASH = 0x5c;
-const COLON = 0x3a;
-const COMMA = 0x2c;
-const OPEN_BRACE = 0x7b;
-const CLOSE_BRACE = 0x7d;
-const OPEN_BRACKET = 0x5b;
-const CLOSE_BRACKET = 0x5d;
 
 // One table look-up per byte instead of three comparisons.
 const PLAIN = 1;

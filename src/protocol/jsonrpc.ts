@@ -2,6 +2,7 @@
 
 import { isUtf8 } from 'node:buffer';
 import type { ErrorCode } from '../domain/errors.ts';
+import { QUOTE } from './json-bytes.ts';
 import {
   ExpectedKeys,
   findMember,
@@ -53,7 +54,6 @@ const METHODS = new ExpectedKeys(['tools/call', 'tools/list', 'initialize', 'pin
 
 /** Longest raw id, in bytes, that is echoed: an id is a correlation handle, not a payload. */
 const MAX_ID_BYTES = 512;
-const QUOTE = 0x22;
 const INTEGER = /^-?\d+$/;
 
 /** A scanned message. Spans are offsets into `bytes`; `params` and `meta` are empty when absent. */

@@ -2,6 +2,7 @@
 // client's id, event ids and retry hints stay behind (they belong to the upstream's session, design §3.11).
 
 import { type AnswerRewrite, AnswerStream, beginsLikeAnswer, rewriteAnswer } from './answer-splice.ts';
+import { HeldBytes } from './held-bytes.ts';
 import { findMember, stringAt } from './json-scan.ts';
 import { type Message, scanMessage } from './jsonrpc.ts';
 import { splice } from './splice.ts';
@@ -11,8 +12,6 @@ import { SseLines } from './sse-lines.ts';
 const LONG_LINE_BYTES = 64 * 1024;
 /** What is no answer must fit: it is read whole. */
 const MAX_EVENT_BYTES = 4 * 1024 * 1024;
-/** Holding a line costs more than its bytes: an event of empty lines must not grow for ever. */
-const LINE_COST_BYTES = 32;
 
 export const EVENT_HEAD = Buffer.from('event: message\ndata: ');
 export const EVENT_END = Buffer.from('\n\n');
@@ -40,8 +39,9 @@ export class SseRelay {
   readonly #rewrite: RelayRewrite;
   readonly #lines: SseLines;
   #out: Buffer[] = [];
-  #data: Buffer[] = [];
-  #dataBytes = 0;
+  readonly #data = new HeldBytes();
+  /** Whether the event that has begun has a data field, be it an empty one. */
+  #hasData = false;
   /** Whether the event that has begun is of a type that carries no JSON-RPC, such as `ping`. */
   #isForeign = false;
   /** The answer whose event is passed on in parts, from its first long line to the event's end. */
@@ -75,7 +75,7 @@ export class SseRelay {
   /** Takes bytes from the upstream; returns what goes to the client now. */
   push(chunk: Buffer): readonly Buffer[] {
     if (this.state !== 'broken') this.#lines.push(chunk);
-    if (this.state === 'open' && this.#lines.heldBytes + this.#dataBytes > MAX_EVENT_BYTES) this.#break();
+    if (this.state === 'open' && this.#lines.heldBytes + this.#data.length > MAX_EVENT_BYTES) this.#break();
     const out = this.#out;
     this.#out = [];
     return out;
@@ -102,7 +102,7 @@ export class SseRelay {
 
   /** A comment keeps the connection alive, which an event that has begun does itself. */
   #onComment(): void {
-    if (this.#stream === undefined && this.#data.length === 0) this.#frame(COMMENT);
+    if (this.#stream === undefined && !this.#hasData) this.#frame(COMMENT);
   }
 
   #onData(value: Buffer): void {
@@ -111,8 +111,9 @@ export class SseRelay {
       this.#writeLines(this.#stream.push(value));
       return;
     }
+    if (this.#hasData) this.#data.push(NEWLINE);
+    this.#hasData = true;
     this.#data.push(value);
-    this.#dataBytes += value.length + LINE_COST_BYTES;
   }
 
   #onLongLine(begun: Buffer): boolean {
@@ -120,7 +121,7 @@ export class SseRelay {
     if (this.state !== 'open' || this.#isForeign || !hasName(begun, DATA)) return false;
     const value = fieldValue(begun, DATA);
     if (this.#stream === undefined) {
-      if (this.#data.length > 0 || !this.#canPassInParts(value)) return false;
+      if (this.#hasData || !this.#canPassInParts(value)) return false;
       this.#stream = new AnswerStream(this.#rewrite);
       this.#frame(EVENT_HEAD);
       this.#writeLines(this.#stream.push(value));
@@ -162,19 +163,17 @@ export class SseRelay {
       return;
     }
     // Looked at here, too: whether an event is too large must not depend on how it was cut into chunks.
-    if (this.#dataBytes > MAX_EVENT_BYTES) {
+    if (this.#data.length > MAX_EVENT_BYTES) {
       this.#break();
       return;
     }
     this.lastEventId = this.#eventId;
     const isForeign = this.#isForeign;
     this.#isForeign = false;
-    const [first] = this.#data;
-    if (first === undefined) return;
-    const data =
-      this.#data.length === 1 ? first : Buffer.concat(this.#data.flatMap((part) => [NEWLINE, part]).slice(1));
-    this.#data = [];
-    this.#dataBytes = 0;
+    if (!this.#hasData) return;
+    const data = this.#data.whole();
+    this.#hasData = false;
+    this.#data.clear();
     if (isForeign) return;
     // A priming event has an empty data field (2025-11-25 basic/transports#sending-messages-to-the-server).
     if (data.length === 0) return;

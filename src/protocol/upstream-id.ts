@@ -4,7 +4,7 @@
 import { randomBytes } from 'node:crypto';
 
 /** Characters of an id without its quotes: 132 random bits. */
-export const UPSTREAM_ID_LENGTH = 22;
+const UPSTREAM_ID_LENGTH = 22;
 /** Ids cut from one draw of the generator; a draw costs about as much as one id alone would. */
 const IDS_PER_DRAW = 256;
 

@@ -125,10 +125,10 @@ export const settingsSchema = z
           .regex(
             // SQLite would read `:memory:` as a database that is gone with the process.
             /^(?:sqlite:(?!:memory:).+|postgres(?:ql)?:\/\/.+)$/,
-            'is not a store: write sqlite:PATH or postgres://user@host/database',
+            'is not a store: write sqlite:PATH',
           )
           .default('sqlite:.switchboard/switchboard.db')
-          .describe('`sqlite:PATH` (relative to this file) or `postgres://…`.'),
+          .describe('`sqlite:PATH`; a relative path starts at the directory of this file.'),
       })
       .prefault({}),
     upstreams: z

@@ -2,6 +2,7 @@
 // last byte, not behind it: by then the connection would carry the next caller's request.
 
 import type { IncomingHttpHeaders } from 'node:http';
+import { HeldBytes } from '../protocol/held-bytes.ts';
 import { SseLines } from '../protocol/sse-lines.ts';
 import { type RpcAnswer, readAnswer } from './control-answer.ts';
 
@@ -27,16 +28,19 @@ type Read = (bytes: Buffer) => Found;
 
 const SPACE = 0x20;
 const CLOSING_BRACE = 0x7d;
-/** A body without a length is read at every chunk that may be its last one, but not over and over when it is large. */
-const MAX_TRIED_BYTES = 256 * 1024;
+/**
+ * A body without a length is read at every chunk that may be its last one, until so many bytes have been read in vain:
+ * an upstream that sends nothing but closing braces, each in a chunk of its own, would hold everybody up.
+ */
+const MAX_TRIED_BYTES = 512 * 1024;
 
 class WholeReader implements ControlReader {
   /** undici destroys a connection on which bytes come behind the end of an answer. */
   readonly isOverrun = false;
   readonly #read: Read;
   readonly #length: number;
-  #chunks: Buffer[] = [];
-  #bytes = 0;
+  readonly #body = new HeldBytes();
+  #triedBytes = 0;
 
   constructor(read: Read, length: number) {
     this.#read = read;
@@ -44,17 +48,17 @@ class WholeReader implements ControlReader {
   }
 
   push(chunk: Buffer): Found {
-    this.#chunks.push(chunk);
-    this.#bytes += chunk.length;
-    if (this.#bytes === this.#length) return this.end();
-    const mayBeLast = Number.isNaN(this.#length) && this.#bytes <= MAX_TRIED_BYTES && endsInBrace(chunk);
-    return mayBeLast ? this.end() : undefined;
+    const body = this.#body;
+    body.push(chunk);
+    if (body.length === this.#length) return this.end();
+    if (!Number.isNaN(this.#length) || !endsInBrace(chunk)) return undefined;
+    if (this.#triedBytes + body.length > MAX_TRIED_BYTES) return undefined;
+    this.#triedBytes += body.length;
+    return this.end();
   }
 
   end(): Found {
-    const bytes = Buffer.concat(this.#chunks);
-    this.#chunks = [bytes];
-    return this.#read(bytes);
+    return this.#read(this.#body.whole());
   }
 }
 
@@ -72,7 +76,8 @@ class EventsReader implements ControlReader {
   isOverrun = false;
   readonly #read: Read;
   readonly #lines: SseLines;
-  #data: Buffer[] = [];
+  readonly #data = new HeldBytes();
+  #hasData = false;
   #found: Found;
 
   constructor(read: Read) {
@@ -95,14 +100,16 @@ class EventsReader implements ControlReader {
     if (line.length === 0) this.#dispatch();
     else if (line.toString('latin1', 0, DATA.length) === DATA) {
       if (this.#found !== undefined) this.isOverrun = true;
-      if (this.#data.length > 0) this.#data.push(NEWLINE);
+      if (this.#hasData) this.#data.push(NEWLINE);
+      this.#hasData = true;
       this.#data.push(line.subarray(line[DATA.length] === SPACE ? DATA.length + 1 : DATA.length));
     }
   }
 
   #dispatch(): void {
-    if (this.#data.length > 0) this.#found ??= this.#read(Buffer.concat(this.#data));
-    this.#data = [];
+    if (this.#hasData) this.#found ??= this.#read(this.#data.whole());
+    this.#hasData = false;
+    this.#data.clear();
   }
 }
 

@@ -16,7 +16,7 @@ export interface UpstreamFailure {
 
 export interface UpstreamErrorOptions {
   readonly cause?: unknown;
-  /** The HTTP status of its answer, for `bad_status`. */
+  /** The HTTP status of its answer, if one had begun. */
   readonly status?: number;
   /** When it asked to be tried again; from `readRetryAfter`. */
   readonly retryAfterMs?: number | undefined;
@@ -46,8 +46,10 @@ export class UpstreamError extends Error {
 export function judgeHealth({ reason, status }: UpstreamError): 'failing' | 'answering' | undefined {
   switch (reason) {
     case 'unreachable':
-    case 'timeout':
       return 'failing';
+    case 'timeout':
+      // Of an answer that had begun it is the call that takes long.
+      return status === undefined ? 'failing' : undefined;
     case 'broken_answer':
       return status === undefined || status < 400 || status >= 500 ? 'failing' : 'answering';
     case 'bad_status':

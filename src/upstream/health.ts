@@ -16,6 +16,8 @@ export class Health {
   readonly #options: HealthOptions;
   /** Errors that have been counted: all who wait for one handshake get the same one. */
   readonly #recorded = new WeakSet<UpstreamError>();
+  /** Calls in flight when the answer to another broke off: what ends an upstream's process ends them all, once. */
+  #doomed = 0;
   #failure: UpstreamFailure | undefined;
 
   constructor(options: HealthOptions) {
@@ -29,11 +31,15 @@ export class Health {
 
   succeed(): void {
     this.#failure = undefined;
+    this.#doomed = 0;
     this.breaker.succeed();
   }
 
-  /** Records a failure once, keeping the time at which the trouble began; returns it as an error to throw. */
-  fail(error: unknown, stage: FailureStage): UpstreamError {
+  /**
+   * Records a failure once, keeping the time at which the trouble began; returns it as an error to throw. `calls` are
+   * those in flight, one that failed included.
+   */
+  fail(error: unknown, stage: FailureStage, calls: number): UpstreamError {
     const known =
       error instanceof UpstreamError
         ? error
@@ -45,8 +51,17 @@ export class Health {
     this.#failure = { reason, stage: known.stage, message, sinceMs: this.#failure?.sinceMs ?? atMs, atMs };
     this.#options.onFailure(this.#failure);
     const health = judgeHealth(known);
-    if (health === 'failing') this.breaker.fail();
-    else if (health === 'answering') this.breaker.succeed();
+    if (health === 'answering') this.breaker.succeed();
+    else if (health === 'failing' && !this.#isAftermath(known, calls)) this.breaker.fail();
     return known;
+  }
+
+  /** Else a restart would shut out the upstream that is back already, for having had five calls to lose. */
+  #isAftermath({ reason, stage }: UpstreamError, calls: number): boolean {
+    if (reason !== 'broken_answer' || stage !== 'call' || this.breaker.state !== 'closed') return false;
+    const isAftermath = this.#doomed > 0;
+    const others = Math.max(0, calls - 1);
+    this.#doomed = isAftermath ? Math.min(this.#doomed - 1, others) : others;
+    return isAftermath;
   }
 }

@@ -2,16 +2,17 @@
 // not hide the others. A part found here has been checked for nothing: it is read strictly before it is used.
 
 import { isUtf8 } from 'node:buffer';
+import {
+  BACKSLASH,
+  CLOSE_BRACE,
+  CLOSE_BRACKET,
+  COLON,
+  COMMA,
+  OPEN_BRACE,
+  OPEN_BRACKET,
+  QUOTE,
+} from '../protocol/json-bytes.ts';
 import { JsonScanner, type Member, type Span, stringAt } from '../protocol/json-scan.ts';
-
-const QUOTE = 0x22;
-const BACKSLASH = 0x5c;
-const COLON = 0x3a;
-const COMMA = 0x2c;
-const OPEN_BRACE = 0x7b;
-const CLOSE_BRACE = 0x7d;
-const OPEN_BRACKET = 0x5b;
-const CLOSE_BRACKET = 0x5d;
 
 /** The elements of the array at `at`, or `undefined` when there is none or its brackets do not add up. */
 export function findElements(bytes: Buffer, at: number): Span[] | undefined {

@@ -55,6 +55,8 @@ export interface UpstreamOptions {
 
 const CONTENT_HEADERS = ['content-type', 'application/json', 'accept', 'application/json, text/event-stream'];
 const SESSION_IDLE_MS = 30 * 60 * 1000;
+/** Tools whose headers are kept ready. */
+const MAX_CALL_HEADERS = 10_000;
 /** The gateway's own conversation, for lists. Those of clients are named after a session or, without one, a principal. */
 const OWN_CONVERSATION = '';
 
@@ -139,7 +141,7 @@ export class Upstream {
    * not counted again.
    */
   fail(error: unknown, stage: FailureStage): UpstreamError {
-    return this.#health.fail(error, stage);
+    return this.#health.fail(error, stage, this.calls);
   }
 
   /** The request of `caller` ended by the client's doing: it says nothing about the upstream. */
@@ -290,6 +292,8 @@ export class Upstream {
   #headersOfModernCall(link: Link, upstreamName: string): string[] {
     let headers = this.#modernCallHeaders.get(upstreamName);
     if (headers === undefined) {
+      // An upstream that renames its tools again and again would fill it.
+      if (this.#modernCallHeaders.size === MAX_CALL_HEADERS) this.#modernCallHeaders.clear();
       headers = [...link.headers, ...modernHeaders('tools/call'), 'mcp-name', upstreamName];
       this.#modernCallHeaders.set(upstreamName, headers);
     }

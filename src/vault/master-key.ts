@@ -65,7 +65,7 @@ export function readMasterKey(source: MasterKeySource): MasterKey {
  * base64url, are those bytes; anything else is a passphrase, of 32 characters at least. Few different characters
  * (a placeholder, a key of zeros) are refused in every form. `place` begins the error message.
  */
-export function parseMasterKey(text: string, place: string): MasterKey {
+function parseMasterKey(text: string, place: string): MasterKey {
   const key = text.trim();
   if (new Set(key).size < MIN_DISTINCT_CHARACTERS && key.length >= MIN_PASSPHRASE_CHARACTERS) {
     throw refuse(`${place} repeats a few characters and can be guessed. ${EXPECTED}`);

@@ -15,8 +15,7 @@ import {
   withoutStall,
   withoutUpstreamBytes,
 } from '../support/corpus.ts';
-import { eventually } from '../support/eventually.ts';
-import { type ConfigFileOptions, startGateway, type TestGateway } from '../support/gateway.ts';
+import { startGateway, type TestGateway } from '../support/gateway.ts';
 import { type Answer, BOTH, ENVELOPE, MODERN, mcpRequest, toAnswer, toolCall } from '../support/mcp-http.ts';
 import { type RecordingUpstream, startRecordingUpstream } from '../support/recording-upstream.ts';
 
@@ -70,7 +69,6 @@ const cases = readCorpus<Case>(FILE, {
   glob: 28,
   scope: 34,
   method: 48,
-  race: 12,
   allowed: 14,
 });
 
@@ -150,7 +148,7 @@ before(async () => {
   });
   for (const token of ['agent', 'under', 'solo', 'admin', 'stranger']) {
     await post('/mcp', { ...mcpRequest('tools/list'), token });
-    sessions.set(token, await openSession(gateway, token));
+    sessions.set(token, await openSession(token));
   }
 });
 after(async () => {
@@ -161,8 +159,8 @@ after(async () => {
 const NOW_MS = Date.UTC(2026, 10, 20, 12);
 const INITIALIZE = '"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"t","version":"1"}';
 
-async function openSession(at: TestGateway, token: string): Promise<string> {
-  const answer = await post('/mcp', { ...mcpRequest('initialize', { params: INITIALIZE }), token }, at);
+async function openSession(token: string): Promise<string> {
+  const answer = await post('/mcp', { ...mcpRequest('initialize', { params: INITIALIZE }), token });
   return String(answer.headers['mcp-session-id']);
 }
 
@@ -172,19 +170,14 @@ interface Posted {
   readonly token: string;
   readonly headers?: OutgoingHttpHeaders;
   readonly body: string | Buffer;
-  readonly agent?: Agent;
 }
 
-async function post(
-  path: string,
-  { http = 'POST', token, headers, body, agent }: Posted,
-  at = gateway,
-): Promise<Answer> {
-  const outgoing = request(at.url + path, {
+async function post(path: string, { http = 'POST', token, headers, body }: Posted): Promise<Answer> {
+  const outgoing = request(gateway.url + path, {
     method: http,
-    agent: agent ?? NO_AGENT,
+    agent: ONE_EACH,
     headers: {
-      authorization: `Bearer ${at.token(token)}`,
+      authorization: `Bearer ${gateway.token(token)}`,
       'content-type': 'application/json',
       'content-length': Buffer.byteLength(body),
       ...headers,
@@ -200,7 +193,7 @@ async function post(
   return answer;
 }
 
-const NO_AGENT = new Agent({ keepAlive: false });
+const ONE_EACH = new Agent({ keepAlive: false });
 
 interface Run {
   readonly era: Era;
@@ -317,7 +310,7 @@ async function attempt(each: Case): Promise<void> {
 suite('a tool that the policy hides', () => {
   for (const each of cases) {
     const { expect } = each;
-    if (each.class === 'race' || (typeof expect === 'object' && 'called' in expect)) continue;
+    if (typeof expect === 'object' && 'called' in expect) continue;
     test(`is not reached: ${each.class}: ${each.name}`, async () => {
       await withoutStall(() => withoutUpstreamBytes(Object.values(upstreams), () => attempt(each)));
     });
@@ -376,256 +369,6 @@ suite('a tool that the policy admits', () => {
       );
       assert.deepEqual(await listed('solo', era), ['search_issues', 'search_code2']);
     }
-  });
-});
-
-suite('a policy that changes while it is used', () => {
-  let raced: TestGateway;
-  let first: RecordingUpstream;
-  let second: RecordingUpstream;
-  let nowMs = NOW_MS;
-  /** What calls wait for. */
-  let gate: Promise<void> | undefined;
-  const ALL = ['search_issues', 'search_code2', 'create_issue'];
-  const TIGHT = ['search_*'];
-
-  before(async () => {
-    const onCall = async () => {
-      await gate;
-      return '{"content":[]}';
-    };
-    first = await startRecordingUpstream({ era: 'modern', tools: ALL.map(tool), onCall });
-    second = await startRecordingUpstream({ era: 'legacy', tools: ALL.map(tool), onCall });
-    raced = await startGateway({ ...policy(TIGHT), now: () => nowMs });
-  });
-  after(async () => {
-    await raced.close();
-    await first.close();
-    await second.close();
-  });
-
-  function policy(
-    allowedTools: readonly string[],
-    changes: Partial<ConfigFileOptions> & { narrowed?: string[]; url?: string } = {},
-  ): ConfigFileOptions {
-    const { narrowed, url = first.url, ...rest } = changes;
-    const grant = narrowed === undefined ? 'github-readonly' : { config: 'github-readonly', allowedTools: narrowed };
-    return {
-      configs: [
-        { name: 'github-readonly', url, allowedTools, credential: CANARY },
-        { name: 'github-admin', url: second.url, allowedTools: ['*'], credential: `${CANARY}-admin` },
-      ],
-      tokens: [{ name: 'agent', grants: [grant] }, { name: 'other' }],
-      ...rest,
-    };
-  }
-
-  /** Begins with a policy in force, its tools known and the upstreams as they were. */
-  async function begin(options: ConfigFileOptions): Promise<void> {
-    for (const upstream of [first, second]) upstream.setTools(ALL.map(tool));
-    await raced.reload(options);
-    nowMs += 61_000;
-    await eventually(async () => (await listed()).length > 0);
-  }
-
-  async function listed(): Promise<string[]> {
-    const { message } = await post('/mcp', { ...mcpRequest('tools/list'), token: 'agent' }, raced);
-    return message.result.tools.map(({ name }: { name: string }) => name);
-  }
-
-  function call(name: string, more: Partial<Posted> = {}, era: Era = 'legacy'): Promise<Answer> {
-    const { body, headers } = toolCall(`github.${name}`, { era });
-    return post('/mcp', { body, token: 'agent', ...more, headers: { ...headers, ...more.headers } }, raced);
-  }
-
-  async function assertHidden(name: string): Promise<void> {
-    const calls = first.calls.length + second.calls.length;
-    for (const era of ['legacy', 'modern'] as const) {
-      const { message } = await call(name, {}, era);
-      assert.deepEqual(message.error, { code: -32602, message: `Unknown tool: github.${name}` });
-    }
-    assert.equal(first.calls.length + second.calls.length, calls);
-  }
-
-  async function assertCalled(upstream: RecordingUpstream, name: string): Promise<void> {
-    const calls = upstream.calls.length;
-    for (const era of ['legacy', 'modern'] as const) {
-      const answer = await call(name, {}, era);
-      assert.ok(answer.message.result !== undefined, answer.text);
-    }
-    assert.deepEqual(
-      upstream.calls.slice(calls).map((each) => each.name),
-      [name, name],
-    );
-  }
-
-  const RACES: Readonly<Record<string, () => Promise<void>>> = {
-    'a policy that is tightened while a call runs ends what comes after it': async () => {
-      await begin(policy(['*']));
-      const held = Promise.withResolvers<void>();
-      gate = held.promise;
-      const calls = first.calls.length;
-      const running = [call('create_issue'), call('create_issue', {}, 'modern')];
-      await eventually(() => first.calls.length === calls + 2);
-      await raced.reload(policy(TIGHT));
-      await assertHidden('create_issue');
-      gate = undefined;
-      held.resolve();
-      for (const { message } of await Promise.all(running)) assert.ok(message.result !== undefined);
-    },
-    'a list from before a policy was tightened opens nothing': async () => {
-      await begin(policy(['*']));
-      assert.ok((await listed()).includes('github.create_issue'));
-      await raced.reload(policy(TIGHT));
-      await assertHidden('create_issue');
-      assert.deepEqual(await listed(), ['github.search_issues', 'github.search_code2']);
-    },
-    'a tool that was allowed for a moment is hidden again': async () => {
-      await begin(policy(TIGHT));
-      await assertHidden('create_issue');
-      await raced.reload(policy(['*']));
-      await assertCalled(first, 'create_issue');
-      await raced.reload(policy(TIGHT));
-      await assertHidden('create_issue');
-    },
-    'a grant that is narrowed ends its calls at once': async () => {
-      await begin(policy(TIGHT));
-      await assertCalled(first, 'search_issues');
-      await raced.reload(policy(TIGHT, { narrowed: ['search_code2'] }));
-      await assertHidden('search_issues');
-      await assertCalled(first, 'search_code2');
-      await raced.reload(policy(TIGHT, { narrowed: [] }));
-      await assertHidden('search_code2');
-    },
-    'calls made all the while the policy changes reach only what it allows': async () => {
-      await begin(policy(TIGHT));
-      const created = () => first.calls.filter(({ name }) => name === 'create_issue').length;
-      const before = created();
-      let isChanging = true;
-      const ask = async (name: string): Promise<Answer[]> => {
-        const answers: Answer[] = [];
-        while (isChanging) answers.push(await call(name, {}, answers.length % 2 === 0 ? 'legacy' : 'modern'));
-        return answers;
-      };
-      const asking = [ask('create_issue'), ask('search_issues'), ask('create_issue')];
-      for (let change = 0; change < 12; change++) {
-        await raced.reload(policy(change % 2 === 0 ? ['*'] : TIGHT));
-        if (change % 2 === 1) {
-          const answered = created();
-          await call('search_issues');
-          // What began before the change may still arrive; nothing that began after it does.
-          assert.ok(created() - answered <= 2);
-        }
-      }
-      isChanging = false;
-      const [some = [], all = [], more = []] = await Promise.all(asking);
-      assert.ok(all.length > 0 && all.every(({ message }) => message.result !== undefined));
-      const results = [...some, ...more].filter(({ message }) => message.result !== undefined);
-      assert.equal(created() - before, results.length);
-      for (const { message } of [...some, ...more]) {
-        if (message.result === undefined) assert.equal(message.error?.message, 'Unknown tool: github.create_issue');
-      }
-      await assertHidden('create_issue');
-    },
-    'a tool that the upstream has dropped is not called any more': async () => {
-      await begin(policy(['*']));
-      first.setTools([tool('search_issues')]);
-      nowMs += 61_000;
-      await eventually(async () => (await listed()).length === 1);
-      await assertHidden('create_issue');
-      await assertHidden('search_code2');
-    },
-    'a tool that the upstream adds is callable if the policy says so and not else': async () => {
-      await begin(policy(TIGHT));
-      first.setTools([...ALL, 'search_new', 'create_new'].map(tool));
-      nowMs += 61_000;
-      await eventually(async () => (await listed()).includes('github.search_new'));
-      await assertHidden('create_new');
-      await assertCalled(first, 'search_new');
-    },
-    'a hidden tool called while its upstream is asked for its list for the first time stays unknown': async () => {
-      const asked = Promise.withResolvers<void>();
-      const slow = await startRecordingUpstream({
-        era: 'modern',
-        tools: ALL.map(tool),
-        intercept: (incoming, response) => {
-          if (!incoming.body.includes('"tools/list"') || response.headersSent) return false;
-          void asked.promise.then(() => {
-            const id = /"id":("[^"]*")/.exec(incoming.body.toString())?.[1];
-            const result = `{"resultType":"complete","ttlMs":0,"cacheScope":"private","tools":[${ALL.map(tool).join()}]}`;
-            response
-              .writeHead(200, { 'content-type': 'application/json' })
-              .end(`{"jsonrpc":"2.0","id":${id},"result":${result}}`);
-          });
-          return true;
-        },
-      });
-      await raced.reload(policy(TIGHT, { url: slow.url }));
-      const answers = Promise.all([call('create_issue'), call('search_issues')] as const);
-      await eventually(() => slow.requests.some(({ body }) => body.includes('"tools/list"')));
-      asked.resolve();
-      const [hidden, allowed] = await answers;
-      assert.equal(hidden.message.error?.message, 'Unknown tool: github.create_issue');
-      assert.ok(allowed.message.result !== undefined, allowed.text);
-      assert.deepEqual(
-        slow.calls.map(({ name }) => name),
-        ['search_issues'],
-      );
-      await raced.reload(policy(TIGHT));
-      await slow.close();
-    },
-    "a tool that the first grant's upstream drops is not served with another grant's credential": async () => {
-      const grants = ['github-readonly', { config: 'github-admin', allowedTools: ['search_*'] }];
-      await begin(policy(TIGHT, { tokens: [{ name: 'agent', grants }] }));
-      await assertCalled(first, 'search_code2');
-      first.setTools([tool('search_issues')]);
-      nowMs += 61_000;
-      await eventually(async () => (await listed()).length === 1);
-      await assertHidden('search_code2');
-    },
-    'a token that is revoked makes no further call on its connection and session': async () => {
-      await begin(policy(TIGHT));
-      const agent = new Agent({ keepAlive: true, maxSockets: 1 });
-      const headers = { 'mcp-session-id': await openSession(raced, 'agent') };
-      assert.ok((await call('search_issues', { agent, headers })).message.result !== undefined);
-      await raced.reload(policy(TIGHT, { tokens: [{ name: 'other' }] }));
-      await withoutUpstreamBytes([first, second], async () => {
-        assert.equal((await call('search_issues', { agent, headers })).status, 401);
-        assert.equal((await call('search_issues', { agent }, 'modern')).status, 401);
-      });
-      agent.destroy();
-    },
-    'a session opens nothing for another token': async () => {
-      await begin(policy(TIGHT));
-      const headers = { 'mcp-session-id': await openSession(raced, 'other') };
-      assert.ok((await call('create_issue', { token: 'other', headers })).message.result !== undefined);
-      await withoutUpstreamBytes([first, second], async () => {
-        for (const name of ['create_issue', 'search_issues']) {
-          const { status, message } = await call(name, { headers });
-          assert.deepEqual([status, message.error?.code], [404, -32600]);
-        }
-      });
-    },
-    'a config that moves to another upstream takes its policy along': async () => {
-      await begin(policy(TIGHT));
-      await raced.reload(policy(TIGHT, { url: second.url }));
-      await eventually(async () => (await listed()).length === 2);
-      await assertHidden('create_issue');
-      await assertCalled(second, 'search_issues');
-      assert.equal(second.calls.at(-1)?.headers.authorization, `Bearer ${CANARY}`);
-    },
-  };
-
-  for (const { name } of cases.filter((each) => each.class === 'race')) {
-    test(name, async () => {
-      runs++;
-      assert.ok(RACES[name] !== undefined, 'the corpus names a race that nobody has written');
-      await RACES[name]();
-    });
-  }
-
-  test('is raced in every way that is written', () => {
-    assert.equal(Object.keys(RACES).length, cases.filter((each) => each.class === 'race').length);
   });
 });
 

@@ -6,7 +6,8 @@ import { withoutUpstreamBytes } from '../support/corpus.ts';
 import { eventually } from '../support/eventually.ts';
 import { startGateway, type TestGateway } from '../support/gateway.ts';
 import { type Answer, type CallOptions, mcpRequest, send, toolCall } from '../support/mcp-http.ts';
-import { beginHttp2, connectHttp2, RawHttp1, toHttp1 } from '../support/raw-client.ts';
+import { RawHttp1, toHttp1 } from '../support/raw-http1.ts';
+import { connectHttp2, sendHttp2 } from '../support/raw-http2.ts';
 import { type RecordingUpstream, startRecordingUpstream } from '../support/recording-upstream.ts';
 
 const ERAS = ['legacy', 'modern'] as const;
@@ -124,11 +125,8 @@ suite('calls at once', () => {
     const statuses: [unknown, unknown][] = [];
     for (let count = 0; count < 3; count++) {
       const sent = { ...toolCall('rec.echo'), token: gateway.token('one') };
-      const stream = beginHttp2(session, gateway.mcpUrl, sent);
-      stream.end(sent.body);
-      const head = await new Promise<Record<string, unknown>>((resolve) => stream.once('response', resolve));
-      stream.resume();
-      statuses.push([head[':status'], head['retry-after']]);
+      const { status, headers } = await sendHttp2(session, gateway.mcpUrl, sent);
+      statuses.push([status, headers['retry-after']]);
     }
     assert.deepEqual(statuses, Array(3).fill([429, '1']));
     session.destroy();
@@ -226,7 +224,7 @@ suite('bytes of requests in flight', () => {
       second.write(head);
       await eventually(() => {
         second.write(body.subarray(0, 4 * KIB));
-        return second.bytesReceived > 0 || second.socket.destroyed;
+        return second.bytesReceived > 0 || second.isEnded;
       });
       assert.match(await second.ended(), /^HTTP\/1\.1 503 [\s\S]*retry-after: 1\r\n[\s\S]*"reason":"overloaded"/i);
       client.socket.resetAndDestroy();

@@ -10,7 +10,7 @@ import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/
 import { eventually } from '../support/eventually.ts';
 import { type ConfigFileOptions, startGateway, type TestGateway } from '../support/gateway.ts';
 import { type Answer, mcpRequest, send, toolCall } from '../support/mcp-http.ts';
-import { RawHttp1, toHttp1 } from '../support/raw-client.ts';
+import { RawHttp1, toHttp1 } from '../support/raw-http1.ts';
 import {
   type RecordedCall,
   type RecordedRequest,

@@ -2,16 +2,15 @@
 // nothing started or written on the way.
 
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { describe, test } from 'node:test';
 import { type CliResult, listedTools, runCli, scratchFolder, startCli } from '../support/cli.ts';
 import { configFile, tokenValue, variablesOf } from '../support/gateway.ts';
+import { findDeadPort, listenLocally } from '../support/local-server.ts';
 import { startRecordingUpstream } from '../support/recording-upstream.ts';
 
 const TOKEN = 'devbox-token-0123456789-abcdefghijklmnop';
@@ -209,11 +208,7 @@ describe('a port in use', () => {
 
   test('one port for both listeners fails in one line, and nothing goes on being served', async () => {
     const cwd = await scratchFolder();
-    const other = createServer().listen(0, '127.0.0.1');
-    await once(other, 'listening');
-    const { port } = other.address() as AddressInfo;
-    other.close();
-    await once(other, 'close');
+    const port = await findDeadPort();
     await writeFile(join(cwd, 'a.json'), JSON.stringify({ listen: { port }, admin: { listen: { port } } }));
     const env = { SWITCHBOARD_LOG_LEVEL: 'warn' };
     assertRefused(await runCli(['serve', '-c', 'a.json'], { cwd, env }), 1, [inUse]);
@@ -221,10 +216,9 @@ describe('a port in use', () => {
 
   test('the demo fails in one line and leaves no folder behind', async () => {
     const cwd = await scratchFolder();
-    const other = createServer().listen(0, '127.0.0.1');
-    await once(other, 'listening');
+    const other = createServer();
+    const port = await listenLocally(other);
     try {
-      const { port } = other.address() as AddressInfo;
       assertRefused(await runCli([], { cwd, env: { SWITCHBOARD_LISTEN: `127.0.0.1:${port}` } }), 1, [inUse]);
       assert.equal(existsSync(join(cwd, '.switchboard')), false);
     } finally {

@@ -1,11 +1,11 @@
 // Pages of the configured origins call from a browser, over either version of HTTP; pages of others cannot.
 
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
 import http2 from 'node:http2';
 import { after, before, suite, test } from 'node:test';
 import { startGateway, type TestGateway } from '../support/gateway.ts';
-import { type Answer, mcpRequest, type Sent, send, toAnswer, toolCall } from '../support/mcp-http.ts';
+import { type Answer, mcpRequest, type Sent, send, toolCall } from '../support/mcp-http.ts';
+import { sendHttp2 } from '../support/raw-http2.ts';
 import { type RecordingUpstream, startRecordingUpstream } from '../support/recording-upstream.ts';
 
 const ORIGIN = 'https://app.example.com';
@@ -33,21 +33,9 @@ after(async () => {
 
 type Ask = (path: string, sent: Sent) => Promise<Answer>;
 
-async function askHttp2(path: string, { method = 'POST', token, headers, body }: Sent): Promise<Answer> {
-  const authorization = token === undefined ? {} : { authorization: `Bearer ${token}` };
-  const type = body === undefined ? {} : { 'content-type': 'application/json' };
-  const stream = session.request(
-    { ':method': method, ':path': path, ...authorization, ...type, ...headers },
-    { endStream: body === undefined },
-  );
-  if (body !== undefined) stream.end(body);
-  const [answered] = await once(stream, 'response');
-  return toAnswer(answered[':status'], answered, Buffer.concat(await stream.toArray()));
-}
-
 const ASKS: readonly (readonly [string, Ask])[] = [
   ['HTTP/1.1', (path, sent) => send(`${gateway.url}${path}`, sent)],
-  ['HTTP/2', askHttp2],
+  ['HTTP/2', (path, sent) => sendHttp2(session, `${gateway.url}${path}`, sent)],
 ];
 
 /** What a browser asks before it lets a page call. */

@@ -5,7 +5,7 @@ import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { cp, mkdir, mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { createServer, request } from 'node:http';
-import { type AddressInfo, connect } from 'node:net';
+import { connect } from 'node:net';
 import { networkInterfaces, tmpdir } from 'node:os';
 import { join, matchesGlob } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -15,6 +15,7 @@ import { connectLines } from '../../src/cli/demo/connect-lines.ts';
 import { createLegacySessions, type LegacyServer } from '../../src/cli/demo/legacy-sessions.ts';
 import { type DemoUpstreams, startDemoUpstreams } from '../../src/cli/demo/start-demo-upstreams.ts';
 import { type ConnectedClient, connectSdkV1, connectSdkV2 } from '../clients/sdk-clients.ts';
+import { closeServer, listenLocally } from '../support/local-server.ts';
 
 const DEMO = new URL('../../src/cli/demo/', import.meta.url);
 const MODERN = { pin: '2026-07-28' };
@@ -122,11 +123,10 @@ suite('demo upstreams', () => {
   test('the environment of server-everything is empty and it opens no connections', async () => {
     let hits = 0;
     const target = createServer((_, response) => response.end(String(++hits)));
-    target.listen(0, '127.0.0.1');
-    await once(target, 'listening');
+    const port = await listenLocally(target);
     const client = await connectSdkV1({ url: urlOf(demo, 'everything-demo'), token: '' });
     assert.match(await client.call('get-env', {}), /"text":"\{\}"/);
-    const data = `http://127.0.0.1:${(target.address() as AddressInfo).port}/`;
+    const data = `http://127.0.0.1:${port}/`;
     await assert.rejects(client.call('gzip-file-as-resource', { data }), /opens no connections/);
     assert.match(await client.call('gzip-file-as-resource', { data: 'data:,hello' }), /resource_link/);
     assert.equal(hits, 0);
@@ -356,13 +356,8 @@ suite('legacy sessions', () => {
       now: () => clock.nowMs,
     });
     const server = createServer((incoming, outgoing) => void sessions.answer(incoming, outgoing));
-    server.listen(0, '127.0.0.1');
-    await once(server, 'listening');
-    t.after(() => {
-      server.close();
-      server.closeAllConnections();
-    });
-    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/mcp`;
+    const url = `http://127.0.0.1:${await listenLocally(server)}/mcp`;
+    t.after(() => closeServer(server));
     const ping = (id: string) => post(url, { jsonrpc: '2.0', id: 9, method: 'ping' }, { 'mcp-session-id': id });
     const open = async () => (await post(url, INITIALIZE)).sessionId!;
     return { url, clock, ended, sessions, ping, open };

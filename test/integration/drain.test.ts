@@ -3,10 +3,10 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { Agent, request } from 'node:http';
-import http2 from 'node:http2';
 import { suite, type TestContext, test } from 'node:test';
 import { eventually } from '../support/eventually.ts';
-import { type Answer, send, toAnswer, toolCall } from '../support/mcp-http.ts';
+import { type Answer, send, toolCall } from '../support/mcp-http.ts';
+import { connectHttp2, sendHttp2 } from '../support/raw-http2.ts';
 import {
   type RecordedCall,
   type RecordingUpstream,
@@ -65,20 +65,9 @@ function callOver1(child: ServeChild, tool: string): Promise<Answer> {
 }
 
 async function callOver2(t: TestContext, child: ServeChild, tool: string): Promise<Answer> {
-  const session = http2.connect(child.url);
+  const { session } = await connectHttp2(child.url);
   t.after(() => session.destroy());
-  const { headers, body } = toolCall(tool);
-  const stream = session.request({
-    ':method': 'POST',
-    ':path': '/mcp',
-    'content-type': 'application/json',
-    authorization: `Bearer ${child.token()}`,
-    ...headers,
-  });
-  stream.end(body);
-  const [answered] = await once(stream, 'response');
-  const bytes = Buffer.concat(await stream.toArray());
-  return toAnswer(answered[':status'], answered, bytes);
+  return sendHttp2(session, child.mcpUrl, { ...toolCall(tool), token: child.token() });
 }
 
 async function isRefused(url: string): Promise<boolean> {
@@ -116,9 +105,8 @@ suite('SIGTERM', () => {
     answer();
     const agent = new Agent({ keepAlive: true });
     t.after(() => agent.destroy());
-    const session = http2.connect(child.url);
+    const { session } = await connectHttp2(child.url);
     t.after(() => session.destroy());
-    await once(session, 'connect');
     const { headers, body } = toolCall('rec.plain');
     const kept = request(child.mcpUrl, {
       method: 'POST',

@@ -2,23 +2,26 @@
 // wrong is told apart from what an upstream does wrong.
 
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
 import { rm } from 'node:fs/promises';
-import net, { type AddressInfo, type Socket } from 'node:net';
+import net, { type Socket } from 'node:net';
 import { join } from 'node:path';
 import { suite, type TestContext, test } from 'node:test';
 import { openStore } from '../../src/store/open-store.ts';
 import { DEFAULT_ACCOUNT } from '../../src/store/store.ts';
 import type { AddressPolicy } from '../../src/upstream/address-guard.ts';
 import { classifyUpstreamError, createUpstreamPools } from '../../src/upstream/pool.ts';
-import { createAuthority, withoutOpenssl } from '../support/certificates.ts';
+import { createAuthority, toIdentity, withoutOpenssl } from '../support/certificates.ts';
 import { type ConnectProxy, type ConnectProxyOptions, startConnectProxy } from '../support/connect-proxy.ts';
 import { eventually } from '../support/eventually.ts';
 import { makeFolder, startGateway, type TestGateway } from '../support/gateway.ts';
+import { findDeadPort } from '../support/local-server.ts';
 import { mcpRequest, send, toolCall } from '../support/mcp-http.ts';
+import { failureOf } from '../support/readiness.ts';
 import { type RecordingUpstream, startRecordingUpstream } from '../support/recording-upstream.ts';
 import { startTlsFront } from '../support/tls-front.ts';
 
+/** What no operator may read of a failure: where proxies and upstreams are, how one logs in, and what they say. */
+const HIDDEN = /127\.0\.0\.1|internal|horse|SECRET/;
 const NAME = 'mcp.internal.test';
 const LOGIN = 'user:correct horse';
 
@@ -68,21 +71,11 @@ async function assertWorks(gateway: TestGateway): Promise<void> {
   assert.ok(answer.message.result, answer.text);
 }
 
-async function failureOf(gateway: TestGateway): Promise<{ reason: string; message: string }> {
-  return eventually(async () => {
-    const headers = { authorization: `Bearer ${gateway.apiKey}` };
-    const { text } = await send(`${gateway.url}/readyz?detail`, { method: 'GET', headers });
-    const { upstreams } = JSON.parse(text);
-    assert.equal(/127\.0\.0\.1|internal|horse|SECRET/.test(JSON.stringify(upstreams)), false);
-    return upstreams[0]?.last_failure;
-  });
-}
-
 /** A gateway whose proxy answers every CONNECT like this. */
 async function failureBehind(t: TestContext, takeOver: (socket: Socket) => void, more: object = {}) {
   const upstream = await startUpstream(t);
   const proxy = await startProxy(t, { takeOver });
-  const failure = await failureOf(await serve(t, { url: urlOf(upstream), proxy, more }));
+  const failure = await failureOf(await serve(t, { url: urlOf(upstream), proxy, more }), HIDDEN);
   await eventually(() => proxy.open() === 0);
   assert.equal(upstream.bytesReceived, 0);
   return failure;
@@ -106,7 +99,7 @@ suite('an upstream behind an egress proxy', () => {
 
   test('an IPv6 literal is asked for in brackets', async (t) => {
     const proxy = await startProxy(t);
-    await failureOf(await serve(t, { url: 'http://[::1]:9/mcp', proxy }));
+    await failureOf(await serve(t, { url: 'http://[::1]:9/mcp', proxy }), HIDDEN);
     assert.equal(proxy.asked[0]?.target, '[::1]:9');
   });
 
@@ -116,13 +109,16 @@ suite('an upstream behind an egress proxy', () => {
     const ca = await createAuthority(folder);
     const identity = await ca.issue('server', { names: [`DNS:${NAME}`] });
     const upstream = await startUpstream(t);
-    const front = await startTlsFront(upstream.url, { cert: identity.certificate, key: identity.key });
+    const front = await startTlsFront(upstream.url, toIdentity(identity));
     t.after(() => front.close());
     const proxy = await startProxy(t);
     await assertWorks(await serve(t, { url: urlOf(front), proxy, more: { tls: { ca_file: ca.certificateFile } } }));
     assert.equal(proxy.asked[0]?.target, `${NAME}:${front.port}`);
     const untrusting = await serve(t, { url: urlOf(front), proxy });
-    assert.equal((await failureOf(untrusting)).message, 'its TLS certificate is not signed by a trusted authority');
+    assert.equal(
+      (await failureOf(untrusting, HIDDEN)).message,
+      'its TLS certificate is not signed by a trusted authority',
+    );
   });
 
   test('a proxy that wants credentials is told them, and nobody else is', async (t) => {
@@ -137,13 +133,13 @@ suite('an upstream behind an egress proxy', () => {
   test('without credentials, and with wrong ones, it says which', async (t) => {
     const upstream = await startUpstream(t);
     const proxy = await startProxy(t, { credential: LOGIN });
-    const none = await failureOf(await serve(t, { url: urlOf(upstream), proxy }));
+    const none = await failureOf(await serve(t, { url: urlOf(upstream), proxy }), HIDDEN);
     assert.deepEqual(none, {
       ...none,
       reason: 'unreachable',
       message: 'the egress proxy wants credentials (HTTP 407)',
     });
-    const wrong = await failureOf(await serve(t, { url: urlOf(upstream), proxy, login: 'user:wrong' }));
+    const wrong = await failureOf(await serve(t, { url: urlOf(upstream), proxy, login: 'user:wrong' }), HIDDEN);
     assert.match(wrong.message, /^the egress proxy refused the credentials/);
   });
 
@@ -157,7 +153,7 @@ suite('an upstream behind an egress proxy', () => {
     });
     const gateway = await startGateway(file('user:old'));
     t.after(() => gateway.close());
-    await failureOf(gateway);
+    await failureOf(gateway, HIDDEN);
     await gateway.reload(file(LOGIN));
     await assertWorks(gateway);
   });
@@ -168,13 +164,9 @@ suite('an upstream behind an egress proxy', () => {
       [failure.reason, failure.message],
       ['unreachable', 'the egress proxy refused to connect to it (HTTP 403)'],
     );
-    const closed = net.createServer().listen(0, '127.0.0.1');
-    await once(closed, 'listening');
-    const { port } = closed.address() as AddressInfo;
-    closed.close();
     const proxy = await startProxy(t);
-    const gateway = await serve(t, { url: `http://${NAME}:${port}/mcp`, proxy });
-    assert.equal((await failureOf(gateway)).message, 'the egress proxy refused to connect to it (HTTP 502)');
+    const gateway = await serve(t, { url: `http://${NAME}:${await findDeadPort()}/mcp`, proxy });
+    assert.equal((await failureOf(gateway, HIDDEN)).message, 'the egress proxy refused to connect to it (HTTP 502)');
   });
 
   test('a proxy that never answers, and one that answers by the drop, fall under the connect timeout', async (t) => {
@@ -232,7 +224,7 @@ suite('an upstream behind an egress proxy', () => {
     const upstream = await startUpstream(t);
     const proxy = await startConnectProxy();
     await proxy.close();
-    const failure = await failureOf(await serve(t, { url: urlOf(upstream), proxy }));
+    const failure = await failureOf(await serve(t, { url: urlOf(upstream), proxy }), HIDDEN);
     assert.deepEqual(
       [failure.reason, failure.message],
       ['unreachable', 'no connection to the egress proxy could be made'],

@@ -9,7 +9,8 @@ import { buffer } from 'node:stream/consumers';
 import { after, before, suite, type TestContext, test } from 'node:test';
 import { eventually } from '../support/eventually.ts';
 import { startGateway, type TestGateway } from '../support/gateway.ts';
-import { type Answer, type CallOptions, mcpRequest, toAnswer, toolCall } from '../support/mcp-http.ts';
+import { type Answer, type CallOptions, mcpRequest, type Sent, toAnswer, toolCall } from '../support/mcp-http.ts';
+import { RawHttp1, toHttp1 } from '../support/raw-http1.ts';
 import { type RecordedCall, type RecordingUpstream, startRecordingUpstream } from '../support/recording-upstream.ts';
 
 const ERAS = ['legacy', 'modern'] as const;
@@ -149,27 +150,23 @@ suite('a client that has finished sending and then goes', () => {
 });
 
 /** Sends bytes and finishes; resolves with everything that comes back. */
-async function exchange(t: TestContext, bytes: string): Promise<string> {
-  const { hostname, port } = new URL(gateway.url);
-  const socket = net.connect({ host: hostname, port: Number(port), allowHalfOpen: true });
-  t.after(() => socket.destroy());
-  socket.end(bytes);
-  return (await buffer(socket)).toString();
+async function exchange(t: TestContext, ...parts: readonly (string | Buffer)[]): Promise<string> {
+  const client = await RawHttp1.connect(gateway.url);
+  t.after(() => client.socket.destroy());
+  client.write(...parts);
+  client.socket.end();
+  return client.ended();
 }
 
-function toBytes({ body, headers }: { body: string; headers?: Readonly<Record<string, string>> }, length: number) {
-  const { host } = new URL(gateway.url);
-  const lines = Object.entries({ host, ...headers, authorization: `Bearer ${gateway.token()}` });
-  return (
-    `POST /mcp HTTP/1.1\r\n${lines.map((line) => `${line.join(': ')}\r\n`).join('')}` +
-    `content-type: application/json\r\ncontent-length: ${length}\r\n\r\n${body}`
-  );
+function toBytes(sent: Sent, more: Readonly<Record<string, string>> = {}): Buffer {
+  const headers = { ...sent.headers, ...more };
+  const { head, body } = toHttp1(gateway.mcpUrl, { ...sent, token: gateway.token(), headers });
+  return Buffer.concat([head, body]);
 }
 
 test('a client that has finished sending gets the answers to all that it sent', async (t) => {
   gate = Promise.withResolvers();
-  const call = toolCall('rec.plain');
-  const answers = exchange(t, `${toBytes(call, call.body.length)}GET /livez HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n`);
+  const answers = exchange(t, toBytes(toolCall('rec.plain')), 'GET /livez HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n');
   const calls = upstream.calls.length;
   await eventually(() => upstream.calls[calls]);
   gate.resolve();
@@ -181,6 +178,9 @@ test('a client that has finished sending gets the answers to all that it sent', 
 test('a request that ends before its body does is refused, and nothing of it reaches an upstream', async (t) => {
   const requests = upstream.requests.length;
   const list = mcpRequest('tools/list');
-  assert.match(await exchange(t, toBytes(list, list.body.length + 1)), /^HTTP\/1\.1 400\b/);
+  assert.match(
+    await exchange(t, toBytes(list, { 'content-length': String(list.body.length + 1) })),
+    /^HTTP\/1\.1 400\b/,
+  );
   assert.equal(upstream.requests.length, requests);
 });

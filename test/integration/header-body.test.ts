@@ -2,10 +2,7 @@
 // over both HTTP versions: a contradiction reaches no upstream, and what reaches one has headers of the gateway's making.
 
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
 import http2 from 'node:http2';
-import net from 'node:net';
-import { buffer } from 'node:stream/consumers';
 import { after, before, suite, test } from 'node:test';
 import { createLogger } from '../../src/telemetry/logger.ts';
 import {
@@ -19,6 +16,8 @@ import {
 } from '../support/corpus.ts';
 import { startGateway, type TestGateway } from '../support/gateway.ts';
 import { BOTH, ENVELOPE, MODERN } from '../support/mcp-http.ts';
+import { RawHttp1 } from '../support/raw-http1.ts';
+import { answerOf } from '../support/raw-http2.ts';
 import { type RecordingUpstream, startRecordingUpstream } from '../support/recording-upstream.ts';
 
 interface HeaderCase extends CorpusCase {
@@ -127,13 +126,12 @@ function toRequest(each: HeaderCase): { headers: [string, string][]; body: strin
 
 /** As bytes on a socket: an HTTP client would mend what the case is about. */
 async function sendHttp1(each: HeaderCase): Promise<Answer> {
-  const { hostname, port, host } = new URL(gateway.url);
+  const { host } = new URL(gateway.url);
   const { headers, body } = toRequest(each);
   const lines = [['Host', host], ['Connection', 'close'], ...headers].map(([name, value]) => `${name}: ${value}\r\n`);
-  const socket = net.connect(Number(port), hostname);
-  socket.write(Buffer.from(`POST /mcp HTTP/1.1\r\n${lines.join('')}\r\n`, 'latin1'));
-  socket.write(body);
-  const text = (await buffer(socket)).toString();
+  const client = await RawHttp1.connect(gateway.url);
+  client.write(Buffer.from(`POST /mcp HTTP/1.1\r\n${lines.join('')}\r\n`, 'latin1'), body);
+  const text = await client.ended();
   const split = text.indexOf('\r\n\r\n');
   return { status: Number(text.slice(9, 12)), text, body: text.slice(split + 4) };
 }
@@ -145,12 +143,8 @@ async function sendHttp2(each: HeaderCase): Promise<Answer> {
   const stream = session.request([...pseudo, ...fields], { endStream: false });
   stream.on('error', () => undefined);
   stream.end(body);
-  const chunks: Buffer[] = [];
-  stream.on('data', (chunk: Buffer) => chunks.push(chunk));
-  const [head] = await once(stream, 'response');
-  if (!stream.closed) await once(stream, 'close');
-  const text = Buffer.concat(chunks).toString();
-  return { status: head[':status'], text: JSON.stringify(head) + text, body: text };
+  const { status, headers: head, text } = await answerOf(stream);
+  return { status, text: JSON.stringify(head) + text, body: text };
 }
 
 function assertRefused({ status, body, text }: Answer, each: HeaderCase): void {

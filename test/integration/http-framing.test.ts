@@ -15,7 +15,7 @@ import {
 } from '../support/corpus.ts';
 import { startGateway, type TestGateway } from '../support/gateway.ts';
 import { mcpRequest, send, toolCall } from '../support/mcp-http.ts';
-import { connectRaw, type RawAnswer } from '../support/raw-connection.ts';
+import { type RawAnswer, RawHttp1 } from '../support/raw-http1.ts';
 import { type RecordingUpstream, startRecordingUpstream } from '../support/recording-upstream.ts';
 
 type Piece = string | { readonly repeat: string; readonly times: number };
@@ -113,16 +113,17 @@ interface Outcome {
 
 async function run(each: FramingCase, how: keyof typeof SENDERS): Promise<Outcome> {
   const request = toBytes(each.send);
-  const connection = await connectRaw(gateway.url);
+  const client = await RawHttp1.connect(gateway.url);
   try {
     for (const bytes of each.waits ? [request, callBehind()] : [Buffer.concat([request, callBehind()])]) {
       for (const piece of SENDERS[how](bytes)) {
-        connection.socket.write(piece);
+        client.write(piece);
         await new Promise(setImmediate);
       }
-      if (each.waits) await connection.answers((answers) => answers.length > 0);
+      if (each.waits) await client.answers((answers) => answers.length > 0);
     }
-    const answers = await connection.answers((answers) => answers.some(isCallAnswer), request.indexOf('HEAD ') === 0);
+    const heads = request.indexOf('HEAD ') === 0 ? 1 : 0;
+    const answers = await client.answers((answers) => answers.some(isCallAnswer), { heads });
     const last = answers.at(-1);
     const isServed = last !== undefined && isCallAnswer(last);
     const own = isServed ? answers.slice(0, -1) : answers;
@@ -130,10 +131,10 @@ async function run(each: FramingCase, how: keyof typeof SENDERS): Promise<Outcom
     return {
       statuses: own.map(({ status }) => status),
       behind: isServed ? 'served' : 'closed',
-      text: connection.bytes.toString(),
+      text: client.text,
     };
   } finally {
-    connection.socket.destroy();
+    client.socket.destroy();
   }
 }
 

@@ -6,7 +6,8 @@ import http2 from 'node:http2';
 import { after, before, suite, test } from 'node:test';
 import { eventually } from '../support/eventually.ts';
 import { startGateway, type TestGateway } from '../support/gateway.ts';
-import { type Answer, mcpRequest, type Sent, toAnswer, toolCall } from '../support/mcp-http.ts';
+import { type Answer, mcpRequest, type Sent, toolCall } from '../support/mcp-http.ts';
+import { openHttp2, sendHttp2 } from '../support/raw-http2.ts';
 import { type RecordingUpstream, startRecordingUpstream } from '../support/recording-upstream.ts';
 
 const ERAS = ['legacy', 'modern'] as const;
@@ -41,31 +42,10 @@ after(async () => {
   await upstream.close();
 });
 
-function open({ method = 'POST', token, headers, body }: Sent, path = '/mcp'): http2.ClientHttp2Stream {
-  const stream = session.request(
-    {
-      ':method': method,
-      ':path': path,
-      ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
-      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-      ...headers,
-    },
-    { endStream: body === undefined },
-  );
-  // A stream may be reset behind its answer, to stop the rest of a body.
-  stream.on('error', () => undefined);
-  if (body !== undefined) stream.end(body);
-  return stream;
-}
-
 async function ask(sent: Sent, path = '/mcp'): Promise<Answer> {
-  const stream = open({ token: gateway.token(), ...sent }, path);
-  const chunks: Buffer[] = [];
-  stream.on('data', (chunk: Buffer) => chunks.push(chunk));
-  const [headers] = await once(stream, 'response');
-  if (!stream.closed) await once(stream, 'close');
-  assert.equal(headers.connection, undefined);
-  return toAnswer(headers[':status'], headers, Buffer.concat(chunks));
+  const answer = await sendHttp2(session, gateway.url + path, { token: gateway.token(), ...sent });
+  assert.equal(answer.headers.connection, undefined);
+  return answer;
 }
 
 for (const era of ERAS) {
@@ -117,7 +97,10 @@ for (const era of ERAS) {
 
 suite('over HTTP/2', () => {
   test('who is not authenticated is 401 at once, and a body still coming is cut', async () => {
-    const stream = open({ headers: { 'content-type': 'application/json', authorization: 'Bearer x' }, method: 'POST' });
+    const stream = openHttp2(session, gateway.mcpUrl, {
+      headers: { 'content-type': 'application/json', authorization: 'Bearer x' },
+      method: 'POST',
+    });
     const [headers] = await once(stream, 'response');
     assert.equal(headers[':status'], 401);
     assert.match(String(headers['www-authenticate']), /^Bearer /);
@@ -179,7 +162,10 @@ suite('over HTTP/2', () => {
 
   test('a modern client that resets its stream has cancelled', async () => {
     const before = upstream.calls.length;
-    const stream = open({ ...toolCall('rec.hanging', { era: 'modern' }), token: gateway.token() });
+    const stream = openHttp2(session, gateway.mcpUrl, {
+      ...toolCall('rec.hanging', { era: 'modern' }),
+      token: gateway.token(),
+    });
     const { signal } = await eventually(() => upstream.calls[before]);
     stream.close(http2.constants.NGHTTP2_CANCEL);
     if (!signal.aborted) await once(signal, 'abort');

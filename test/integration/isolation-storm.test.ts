@@ -6,6 +6,6 @@ import { proveIsolation } from '../support/isolation-storm.ts';
 
 test(
   'of 5,000 calls at once with equal ids and progress tokens, nobody sees anything of another',
-  { timeout: 60_000 },
+  { timeout: 120_000 },
   (t) => proveIsolation(t, { calls: 5_000, seed: 1 }),
 );

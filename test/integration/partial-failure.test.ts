@@ -1,16 +1,17 @@
 // One upstream that refuses, one that never answers, one that works: each is told apart, and none holds up another.
 
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
 import { rm } from 'node:fs/promises';
-import net, { type AddressInfo } from 'node:net';
+import net from 'node:net';
 import { join } from 'node:path';
 import { suite, type TestContext, test } from 'node:test';
 import { openStore } from '../../src/store/open-store.ts';
 import { DEFAULT_ACCOUNT } from '../../src/store/store.ts';
 import { eventually } from '../support/eventually.ts';
 import { makeFolder, startGateway, type TestGateway } from '../support/gateway.ts';
+import { closeServer, findDeadPort, listenLocally } from '../support/local-server.ts';
 import { type Answer, type CallOptions, mcpRequest, send, toolCall } from '../support/mcp-http.ts';
+import { upstreamDetails } from '../support/readiness.ts';
 import { type RecordingUpstream, startRecordingUpstream } from '../support/recording-upstream.ts';
 
 const LIST_WAIT_MS = 400;
@@ -26,29 +27,14 @@ interface State {
   readonly since?: string;
 }
 
-/** A port that nobody listens on. */
-async function findDeadPort(): Promise<number> {
-  const server = net.createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
-}
-
 /** Takes connections and requests, and never says a word. */
 async function startHanging(t: TestContext): Promise<string> {
   const sockets = new Set<net.Socket>();
   const server = net.createServer((socket) => {
     sockets.add(socket.on('error', () => undefined).resume());
   });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  t.after(() => {
-    for (const socket of sockets) socket.destroy();
-    server.close();
-  });
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}/mcp`;
+  t.after(() => closeServer(server, sockets));
+  return `http://127.0.0.1:${await listenLocally(server)}/mcp`;
 }
 
 async function startThree(t: TestContext): Promise<{ gateway: TestGateway; live: RecordingUpstream }> {
@@ -145,10 +131,8 @@ suite('a dead, a hanging and a live upstream', () => {
     await list(gateway);
     const ready = await send(`${gateway.url}/readyz`, { method: 'GET' });
     assert.deepEqual([ready.status, ready.text], [200, '{"status":"ready"}']);
-    const { message } = await send(`${gateway.url}/readyz?detail`, { method: 'GET' });
-    const upstreams = message.upstreams as { service: string; state: string; tools: number | null }[];
     assert.deepEqual(
-      upstreams.map(({ service, state, tools }) => [service, state, tools]),
+      (await upstreamDetails(gateway)).map(({ service, state, tools }) => [service, state, tools]),
       [
         ['dead', 'failing', null],
         ['hanging', 'starting', null],

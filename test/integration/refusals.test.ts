@@ -1,12 +1,10 @@
 // What the gateway refuses, in exact answers (design §3, table), and that no byte of it reaches an upstream.
 
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
-import net from 'node:net';
 import { after, afterEach, before, suite, test } from 'node:test';
-import { eventually } from '../support/eventually.ts';
 import { startGateway, type TestGateway } from '../support/gateway.ts';
 import { type Answer, BOTH, mcpRequest, type Sent, send, toolCall } from '../support/mcp-http.ts';
+import { exchangeRaw, pushBody, toChunk } from '../support/raw-http1.ts';
 import { type RecordingUpstream, startRecordingUpstream } from '../support/recording-upstream.ts';
 
 const TOOLS = ['echo', 'hidden', 'narrowed'].map((name) => `{"name":"${name}","inputSchema":{"type":"object"}}`);
@@ -48,21 +46,18 @@ function requestCount(): number {
 }
 
 /** A ping to a target that an HTTP client would tidy up. */
-async function sendRaw(url: string, line: string, token: string): Promise<{ status: number; text: string }> {
-  const { port, hostname } = new URL(url);
+async function ping(url: string, line: string, token: string): Promise<{ status: number; text: string }> {
   const body = '{"jsonrpc":"2.0","id":1,"method":"ping"}';
   const lines = [
     `${line} HTTP/1.1`,
-    `Host: ${hostname}:${port}`,
+    `Host: ${new URL(url).host}`,
     `Authorization: Bearer ${token}`,
     'Content-Type: application/json',
     `Content-Length: ${body.length}`,
     'Connection: close',
   ];
-  const socket = net.connect(Number(port), hostname);
-  socket.write(`${lines.join('\r\n')}\r\n\r\n${body}`);
-  const text = Buffer.concat(await socket.toArray()).toString();
-  return { status: Number(/^HTTP\/1\.1 (\d+)/.exec(text)?.[1]), text };
+  const { answers, bytes } = await exchangeRaw(url, `${lines.join('\r\n')}\r\n\r\n${body}`);
+  return { status: answers[0]!.status, text: bytes.toString() };
 }
 
 function post(sent: Sent): Promise<Answer> {
@@ -143,29 +138,12 @@ suite('bodies that are too large', () => {
   const SIZE = 10 * 1024 * 1024;
 
   /** Sends a request's head and then as much of 10 MB as is taken; resolves with what came back and how much was taken. */
-  async function push(headers: readonly string[], isChunked: boolean): Promise<{ text: string; sentBytes: number }> {
-    const { port, hostname } = new URL(gateway.url);
-    const socket = net.connect({ port: Number(port), host: hostname, noDelay: true });
-    let text = '';
-    let isClosed = false;
-    socket.on('data', (chunk) => {
-      text += chunk.toString('latin1');
-    });
-    socket.on('error', () => undefined);
-    socket.on('close', () => {
-      isClosed = true;
-    });
-    await once(socket, 'connect');
+  function push(headers: readonly string[], isChunked: boolean): Promise<{ text: string; sentBytes: number }> {
     const framing = isChunked ? 'Transfer-Encoding: chunked' : `Content-Length: ${SIZE}`;
-    const lines = [`Host: ${hostname}:${port}`, 'Content-Type: application/json', framing, ...headers];
-    socket.write(`POST /mcp HTTP/1.1\r\n${lines.join('\r\n')}\r\n\r\n`);
+    const lines = [`Host: ${new URL(gateway.url).host}`, 'Content-Type: application/json', framing, ...headers];
     const piece = Buffer.alloc(64 * 1024, 0x20);
-    const bytes = isChunked ? Buffer.concat([Buffer.from('10000\r\n'), piece, Buffer.from('\r\n')]) : piece;
-    for (let sent = 0; sent < SIZE && !isClosed; sent += piece.length) {
-      if (!socket.write(bytes)) await Promise.race([once(socket, 'drain'), once(socket, 'close')]).catch(() => {});
-    }
-    await eventually(() => isClosed);
-    return { text, sentBytes: socket.bytesWritten - socket.writableLength };
+    const head = `POST /mcp HTTP/1.1\r\n${lines.join('\r\n')}\r\n\r\n`;
+    return pushBody(gateway.url, head, isChunked ? toChunk(piece) : piece, SIZE);
   }
 
   for (const isChunked of [false, true]) {
@@ -459,22 +437,19 @@ suite('modern headers and envelope', () => {
   });
 
   test('a header sent twice is 400', async () => {
-    const { port, hostname } = new URL(gateway.url);
     const { body, headers } = whole();
     const names = Object.entries({ ...headers, 'content-type': 'application/json' }).map(
       ([name, value]) => `${name}: ${value}`,
     );
     const lines = [
-      `Host: ${hostname}:${port}`,
+      `Host: ${new URL(gateway.url).host}`,
       `Authorization: Bearer ${gateway.token()}`,
       ...names,
       'Mcp-Name: rec.hidden',
       `Content-Length: ${body.length}`,
     ];
-    const socket = net.connect(Number(port), hostname);
-    socket.end(`POST /mcp HTTP/1.1\r\n${lines.join('\r\n')}\r\n\r\n${body}`);
-    const chunks = await socket.toArray();
-    assert.match(Buffer.concat(chunks).toString(), /^HTTP\/1\.1 400 [\s\S]*mcp-name is sent more than once/);
+    const { bytes } = await exchangeRaw(gateway.url, `POST /mcp HTTP/1.1\r\n${lines.join('\r\n')}\r\n\r\n${body}`);
+    assert.match(bytes.toString(), /^HTTP\/1\.1 400 [\s\S]*mcp-name is sent more than once/);
   });
 });
 
@@ -544,15 +519,15 @@ suite('places and callers', () => {
     ] as const) {
       for (const path of OTHER_SPELLINGS) {
         for (const token of [gateway.token(), apiKey]) {
-          const { status, text } = await sendRaw(url, `POST ${path}`, token);
+          const { status, text } = await ping(url, `POST ${path}`, token);
           assert.equal(status, 404, `${path}: ${text}`);
         }
       }
     }
-    assert.equal((await sendRaw(split.adminUrl, 'POST /mcp', split.token())).status, 404);
-    assert.equal((await sendRaw(split.adminUrl, 'GET /v1/explain', split.apiKey)).status, 400);
-    assert.equal((await sendRaw(split.url, 'POST /mcp', split.token())).status, 200);
-    assert.equal((await sendRaw(split.url, 'GET /v1/explain', split.apiKey)).status, 404);
+    assert.equal((await ping(split.adminUrl, 'POST /mcp', split.token())).status, 404);
+    assert.equal((await ping(split.adminUrl, 'GET /v1/explain', split.apiKey)).status, 400);
+    assert.equal((await ping(split.url, 'POST /mcp', split.token())).status, 200);
+    assert.equal((await ping(split.url, 'GET /v1/explain', split.apiKey)).status, 404);
   });
 
   for (const [method, path] of [

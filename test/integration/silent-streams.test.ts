@@ -7,7 +7,8 @@ import { after, afterEach, before, mock, suite, test } from 'node:test';
 import { eventually } from '../support/eventually.ts';
 import { startGateway, type TestGateway } from '../support/gateway.ts';
 import { type CallOptions, toolCall } from '../support/mcp-http.ts';
-import { beginHttp2, connectHttp2, RawHttp1, toHttp1 } from '../support/raw-client.ts';
+import { RawHttp1, toHttp1 } from '../support/raw-http1.ts';
+import { beginHttp2, connectHttp2 } from '../support/raw-http2.ts';
 import { type RecordingUpstream, startRecordingUpstream } from '../support/recording-upstream.ts';
 
 const SILENCE_MS = 15_000;
@@ -28,7 +29,9 @@ before(async () => {
   jumpedMs = 3_600_000;
   upstream = await startRecordingUpstream({
     era: 'legacy',
-    tools: ['silent', 'primed', 'parts', 'hanging'].map((name) => `{"name":"${name}","inputSchema":{"type":"object"}}`),
+    tools: ['silent', 'primed', 'parts', 'hanging', 'halting'].map(
+      (name) => `{"name":"${name}","inputSchema":{"type":"object"}}`,
+    ),
     intercept: ({ method, body }, response) => {
       if (method === 'GET') {
         void gate.promise.then(() => response.writeHead(405).end());
@@ -46,6 +49,10 @@ before(async () => {
         response.writeHead(200, { 'content-type': 'application/json' });
         response.write(`{"result":{"a":"${'x'.repeat(100_000)}`);
         void gate.promise.then(() => response.end(`"},"jsonrpc":"2.0","id":"${id}"}`));
+      } else if (params?.name === 'halting') {
+        response.writeHead(200, { 'content-type': 'text/event-stream' });
+        response.write(`data: {"result":{"a":"${'x'.repeat(100_000)}`);
+        void gate.promise.then(() => response.end(`"},"jsonrpc":"2.0","id":"${id}"}\n\n`));
       } else if (params?.name === 'hanging') {
         void gate.promise.then(() => response.writeHead(200, { 'content-type': 'application/json' }).end(end));
       } else return false;
@@ -130,6 +137,16 @@ suite('a silent stream', { concurrency: false }, () => {
     gate.resolve();
     await once(stream, 'close');
     assert.match(text, /"id":1\}/);
+  });
+
+  test('is sent none in the middle of an event, which would fall apart', async () => {
+    const client = await open('halting');
+    await client.until(/xxx/);
+    jumpedMs += SILENCE_MS + 1_000;
+    await looked();
+    assert.equal(commentsIn(client.text), 0);
+    gate.resolve();
+    assert.match(await client.until(/"id":1\}/), /x"\},"jsonrpc"/);
   });
 
   test('of JSON is sent nothing, begun or not', async () => {

@@ -2,10 +2,7 @@
 // each edit is read once.
 
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
@@ -18,6 +15,7 @@ import { createLogger } from '../../src/telemetry/logger.ts';
 import { scratchFolder } from '../support/cli.ts';
 import { eventually } from '../support/eventually.ts';
 import { type ConfigFileOptions, configFile, startGateway, tokenValue, variablesOf } from '../support/gateway.ts';
+import { findDeadPort } from '../support/local-server.ts';
 import { mcpRequest, send } from '../support/mcp-http.ts';
 
 const NOBODY = 'http://127.0.0.1:9/mcp';
@@ -28,15 +26,6 @@ async function settingsIn(folder: string, options: ConfigFileOptions): Promise<S
   const outcome = await loadSettings(file, readEnvironment(variablesOf(options)));
   assert.ok(outcome.ok);
   return outcome.settings;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }
 
 function collectedLog(): { events: string[]; log: ReturnType<typeof createLogger> } {
@@ -74,7 +63,7 @@ test('a second start on a port in use leaves the store of the running gateway as
 
 test('until its configuration is in force a gateway is live, not ready, and answers 503', async (t) => {
   const folder = await scratchFolder();
-  const port = await freePort();
+  const port = await findDeadPort();
   const url = `http://127.0.0.1:${port}`;
   const settings = await settingsIn(folder, {
     configs: [{ name: 'one', url: NOBODY }],
@@ -106,7 +95,7 @@ test('a gateway that cannot apply its configuration gives its port back', async 
   const folder = await scratchFolder();
   const running = await startGateway({ folder, configs: [{ name: 'one', url: NOBODY }] });
   await running.close();
-  const port = await freePort();
+  const port = await findDeadPort();
   const database = new DatabaseSync(join(folder, 'store/switchboard.db'));
   database.exec("UPDATE mcp_configs SET managed_by = 'api'");
   database.close();

@@ -7,7 +7,7 @@ import { suite, type TestContext, test } from 'node:test';
 import { eventually } from '../support/eventually.ts';
 import { startGateway, type TestGateway } from '../support/gateway.ts';
 import { type Answer, type CallOptions, mcpRequest, send, toolCall } from '../support/mcp-http.ts';
-import { RawHttp1, toHttp1 } from '../support/raw-client.ts';
+import { RawHttp1, toHttp1 } from '../support/raw-http1.ts';
 import { type RecordedRequest, type RecordingUpstream, startRecordingUpstream } from '../support/recording-upstream.ts';
 
 const ERAS = ['legacy', 'modern'] as const;

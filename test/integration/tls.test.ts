@@ -7,7 +7,6 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import type http from 'node:http';
 import http2 from 'node:http2';
 import https from 'node:https';
-import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
@@ -19,6 +18,7 @@ import type { OnRequest } from '../../src/edge/request-gate.ts';
 import { createTlsTerminator, type TlsOptions, type TlsTerminator } from '../../src/edge/tls.ts';
 import { type Authority, createAuthority, type Issued, withoutOpenssl } from '../support/certificates.ts';
 import { eventually } from '../support/eventually.ts';
+import { RawHttp1 } from '../support/raw-http1.ts';
 
 interface Running {
   readonly listener: Listener;
@@ -101,15 +101,11 @@ suite('TLS on the listener', { skip: withoutOpenssl }, () => {
     return (await buffer(stream)).toString();
   }
 
-  /** Opens a plain connection and collects what comes back until the other side closes. */
-  async function dial(t: TestContext, port: number): Promise<{ socket: net.Socket; closed: Promise<Buffer> }> {
-    const socket = net.connect({ port, host: '127.0.0.1' });
-    t.after(() => socket.destroy());
-    const chunks: Buffer[] = [];
-    socket.on('data', (chunk) => chunks.push(chunk as Buffer)).on('error', () => undefined);
-    const closed = new Promise<Buffer>((resolve) => socket.once('close', () => resolve(Buffer.concat(chunks))));
-    await once(socket, 'connect');
-    return { socket, closed };
+  /** Opens a plain connection. */
+  async function dial(t: TestContext, port: number): Promise<RawHttp1> {
+    const peer = await RawHttp1.connect(`http://127.0.0.1:${port}`);
+    t.after(() => peer.socket.destroy());
+    return peer;
   }
 
   for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
@@ -157,9 +153,10 @@ suite('TLS on the listener', { skip: withoutOpenssl }, () => {
   for (const [who, bytes] of strangers) {
     test(`a peer that ${who} is closed, and others are served`, async (t) => {
       const { port, listener } = await start(t, { handshakeTimeoutMs: 500 });
-      const { socket, closed } = await dial(t, port);
-      socket.write(bytes, 'latin1');
-      assert.doesNotMatch((await closed).toString('latin1'), /HTTP|secret/);
+      const peer = await dial(t, port);
+      peer.write(Buffer.from(bytes, 'latin1'));
+      await peer.ended();
+      assert.doesNotMatch(peer.bytes.toString('latin1'), /HTTP|secret/);
       await eventually(() => listener.connections === 0);
       assert.equal((await get(port)).text, 'HTTP/1');
     });
@@ -182,12 +179,12 @@ suite('TLS on the listener', { skip: withoutOpenssl }, () => {
       const handshakeTimeoutMs = 300;
       const { port, listener } = await start(t, { handshakeTimeoutMs });
       const startedMs = performance.now();
-      const { socket, closed } = await dial(t, port);
+      const peer = await dial(t, port);
       // The head of a record that would hold 512 bytes, and then one of them at a time.
-      socket.write('\x16\x03\x01\x02\x00\x01\x00\x01\xfc', 'latin1');
-      const dripping = drips ? setInterval(() => socket.write('\x03'), 20) : undefined;
+      peer.write(Buffer.from('\x16\x03\x01\x02\x00\x01\x00\x01\xfc', 'latin1'));
+      const dripping = drips ? setInterval(() => peer.write('\x03'), 20) : undefined;
       t.after(() => clearInterval(dripping));
-      assert.equal((await closed).length, 0);
+      assert.equal(await peer.ended(), '');
       const tookMs = performance.now() - startedMs;
       assert.ok(tookMs >= handshakeTimeoutMs - 5 && tookMs < 5 * handshakeTimeoutMs, `cut after ${tookMs} ms`);
       await eventually(() => listener.connections === 0);
@@ -200,7 +197,7 @@ suite('TLS on the listener', { skip: withoutOpenssl }, () => {
     const later = get2(session, '/later');
     const silent = await dial(t, port);
     // Once the other one has been cut, this one has outlived its own.
-    await silent.closed;
+    await silent.ended();
     release.resolve();
     assert.equal(await later, 'HTTP/2');
     assert.equal(listener.connections, 1);
@@ -251,7 +248,7 @@ suite('TLS on the listener', { skip: withoutOpenssl }, () => {
     const goaways: number[] = [];
     for (const session of [idle, busy]) session.on('goaway', (code) => goaways.push(code));
     const drained = listener.drain(10_000);
-    await Promise.all([once(idle, 'close'), silent.closed]);
+    await Promise.all([once(idle, 'close'), silent.ended()]);
     await eventually(() => listener.connections === 2);
     release.resolve();
     assert.deepEqual(await Promise.all(later), [{ status: 200, text: 'HTTP/1' }, 'HTTP/2']);

@@ -3,12 +3,13 @@
 
 import assert from 'node:assert/strict';
 import dns from 'node:dns';
-import { once } from 'node:events';
-import net, { type AddressInfo } from 'node:net';
+import { rm } from 'node:fs/promises';
+import net from 'node:net';
 import { after, before, mock, suite, test } from 'node:test';
 import tls from 'node:tls';
 import { UPSTREAM_FAILURE_REASONS } from '../../src/domain/errors.ts';
 import { createLogger } from '../../src/telemetry/logger.ts';
+import { createAuthority } from '../support/certificates.ts';
 import { assertNoCanary, CANARY, type CorpusCase, readCorpus, reportCounts } from '../support/corpus.ts';
 import { eventually } from '../support/eventually.ts';
 import {
@@ -19,10 +20,11 @@ import {
   type Operation,
   startFaultUpstream,
 } from '../support/fault-upstream.ts';
-import { startGateway, type TestGateway } from '../support/gateway.ts';
+import { makeFolder, startGateway, type TestGateway } from '../support/gateway.ts';
+import { listenLocally } from '../support/local-server.ts';
 import { type Answer, mcpRequest, send, toolCall } from '../support/mcp-http.ts';
+import { upstreamDetails } from '../support/readiness.ts';
 import { type RecordingUpstream, startRecordingUpstream } from '../support/recording-upstream.ts';
-import { type Identities, makeIdentities } from '../support/server-identities.ts';
 import { type FaultName, isConnectFault } from '../support/upstream-faults.ts';
 
 interface Expected {
@@ -78,7 +80,7 @@ let skewMs = 0;
 const logged: string[] = [];
 let neighbour: RecordingUpstream;
 let gateway: TestGateway;
-let identities: Identities;
+let identities: NonNullable<FaultUpstreamOptions['identities']>;
 let trapUrl: string;
 let trapped = 0;
 const trap = net.createServer((socket) => {
@@ -90,7 +92,7 @@ const upstreams = new Map<string, FaultUpstream>();
 
 async function startUpstream({ era, framing, fault }: FaultCase, name: string): Promise<FaultUpstream> {
   const place: Partial<FaultUpstreamOptions> = fault.startsWith('tls-')
-    ? { identities: identities.servers }
+    ? { identities }
     : isConnectFault(fault)
       ? { host: `${name}.invalid` }
       : {};
@@ -99,13 +101,26 @@ async function startUpstream({ era, framing, fault }: FaultCase, name: string): 
   return upstream;
 }
 
+/** One that is good, and each way in which one can be wrong; the authority of the good one is trusted from now on. */
+async function makeIdentities(): Promise<typeof identities> {
+  const folder = await makeFolder();
+  const [ca, stranger] = [await createAuthority(folder), await createAuthority(folder, 'Stranger')];
+  tls.setDefaultCACertificates([ca.certificate]);
+  const names = ['IP:127.0.0.1'];
+  const made = {
+    good: await ca.issue('x', { names }),
+    'tls-untrusted': await stranger.issue('x', { names }),
+    'tls-wrong-name': await ca.issue('x', { names: ['DNS:elsewhere.invalid'] }),
+    'tls-expired': await ca.issue('x', { names, isExpired: true }),
+  };
+  await rm(folder, { recursive: true, force: true });
+  return made;
+}
+
 before(async () => {
   identities = await makeIdentities();
-  tls.setDefaultCACertificates([identities.ca]);
   mock.method(dns, 'lookup', createLookup(upstreams));
-  trap.listen(0, '127.0.0.1');
-  await once(trap, 'listening');
-  trapUrl = `http://127.0.0.1:${(trap.address() as AddressInfo).port}/mcp`;
+  trapUrl = `http://127.0.0.1:${await listenLocally(trap)}/mcp`;
   neighbour = await startRecordingUpstream({ era: 'legacy' });
   for (const one of CASES) await startUpstream(one, serviceOf(one));
   gateway = await startGateway({
@@ -120,10 +135,7 @@ before(async () => {
     now: () => Date.now() + skewMs,
     log: createLogger({ level: 'debug', destination: { write: (line: string) => void logged.push(line) } }),
   });
-  await eventually(async () => {
-    const { message } = await send(`${gateway.url}/readyz?detail`, { method: 'GET' });
-    return (message.upstreams as { state: string }[]).every(({ state }) => state === 'ok');
-  }, 20_000);
+  await eventually(async () => (await upstreamDetails(gateway)).every(({ state }) => state === 'ok'), 20_000);
 });
 after(async () => {
   await gateway?.close();
@@ -206,14 +218,12 @@ function assertFailed(answer: Answer, text: string, one: FaultCase): void {
 
 async function assertReported(one: FaultCase, failuresBefore: number): Promise<void> {
   assert.ok((await countFailures(one)) > failuresBefore, 'the failure is not counted');
-  const { message, text } = await send(`${gateway.url}/readyz?detail`, { method: 'GET' });
-  const states = message.upstreams as { service: string; state: string; last_failure: Record<string, string> }[];
-  const { state, last_failure: failure } = states.find(({ service }) => service === serviceOf(one))!;
-  assert.deepEqual([state, failure.reason], ['failing', one.expected.reason]);
-  assert.equal(failure.stage, one.operation);
-  assert.match(failure.message!, /\w/);
-  for (const time of [failure.at, failure.since]) assert.ok(!Number.isNaN(Date.parse(time!)));
-  assert.doesNotMatch(text, HIDDEN);
+  const details = await upstreamDetails(gateway);
+  const { state, last_failure: failure } = details.find(({ service }) => service === serviceOf(one))!;
+  assert.deepEqual([state, failure!.reason, failure!.stage], ['failing', one.expected.reason, one.operation]);
+  assert.match(failure!.message, /\w/);
+  for (const time of [failure!.at, failure!.since]) assert.ok(!Number.isNaN(Date.parse(time)));
+  assert.doesNotMatch(JSON.stringify(details), HIDDEN);
 }
 
 /** What took longer than it may: believed when it happens three times. */

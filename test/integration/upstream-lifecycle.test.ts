@@ -2,14 +2,14 @@
 // left alone because it fails, and what it may answer to the gateway's own requests.
 
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
-import net, { type AddressInfo } from 'node:net';
+import net from 'node:net';
 import { suite, type TestContext, test } from 'node:test';
 import { UpstreamError } from '../../src/upstream/failure.ts';
 import { Upstream } from '../../src/upstream/upstream.ts';
 import { eventually } from '../support/eventually.ts';
 import { type ConfigOption, type GatewayOptions, startGateway, type TestGateway } from '../support/gateway.ts';
+import { listenLocally } from '../support/local-server.ts';
 import { type Answer, mcpRequest, send, toolCall } from '../support/mcp-http.ts';
 import {
   type RecordedRequest,
@@ -337,10 +337,8 @@ suite('an answer to one of the gateway’s own requests', () => {
       socket.on('error', () => undefined);
       socket.once('data', () => socket.end('garbage\r\n\r\n'));
     });
-    server.listen(0, '127.0.0.1');
-    await once(server, 'listening');
+    const upstream = direct(t, `http://127.0.0.1:${await listenLocally(server)}/mcp`);
     t.after(() => server.close());
-    const upstream = direct(t, `http://127.0.0.1:${(server.address() as AddressInfo).port}/mcp`);
     await assert.rejects(upstream.listTools(), { reason: 'broken_answer', message: 'its answer is not valid HTTP' });
   });
 });

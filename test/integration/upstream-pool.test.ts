@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import http from 'node:http';
-import net, { type AddressInfo, type LookupFunction } from 'node:net';
+import net, { type LookupFunction } from 'node:net';
 import { after, describe, it } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Dispatcher } from 'undici';
@@ -12,6 +12,7 @@ import {
   type UpstreamPoolOptions,
   type UpstreamPools,
 } from '../../src/upstream/pool.ts';
+import { listenLocally } from '../support/local-server.ts';
 
 const STRICT: AddressPolicy = { allowHttp: true, allowCidrs: [] };
 /** A timeout that does not fire shows as a failure here, not as a run that never ends. */
@@ -69,9 +70,8 @@ async function until(condition: () => boolean): Promise<void> {
 }
 
 async function listen(server: net.Server): Promise<number> {
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   closing.push(() => server.close());
-  return (server.address() as AddressInfo).port;
+  return listenLocally(server);
 }
 
 /** An upstream that counts its connections and answers by path. */

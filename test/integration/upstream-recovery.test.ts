@@ -9,6 +9,7 @@ import { eventually } from '../support/eventually.ts';
 import { type FaultUpstream, startFaultUpstream } from '../support/fault-upstream.ts';
 import { type GatewayOptions, startGateway, type TestGateway } from '../support/gateway.ts';
 import { type Answer, type CallOptions, mcpRequest, send, toolCall } from '../support/mcp-http.ts';
+import { upstreamDetails } from '../support/readiness.ts';
 import { startRecordingUpstream } from '../support/recording-upstream.ts';
 
 /** What a call that is refused at once may take on a busy machine. */
@@ -23,22 +24,12 @@ async function startFaulty(t: TestContext): Promise<FaultUpstream> {
 async function serve(t: TestContext, options: GatewayOptions): Promise<TestGateway> {
   const gateway = await startGateway(options);
   t.after(() => gateway.close());
-  await eventually(async () => (await upstreamStates(gateway)).every(({ state }) => state === 'ok'));
+  await eventually(async () => (await upstreamDetails(gateway)).every(({ state }) => state === 'ok'));
   return gateway;
 }
 
-interface UpstreamState {
-  readonly service: string;
-  readonly state: string;
-  readonly circuit?: string;
-}
-
-async function upstreamStates({ url }: TestGateway): Promise<readonly UpstreamState[]> {
-  return (await send(`${url}/readyz?detail`, { method: 'GET' })).message.upstreams as UpstreamState[];
-}
-
 async function circuitOf(gateway: TestGateway, service: string): Promise<string | undefined> {
-  return (await upstreamStates(gateway)).find((state) => state.service === service)?.circuit;
+  return (await upstreamDetails(gateway)).find((state) => state.service === service)?.circuit;
 }
 
 interface Asked extends CallOptions {
@@ -258,7 +249,7 @@ suite('the circuit breaker', () => {
       assert.equal((await call(gateway, { name: 'rec.echo' })).message.result.isError, true);
     }
     assert.equal(upstream.calls.length, 36);
-    assert.deepEqual(await upstreamStates(gateway), [{ service: 'rec', state: 'ok', tools: 1 }]);
+    assert.deepEqual(await upstreamDetails(gateway), [{ service: 'rec', state: 'ok', tools: 1 }]);
   });
 
   test('does not count calls that their clients gave up', async (t) => {
@@ -275,7 +266,7 @@ suite('the circuit breaker', () => {
       await send(gateway.mcpUrl, { body: notification, headers: { ...headers }, token: gateway.token() });
       assert.equal((await cancelled).text, '');
     }
-    assert.deepEqual(await upstreamStates(gateway), [{ service: 'rec', state: 'ok', tools: 1 }]);
+    assert.deepEqual(await upstreamDetails(gateway), [{ service: 'rec', state: 'ok', tools: 1 }]);
   });
 });
 

@@ -10,8 +10,7 @@ import { getCACertificates, setDefaultCACertificates, type TlsOptions } from 'no
 import { renderEffective } from '../../src/settings/effective.ts';
 import { readEnvironment } from '../../src/settings/environment.ts';
 import { loadSettings } from '../../src/settings/load-settings.ts';
-import { type Authority, createAuthority, type Issued, withoutOpenssl } from '../support/certificates.ts';
-import { eventually } from '../support/eventually.ts';
+import { type Authority, createAuthority, type Issued, toIdentity, withoutOpenssl } from '../support/certificates.ts';
 import {
   type ConfigFileOptions,
   configFile,
@@ -21,9 +20,12 @@ import {
   variablesOf,
 } from '../support/gateway.ts';
 import { mcpRequest, send, toolCall } from '../support/mcp-http.ts';
+import { failureOf } from '../support/readiness.ts';
 import { type RecordingUpstream, startRecordingUpstream } from '../support/recording-upstream.ts';
 import { startTlsFront, type TlsFront } from '../support/tls-front.ts';
 
+/** What no operator may read of a failure. */
+const HIDDEN = /127\.0\.0\.1|BEGIN/;
 const NAME = 'mcp.internal.test';
 
 suite('TLS towards upstreams', { skip: withoutOpenssl }, () => {
@@ -47,7 +49,7 @@ suite('TLS towards upstreams', { skip: withoutOpenssl }, () => {
   });
 
   async function front(t: TestContext, identity: Issued, options: TlsOptions = {}): Promise<TlsFront> {
-    const started = await startTlsFront(upstream.url, { cert: identity.certificate, key: identity.key, ...options });
+    const started = await startTlsFront(upstream.url, { ...toIdentity(identity), ...options });
     t.after(() => started.close());
     return started;
   }
@@ -74,19 +76,9 @@ suite('TLS towards upstreams', { skip: withoutOpenssl }, () => {
     assert.ok(answer.message.result, answer.text);
   }
 
-  /** What an operator reads of the upstream's failure. */
-  async function failureOf(gateway: TestGateway): Promise<{ reason: string; message: string }> {
-    return eventually(async () => {
-      const headers = { authorization: `Bearer ${gateway.apiKey}` };
-      const { text } = await send(`${gateway.url}/readyz?detail`, { method: 'GET', headers });
-      assert.equal(/127\.0\.0\.1|BEGIN/.test(JSON.stringify(JSON.parse(text).upstreams)), false);
-      return JSON.parse(text).upstreams[0]?.last_failure;
-    });
-  }
-
   test('a certificate of a private authority is refused without ca_file, and says so', async (t) => {
     const gateway = await serve(t, options(await front(t, server), undefined));
-    const { reason, message } = await failureOf(gateway);
+    const { reason, message } = await failureOf(gateway, HIDDEN);
     assert.deepEqual([reason, message], ['unreachable', 'its TLS certificate is not signed by a trusted authority']);
   });
 
@@ -118,24 +110,24 @@ suite('TLS towards upstreams', { skip: withoutOpenssl }, () => {
     const named = await front(t, await ca.issue('named', { names: [`DNS:${NAME}`] }));
     const tls = { ca_file: ca.certificateFile };
     const gateway = await serve(t, options(named, tls));
-    assert.equal((await failureOf(gateway)).message, 'its TLS certificate was issued for another name');
+    assert.equal((await failureOf(gateway, HIDDEN)).message, 'its TLS certificate was issued for another name');
     await gateway.reload(options(named, { ...tls, server_name: NAME }));
     await assertWorks(gateway);
     const elsewhere = await serve(t, options(named, { ...tls, server_name: `elsewhere.${NAME}` }));
-    assert.equal((await failureOf(elsewhere)).message, 'its TLS certificate was issued for another name');
+    assert.equal((await failureOf(elsewhere, HIDDEN)).message, 'its TLS certificate was issued for another name');
   });
 
   test('an expired certificate is refused', async (t) => {
     const expired = await front(t, await ca.issue('expired', { names: ['IP:127.0.0.1'], isExpired: true }));
     const gateway = await serve(t, options(expired, { ca_file: ca.certificateFile }));
-    assert.equal((await failureOf(gateway)).message, 'its TLS certificate has expired');
+    assert.equal((await failureOf(gateway, HIDDEN)).message, 'its TLS certificate has expired');
   });
 
   for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
     test(`an upstream that requires a client certificate refuses a gateway without one (${maxVersion})`, async (t) => {
       const strict = await front(t, server, { ...mutual(), maxVersion });
       const gateway = await serve(t, options(strict, { ca_file: ca.certificateFile }));
-      const { reason, message } = await failureOf(gateway);
+      const { reason, message } = await failureOf(gateway, HIDDEN);
       assert.equal(reason, 'unreachable');
       assert.match(message, /requires a client certificate/);
     });
@@ -150,7 +142,7 @@ suite('TLS towards upstreams', { skip: withoutOpenssl }, () => {
   test('a client certificate of an authority that the upstream does not trust opens nothing', async (t) => {
     const strict = await front(t, server, mutual());
     const gateway = await serve(t, options(strict, ...withClient(await stranger.issue('gateway'))));
-    await failureOf(gateway);
+    await failureOf(gateway, HIDDEN);
     assert.deepEqual(strict.clients, []);
   });
 

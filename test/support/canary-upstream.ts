@@ -2,11 +2,10 @@
 // session and which calls the gateway gave up. Among the progress of every call it mixes that of another call.
 
 import { randomUUID } from 'node:crypto';
-import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { buffer } from 'node:stream/consumers';
-import { listResult, replyToProtocolMethod, toEvent, toMessage } from './sdk-server-replies.ts';
+import { closeServer, listenLocally } from './local-server.ts';
+import { listResult, refuse, replyToProtocolMethod, sendJson, toEvent, toMessage } from './sdk-server-replies.ts';
 import {
   type ClientMessage,
   METHOD_NOT_ALLOWED,
@@ -94,17 +93,12 @@ export class CanaryUpstream {
   }
 
   async listen(): Promise<void> {
-    this.#server.listen(0, '127.0.0.1');
-    await once(this.#server, 'listening');
-    this.url = `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}/mcp`;
+    this.url = `http://127.0.0.1:${await listenLocally(this.#server)}/mcp`;
   }
 
   async close(): Promise<void> {
     for (const { timer } of this.#calls.values()) clearTimeout(timer);
-    const closed = once(this.#server, 'close');
-    this.#server.close();
-    this.#server.closeAllConnections();
-    await closed;
+    await closeServer(this.#server);
   }
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -252,13 +246,4 @@ function toProgress({ args, progressToken, step }: EchoCall): string {
 
 function eventIdOf({ idText, step }: EchoCall): string {
   return `${JSON.parse(idText)}:${step}`;
-}
-
-function refuse(response: ServerResponse, { status, error }: Refusal, idText = 'null'): void {
-  sendJson(response, status, `{"jsonrpc":"2.0","error":${error},"id":${idText}}`);
-}
-
-function sendJson(response: ServerResponse, status: number, json: string): void {
-  response.writeHead(status, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(json) });
-  response.end(json);
 }

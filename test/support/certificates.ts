@@ -28,6 +28,11 @@ export interface Authority extends Issued {
   issue(subject: string, options?: IssueOptions): Promise<Issued>;
 }
 
+/** As TLS servers take them. */
+export function toIdentity({ certificate, key }: Issued): { readonly cert: string; readonly key: string } {
+  return { cert: certificate, key };
+}
+
 const NEW_KEY = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'];
 /** Of `openssl ca`, the one command of every version of it that can make an expired certificate. */
 const CA_CONFIG = `[ca]

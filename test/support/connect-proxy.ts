@@ -1,8 +1,8 @@
 // A small real CONNECT proxy. It connects to 127.0.0.1 whatever the name, so names that no DNS knows can be asked for.
 
-import { once } from 'node:events';
 import { createServer, type IncomingMessage } from 'node:http';
-import { type AddressInfo, connect, type Socket } from 'node:net';
+import { connect, type Socket } from 'node:net';
+import { closeServer, listenLocally } from './local-server.ts';
 
 export interface ConnectProxyOptions {
   /** `user:password` that it wants. */
@@ -63,18 +63,11 @@ export async function startConnectProxy(options: ConnectProxyOptions = {}): Prom
     upstream.once('error', () => socket.end('HTTP/1.1 502 Bad Gateway\r\n\r\n'));
     socket.once('close', () => upstream.destroy());
   });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
   return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    url: `http://127.0.0.1:${await listenLocally(server)}`,
     asked,
     tunnelPorts,
     open: () => clients,
-    close: async () => {
-      const closed = once(server, 'close');
-      server.close();
-      for (const socket of sockets) socket.destroy();
-      await closed;
-    },
+    close: () => closeServer(server, sockets),
   };
 }

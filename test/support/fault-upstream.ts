@@ -2,8 +2,10 @@
 // operation is struck, byte by byte as `upstream-faults.ts` says. All that it was asked is kept, with its connection.
 
 import { once } from 'node:events';
-import net, { type AddressInfo, type LookupFunction, type Socket } from 'node:net';
+import net, { type LookupFunction, type Socket } from 'node:net';
 import tls from 'node:tls';
+import { type Issued, toIdentity } from './certificates.ts';
+import { closeServer, listenLocally } from './local-server.ts';
 import { type Era, listResult, replyToProtocolMethod, toMessage } from './sdk-server-replies.ts';
 import { type ClientMessage, parseClientMessage } from './sdk-server-rules.ts';
 import { Blow, type FaultName, isConnectFault, STRIKES, toHttp } from './upstream-faults.ts';
@@ -23,19 +25,13 @@ export interface SeenRequest {
 
 export type TlsFault = 'tls-untrusted' | 'tls-wrong-name' | 'tls-expired';
 
-/** PEM texts of a server certificate. */
-export interface ServerIdentity {
-  readonly key: string;
-  readonly cert: string;
-}
-
 export interface FaultUpstreamOptions {
   readonly era: Era;
   readonly framing: Framing;
   /** Its host in `url`: 127.0.0.1 or, for faults of the look-up, a name that `createLookup` answers. */
   readonly host?: string;
-  /** Makes it speak TLS. */
-  readonly identities?: Readonly<Record<'good' | TlsFault, ServerIdentity>>;
+  /** Makes it speak TLS, well and badly. */
+  readonly identities?: Readonly<Record<'good' | TlsFault, Issued>>;
   /** Where its redirects lead. */
   readonly trapUrl?: string;
 }
@@ -79,6 +75,7 @@ export class FaultUpstream {
   readonly #sessions = new Set<string>();
   /** Struck requests that wait for another, to get its answer. */
   readonly #waiting: Blow[] = [];
+  #port = 0;
   #connections = 0;
   #lastIdText = '0';
   #armed: { readonly fault: FaultName; readonly method: string } | undefined;
@@ -88,13 +85,12 @@ export class FaultUpstream {
     this.host = host;
     this.#options = options;
     if (identities === undefined) return;
-    this.#tlsServer = tls.createServer(identities.good, (socket) => this.#serve(socket));
+    this.#tlsServer = tls.createServer(toIdentity(identities.good), (socket) => this.#serve(socket));
     this.#tlsServer.on('tlsClientError', () => {});
   }
 
   get url(): string {
-    const { port } = this.#server.address() as AddressInfo;
-    return `${this.#tlsServer === undefined ? 'http' : 'https'}://${this.host}:${port}/mcp`;
+    return `${this.#tlsServer === undefined ? 'http' : 'https'}://${this.host}:${this.#port}/mcp`;
   }
 
   get connections(): number {
@@ -110,8 +106,7 @@ export class FaultUpstream {
   }
 
   async listen(): Promise<void> {
-    this.#server.listen(0, '127.0.0.1');
-    await once(this.#server, 'listening');
+    this.#port = await listenLocally(this.#server);
   }
 
   /** From now on the operation is struck. What strikes connections closes the open ones first. */
@@ -120,14 +115,15 @@ export class FaultUpstream {
     this.#armed = { fault, method: METHOD_OF[operation] };
     const { identities } = this.#options;
     if (identities !== undefined && fault in identities)
-      this.#tlsServer?.setSecureContext(identities[fault as TlsFault]);
+      this.#tlsServer?.setSecureContext(toIdentity(identities[fault as TlsFault]));
     if (isConnectFault(fault)) await this.hangUp();
   }
 
   /** Behaves again; what a fault does to connections that it has struck goes on. */
   disarm(): void {
     this.#armed = undefined;
-    if (this.#options.identities !== undefined) this.#tlsServer?.setSecureContext(this.#options.identities.good);
+    const { identities } = this.#options;
+    if (identities !== undefined) this.#tlsServer?.setSecureContext(toIdentity(identities.good));
   }
 
   /** Ends the open connections; resolves when the other side has noticed. */
@@ -153,11 +149,8 @@ export class FaultUpstream {
       callback(null, [{ address: fault === 'refused' ? '127.0.0.2' : '127.0.0.1', family: 4 }]);
   }
 
-  async close(): Promise<void> {
-    const closed = once(this.#server, 'close');
-    this.#server.close();
-    for (const socket of this.#open.values()) socket.destroy();
-    await closed;
+  close(): Promise<void> {
+    return closeServer(this.#server, this.#open.values());
   }
 
   #accept(socket: Socket): void {

@@ -29,7 +29,7 @@ export async function assertForeignHandlesUnknown({
   const legacyCursor = await cursorOf(ask(owner, mcpRequest('tools/list')));
   const modernCursor = await cursorOf(ask(owner, mcpRequest('tools/list', { era: 'modern' })));
   const comparisons: [handle: string, toSent: (handle: string) => Sent][] = [
-    [sessionId, (id) => toolCall('stateful.echo', { id: '"x"', headers: { 'mcp-session-id': id } })],
+    [sessionId, (id) => toolCall('stateful.echo', { ...CALL, headers: { 'mcp-session-id': id } })],
     [sessionId, (id) => mcpRequest('tools/list', { headers: { 'mcp-session-id': id } })],
     [sessionId, (id) => ({ body: CANCEL, headers: { 'mcp-session-id': id } })],
     [sessionId, (id) => ({ method: 'DELETE', headers: { 'mcp-session-id': id } })],
@@ -53,6 +53,7 @@ export async function assertForeignHandlesUnknown({
 }
 
 const INITIALIZE = '"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"owner","version":"1"}';
+const CALL = { id: '"x"', params: '"arguments":{"canary":"canary-foreign-0","caller":"nobody","steps":0,"holdMs":0}' };
 const CANCEL = '{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":0}}';
 
 async function cursorOf(listed: Promise<Answer>): Promise<string> {

@@ -5,13 +5,12 @@ import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import { type CanaryUpstream, type EchoArguments, startCanaryUpstream, type UpstreamKind } from './canary-upstream.ts';
 import { assertForeignHandlesUnknown } from './foreign-handles.ts';
-import { BOTH, type JsonRpcAnswer, mcpRequest, type Sent, send, toolCall } from './mcp-http.ts';
+import { BOTH, type JsonRpcAnswer, type Sent, toolCall } from './mcp-http.ts';
 import { type ServeChild, startServe } from './serve-child.ts';
-import { createHttp1Client, createHttp2Client, type Received, type StreamingClient } from './streaming-client.ts';
+import { CLIENTS, createStormClients, SESSIONLESS_SHARE, type StormClient, TOKENS } from './storm-clients.ts';
+import type { Received } from './streaming-client.ts';
 
 const KINDS: readonly UpstreamKind[] = ['stateful', 'stateless', 'modern'];
-const TOKENS = ['left', 'right'];
-const CLIENTS = 64;
 /** Calls of one client at once, so 128 in all. */
 const LANES = 2;
 const CANCELLED_SHARE = 0.3;
@@ -19,26 +18,10 @@ const STREAMED_SHARE = 0.5;
 /** Of the streams of legacy upstreams, those that are ended on purpose and asked for again. */
 const POLLED_SHARE = 0.1;
 const STEPS = 2;
-const HTTP1_SOCKETS = 128;
-const HTTP2_CONNECTIONS = 8;
 /** Rounds of trying one token's handles with the other. */
 const HANDLE_ROUNDS = 10;
 const SILENCE_MS = 30_000;
 const CANARY_PATTERN = /canary-[a-z0-9]+-[0-9]+/g;
-
-/** `sessionless` clients are legacy ones that never initialize; they cancel nothing, having no session to name a call in. */
-type ClientKind = 'session' | 'sessionless' | 'modern';
-
-interface StormClient {
-  readonly name: string;
-  readonly token: string;
-  readonly kind: ClientKind;
-  /** The conversation it calls in, as upstreams are told in `arguments`. */
-  readonly caller: string;
-  readonly http: StreamingClient;
-  readonly headers: Readonly<Record<string, string>>;
-  nextId: number;
-}
 
 interface Call {
   readonly client: StormClient;
@@ -77,7 +60,7 @@ export async function proveIsolation(t: TestContext, { calls, seed }: StormOptio
   const storm: Storm = {
     gateway,
     random: createRandom(seed),
-    clients: await createClients(gateway),
+    clients: await createStormClients(gateway),
     cancelled: new Set(),
     violations: [],
     counts: {},
@@ -144,7 +127,7 @@ async function callOnce(storm: Storm, client: StormClient): Promise<void> {
   const sending = client.http.send(toSent(storm, call), () => cancels?.onMessage());
   cancels?.begin(sending.cut);
   const received = await withinReason(sending.received);
-  const cancel = await cancels?.done;
+  const cancel = cancels && (await withinReason(cancels.end()));
   if (cancel !== undefined && cancel.status !== 202) storm.violations.push(`${canary}: cancel got ${cancel.status}`);
   judge(storm, call, received);
 }
@@ -180,8 +163,8 @@ function toSent({ gateway }: Storm, { client, id, args, service }: Call): Sent {
 interface Cancel {
   begin(cut: () => void): void;
   onMessage(): void;
-  /** What a legacy cancellation was answered. */
-  readonly done: Promise<Received | undefined>;
+  /** The call has ended. Resolves with what a legacy cancellation was answered, be it too late or not. */
+  end(): Promise<Received | undefined>;
 }
 
 /** By leaving, or by a notification on another connection. */
@@ -208,7 +191,10 @@ function createCancel({ gateway }: Storm, { client, id, cancelAt }: Call): Cance
       else if (cancelAt !== 'progress') setTimeout(cancel, Number(cancelAt));
     },
     onMessage: cancel,
-    done: done.promise,
+    end: () => {
+      if (cancelAt === 'progress' && !isSent) done.resolve(undefined);
+      return done.promise;
+    },
   };
 }
 
@@ -259,34 +245,6 @@ function assertSessionsApart({ clients }: Storm, upstreams: readonly CanaryUpstr
   const expected = [...new Set(clients.map(({ caller }) => caller))].sort();
   assert.deepEqual(used.map((callers) => callers.join(' and ')).sort(), expected);
   return used.length;
-}
-
-const SESSIONLESS_SHARE = 1 / 8;
-
-async function createClients(gateway: ServeChild): Promise<StormClient[]> {
-  const http1 = createHttp1Client(gateway.mcpUrl, HTTP1_SOCKETS);
-  const http2 = Array.from({ length: HTTP2_CONNECTIONS }, () => createHttp2Client(gateway.mcpUrl));
-  return await Promise.all(
-    Array.from({ length: CLIENTS }, async (_, index) => {
-      // Every token has clients of every kind on either version of HTTP.
-      const token = TOKENS[index % 2]!;
-      const kind: ClientKind = (index >> 1) % 2 === 0 ? 'modern' : (index >> 3) % 4 === 0 ? 'sessionless' : 'session';
-      const http = (index >> 2) % 2 === 0 ? http1 : http2[(index >> 3) % HTTP2_CONNECTIONS]!;
-      const name = `${token}${index}`;
-      const caller = kind === 'session' ? name : token;
-      const headers = kind === 'session' ? await openSession(gateway, token) : {};
-      return { name, token, kind, caller, http, headers, nextId: 0 };
-    }),
-  );
-}
-
-async function openSession(gateway: ServeChild, token: string): Promise<Record<string, string>> {
-  const params = '"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"storm","version":"1"}';
-  const { headers } = await send(gateway.mcpUrl, {
-    ...mcpRequest('initialize', { params }),
-    token: gateway.token(token),
-  });
-  return { 'mcp-session-id': String(headers['mcp-session-id']), 'mcp-protocol-version': '2025-11-25' };
 }
 
 async function withinReason<T>(promise: Promise<T>): Promise<T | undefined> {

@@ -140,14 +140,14 @@ export class Load {
     const { token } = this.#options;
     const outcome = await this.#clients[tool.http]
       .send({ ...sent, token })
-      .then((answer) => toOutcome(answer, text))
+      .then((answer) => judgeAnswer(answer, text))
       .catch((error: NodeJS.ErrnoException) => error.code ?? error.message);
     this.samples.push({ tool, dueMs, endMs: performance.now(), outcome });
   }
 }
 
 /** An answer to another call, or with another's text, is no success. */
-function toOutcome({ status, datas }: Answer, text: string): string {
+export function judgeAnswer({ status, datas }: Answer, text: string): string {
   if (status !== 200) return `HTTP ${status}`;
   const message = JSON.parse(datas.at(-1) ?? 'null');
   if (message?.id !== Number(text)) return 'not the answer to this call';

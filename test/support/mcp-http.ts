@@ -41,10 +41,13 @@ export const ENVELOPE =
   '{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}';
 
 /** One connection per request: what one test does to a connection is nothing to the next. */
-const agent = new Agent({ keepAlive: false });
+const ONE_EACH = new Agent({ keepAlive: false });
 
-/** Sends one request. Adds `Authorization`, and for a body `Content-Type`, unless `headers` has it; nothing else. */
-export async function send(url: string, sent: Sent): Promise<Answer> {
+/**
+ * Sends one request, on a connection of its own unless `agent` has others. Adds `Authorization`, and for a body
+ * `Content-Type`, unless `headers` has it; nothing else.
+ */
+export async function send(url: string, sent: Sent, agent = ONE_EACH): Promise<Answer> {
   const { method = 'POST', body } = sent;
   const headers: Record<string, string | number> = {};
   if (sent.token !== undefined) headers.authorization = `Bearer ${sent.token}`;
@@ -123,6 +126,13 @@ export function toolCall(name: string, options: CallOptions = {}): Sent & { read
     params: `"name":${JSON.stringify(name)}${params === undefined ? '' : `,${params}`}`,
     headers: { ...(rest.era === 'modern' ? { 'mcp-name': toHeaderValue(name) } : {}), ...headers },
   });
+}
+
+/** `notifications/cancelled` for a request id, given as JSON text. */
+export function cancellation(requestId: string, era: 'legacy' | 'modern' = 'legacy'): Sent & { readonly body: string } {
+  const method = 'notifications/cancelled';
+  const { headers = {} } = mcpRequest(method, { era });
+  return { headers, body: `{"jsonrpc":"2.0","method":"${method}","params":{"requestId":${requestId}}}` };
 }
 
 /** As it is where it survives in a header, else encoded (2026-07-28 basic/transports/streamable-http#value-encoding). */

@@ -3,11 +3,20 @@
 // It refuses what SDK servers of its era refuse, so a gateway that authors a wrong header or envelope is found out.
 
 import { randomUUID } from 'node:crypto';
-import { once } from 'node:events';
 import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { AddressInfo, Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { buffer } from 'node:stream/consumers';
-import { callResult, listResult, type Reply, replyToProtocolMethod, toEvent, toMessage } from './sdk-server-replies.ts';
+import { closeServer, listenLocally } from './local-server.ts';
+import {
+  callResult,
+  listResult,
+  type Reply,
+  refuse,
+  replyToProtocolMethod,
+  sendJson,
+  toEvent,
+  toMessage,
+} from './sdk-server-replies.ts';
 import {
   type ClientMessage,
   METHOD_NOT_ALLOWED,
@@ -106,9 +115,7 @@ export class RecordingUpstream {
   }
 
   async listen(): Promise<void> {
-    this.#server.listen(0, '127.0.0.1');
-    await once(this.#server, 'listening');
-    this.url = `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}/mcp`;
+    this.url = `http://127.0.0.1:${await listenLocally(this.#server)}/mcp`;
   }
 
   /** Replaces the tools (raw JSON of tool objects) from the next request on. */
@@ -122,11 +129,8 @@ export class RecordingUpstream {
   }
 
   /** Breaks open connections and frees the port. */
-  async close(): Promise<void> {
-    const closed = once(this.#server, 'close');
-    this.#server.close();
-    this.#server.closeAllConnections();
-    await closed;
+  close(): Promise<void> {
+    return closeServer(this.#server);
   }
 
   async #serve(incoming: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -230,13 +234,4 @@ function toRecordedRequest(incoming: IncomingMessage, body: Buffer, response: Se
 function toRecordedCall(request: RecordedRequest, message: ClientMessage | undefined): RecordedCall | undefined {
   if (message?.method !== 'tools/call' || message.idText === undefined) return undefined;
   return { ...request, name: String(message.params.name), idText: message.idText };
-}
-
-function refuse(response: ServerResponse, { status, error }: Refusal, idText = 'null'): void {
-  sendJson(response, status, `{"jsonrpc":"2.0","error":${error},"id":${idText}}`);
-}
-
-function sendJson(response: ServerResponse, status: number, json: string): void {
-  response.writeHead(status, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(json) });
-  response.end(json);
 }

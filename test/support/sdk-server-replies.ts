@@ -1,6 +1,7 @@
 // What an MCP server built on the official SDKs answers, as JSON text in the member order it writes.
 
-import { negotiateLegacyVersion } from './sdk-server-rules.ts';
+import type { ServerResponse } from 'node:http';
+import { negotiateLegacyVersion, type Refusal } from './sdk-server-rules.ts';
 
 export type Era = 'legacy' | 'modern';
 
@@ -54,4 +55,14 @@ export function toMessage(idText: string, reply: Reply): string {
 export function toEvent(data: string): string {
   const lines = data.split('\n').map((line) => `data: ${line}\n`);
   return `event: message\n${lines.join('')}\n`;
+}
+
+/** Sends what an SDK server answers instead, as JSON. */
+export function refuse(response: ServerResponse, { status, error }: Refusal, idText = 'null'): void {
+  sendJson(response, status, `{"jsonrpc":"2.0","error":${error},"id":${idText}}`);
+}
+
+export function sendJson(response: ServerResponse, status: number, json: string): void {
+  response.writeHead(status, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(json) });
+  response.end(json);
 }

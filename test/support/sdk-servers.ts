@@ -1,9 +1,7 @@
 // Upstreams built with the official SDKs of both lines, on real sockets: what the recording upstream imitates.
 
 import { randomUUID } from 'node:crypto';
-import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
 import type { Server as LegacyLowLevelServer } from '@modelcontextprotocol/sdk/server/index.js';
 import { McpServer as LegacyServer } from '@modelcontextprotocol/sdk/server/mcp.js';
@@ -14,6 +12,7 @@ import {
   McpServer as ModernServer,
 } from '@modelcontextprotocol/server';
 import { z } from 'zod';
+import { closeServer, listenLocally } from './local-server.ts';
 
 export type SdkServerKind = 'stateful' | 'stateless' | 'modern';
 
@@ -48,20 +47,13 @@ export async function startSdkServer(
   const begin = { stateful: serveStateful, stateless: serveStateless, modern: serveModern }[kind];
   let serve = begin(reply, tools);
   const server = createServer((request, response) => void serve(request, response));
-  server.listen(port, '127.0.0.1');
-  await once(server, 'listening');
   return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/mcp`,
+    url: `http://127.0.0.1:${await listenLocally(server, port)}/mcp`,
     restart: () => {
       serve = begin(reply, tools);
       server.closeAllConnections();
     },
-    close: async () => {
-      const closed = once(server, 'close');
-      server.close();
-      server.closeAllConnections();
-      await closed;
-    },
+    close: () => closeServer(server),
   };
 }
 

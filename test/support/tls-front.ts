@@ -1,8 +1,8 @@
 // TLS in front of an upstream that speaks plain HTTP: what the certificate and the handshake are is the test's to say.
 
-import { once } from 'node:events';
-import { type AddressInfo, connect, type Socket } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import { createServer, type TlsOptions } from 'node:tls';
+import { closeServer, listenLocally } from './local-server.ts';
 
 export interface TlsFront {
   /** `https://127.0.0.1:PORT` and the path of the upstream. */
@@ -30,18 +30,11 @@ export async function startTlsFront(upstreamUrl: string, options: TlsOptions): P
     socket.pipe(inner).pipe(socket);
   });
   server.on('connection', track);
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
+  const port = await listenLocally(server);
   return {
     url: `https://127.0.0.1:${port}${pathname}`,
     port,
     clients,
-    close: async () => {
-      const closed = once(server, 'close');
-      server.close();
-      for (const socket of sockets) socket.destroy();
-      await closed;
-    },
+    close: () => closeServer(server, sockets),
   };
 }

@@ -152,7 +152,7 @@ function forgedFor(idText: string): string {
 }
 
 /** Struck when a connection is opened: `FaultUpstream` does them. */
-export const CONNECT_FAULTS = [
+const CONNECT_FAULTS = [
   'refused',
   'unreachable',
   'dns-unknown',

@@ -77,7 +77,7 @@ function createCall(options: Options = {}): Seen {
   const reply = { hasBegun: false, lastWriteMs: 0, stalledSinceMs: undefined as number | undefined };
   const seen = {
     told,
-    reply: Object.assign(reply, { comment: () => void told.comments++ }),
+    reply: Object.assign(reply, { breakOff: () => void told.destroyed++ }),
     isOpen: true,
     call: {
       slot: -1,
@@ -90,10 +90,11 @@ function createCall(options: Options = {}): Seen {
       expire: (nowMs: number) => {
         if (nowMs >= (options.deadlineMs ?? Infinity)) told.expired++;
       },
+      keepAlive: () => void told.comments++,
       request: {
         ...requestOf(id, bytes),
         era,
-        exchange: { principal: { token: { id: token } }, response: { destroy: () => void told.destroyed++ } },
+        exchange: { principal: { token: { id: token } } },
       },
     } as unknown as ToolCall,
   };

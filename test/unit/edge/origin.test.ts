@@ -113,6 +113,36 @@ suite('the check of Host and Origin', () => {
     assert.equal(isServed('203.0.113.9', { host: 'other.example.com' }), false);
   });
 
+  test('knows the scheme of a public URL, and takes no page of the other one for its own', () => {
+    assert.equal(isServed('203.0.113.9', { host: 'mcp.example.com', origin: 'http://mcp.example.com' }), false);
+  });
+
+  test('serves a loopback page while bound to loopback, in the one spelling that browsers send', () => {
+    const from = (origin: string): boolean =>
+      isServed('127.0.0.1', { host: 'localhost', origin }, { boundHost: '127.0.0.1' });
+    for (const origin of ['http://localhost:5173', 'https://127.0.0.1', 'http://[::1]:1'])
+      assert.equal(from(origin), true, origin);
+    for (const origin of [
+      'http://localhost/',
+      'http://a@localhost',
+      'http://127.1',
+      'app://localhost',
+      'HTTP://localhost',
+    ])
+      assert.equal(from(origin), false, origin);
+    assert.equal(isServed('127.0.0.1', { host: 'mcp.example.com', origin: 'http://localhost:5173' }), false);
+  });
+
+  test('refuses what another site loads without an Origin, and nothing that only looks like it', () => {
+    const of = (site: string): boolean => isServed('203.0.113.9', { host: 'mcp.example.com', 'sec-fetch-site': site });
+    assert.deepEqual(['none', 'same-origin', 'same-site', 'cross-site'].map(of), [true, true, true, false]);
+  });
+
+  test('knows no empty host', () => {
+    assert.equal(isServed('203.0.113.9', { host: '' }), false);
+    assert.equal(isServed('203.0.113.9', {}), false);
+  });
+
   test('judges the host that a trusted proxy was asked for in the place of the one it asks for', () => {
     const asked = { host: 'switchboard:8080', 'x-forwarded-host': 'mcp.example.com' };
     assert.equal(isServed('10.0.0.7', asked), true);
@@ -134,15 +164,26 @@ suite('the check of Host and Origin', () => {
 });
 
 suite('a peer is local', () => {
+  const HOST = { host: '127.0.0.1:8080' };
+
   test('when it is on this machine and speaks for nobody', () => {
     for (const address of ['127.0.0.1', '127.9.9.9', '::1', '::ffff:127.0.0.1'])
-      assert.equal(isLocalPeer(requestFrom(address)), true, address);
+      assert.equal(isLocalPeer(requestFrom(address, HOST)), true, address);
     for (const address of ['10.0.0.7', '::ffff:10.0.0.7', ''])
-      assert.equal(isLocalPeer(requestFrom(address)), false, address);
+      assert.equal(isLocalPeer(requestFrom(address, HOST)), false, address);
   });
 
   test('never by what a header says, which a page in its browser could have written', () => {
     for (const name of ['x-forwarded-for', 'x-forwarded-host', 'x-forwarded-proto', 'forwarded'])
-      assert.equal(isLocalPeer(requestFrom('127.0.0.1', { [name]: '127.0.0.1' })), false, name);
+      assert.equal(isLocalPeer(requestFrom('127.0.0.1', { ...HOST, [name]: '127.0.0.1' })), false, name);
+  });
+
+  test('only under a name that no page can have had rebound to this machine', () => {
+    for (const host of ['localhost', 'LOCALHOST:8080', '[::1]:8080', '127.0.0.2'])
+      assert.equal(isLocalPeer(requestFrom('127.0.0.1', { host })), true, host);
+    for (const host of ['evil.test', 'evil.test:8080', 'localhost.evil.test', '127.0.0.1.evil.test', 'localhost.', ''])
+      assert.equal(isLocalPeer(requestFrom('127.0.0.1', { host })), false, host);
+    assert.equal(isLocalPeer(requestFrom('127.0.0.1', { ':authority': 'evil.test' })), false);
+    assert.equal(isLocalPeer(requestFrom('127.0.0.1', { ':authority': 'localhost:1' })), true);
   });
 });

@@ -115,7 +115,7 @@ tokens:
 `);
   assert.deepEqual(problems, [
     'config.yaml:1:28 listen.prot is not a known key (did you mean port?)',
-    'config.yaml:3:8 store.url is not a store: write sqlite:PATH or postgres://user@host/database',
+    'config.yaml:3:8 store.url is not a store: write sqlite:PATH',
     'config.yaml:5:15 limits.body_bytes must be a whole number, found text',
     'config.yaml:6:20 limits.call_timeout_ms must be at most 1800000',
     'config.yaml:8:10 log.level must be one of debug, info, warn, error, silent (did you mean debug?)',

@@ -58,3 +58,32 @@ describe('an answer to a request of the gateway’s own', () => {
     assert.deepEqual(read(STREAM, event.slice(0, -1)).found, ['undefined', 'undefined']);
   });
 });
+
+describe('an answer in pieces of one byte', () => {
+  const PIECES = 1_000_000;
+
+  it('that could each be its last holds nobody up', () => {
+    const reader = createControlReader(JSON_TYPE, 'mine', 200);
+    reader.push(Buffer.from('{"a":"'));
+    const startedMs = performance.now();
+    for (let count = 0; count < PIECES; count++) assert.equal(reader.push(Buffer.from('}')), undefined);
+    // Read again with each of them it would be minutes.
+    assert.ok(performance.now() - startedMs < 3_000);
+  });
+
+  for (const [what, headers, piece] of [
+    ['chunks', JSON_TYPE, 'x'],
+    ['lines', STREAM, 'data:\n'],
+  ] as const) {
+    it(`takes little more memory than its bytes (${what})`, () => {
+      const reader = createControlReader(headers, 'mine', 200);
+      const bytes = Buffer.from(piece);
+      const before = process.memoryUsage().heapUsed;
+      for (let count = 0; count < PIECES; count++) reader.push(bytes.subarray(0));
+      // Two hundred megabytes if each were kept as it came.
+      assert.ok(process.memoryUsage().heapUsed - before < 100e6);
+      reader.push(Buffer.from('\n\n'));
+      assert.equal(reader.end(), undefined);
+    });
+  }
+});

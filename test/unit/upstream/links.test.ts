@@ -94,6 +94,17 @@ describe('Links', () => {
     assert.deepEqual([links.delete('c', newer), ended], [true, ['newer']]);
   });
 
+  it('counts a conversation until the upstream has been told of its end', (t) => {
+    const { links } = start(t);
+    const link = toLink('s');
+    links.set('c', link);
+    links.acquire(link);
+    links.delete('c');
+    assert.equal(links.size, 1);
+    links.release(link);
+    assert.equal(links.size, 0);
+  });
+
   it('is unused when every call has ended, also those on links that were never its own', async (t) => {
     const { links } = start(t);
     const shared = toLink('');

@@ -1,0 +1,66 @@
+// Bytes that come in pieces and are wanted whole. As a Buffer of its own a piece of one byte costs two hundred, so a peer
+// that sends such pieces would fill the memory with what counts as little: small ones are copied together.
+
+/** From here on a piece is worth its Buffer. */
+const SMALL_BYTES = 1024;
+const FIRST_BLOCK_BYTES = 1024;
+const LARGEST_BLOCK_BYTES = 64 * 1024;
+
+export class HeldBytes {
+  #length = 0;
+  #pieces: Buffer[] = [];
+  /** Small pieces behind the others; the rest of the block is room for more. */
+  #block: Buffer = EMPTY;
+  #filled = 0;
+  #blockBytes = FIRST_BLOCK_BYTES;
+
+  get length(): number {
+    return this.#length;
+  }
+
+  /** Keeps a large piece as it is, and so the first one: what comes whole is never copied. */
+  push(piece: Buffer): void {
+    this.#length += piece.length;
+    if (piece.length >= SMALL_BYTES || (this.#pieces.length === 0 && this.#filled === 0)) {
+      this.#endBlock();
+      this.#pieces.push(piece);
+    } else if (piece.length > 0) this.#fill(piece);
+  }
+
+  /** All bytes as one Buffer. They stay held. */
+  whole(): Buffer {
+    this.#endBlock();
+    const [first = EMPTY] = this.#pieces;
+    if (this.#pieces.length < 2) return first;
+    const whole = Buffer.concat(this.#pieces, this.#length);
+    this.#pieces = [whole];
+    return whole;
+  }
+
+  clear(): void {
+    this.#length = 0;
+    this.#pieces = [];
+    this.#block = EMPTY;
+    this.#filled = 0;
+    this.#blockBytes = FIRST_BLOCK_BYTES;
+  }
+
+  #fill(piece: Buffer): void {
+    if (this.#filled + piece.length > this.#block.length) {
+      this.#endBlock();
+      this.#block = Buffer.allocUnsafe(this.#blockBytes);
+      this.#blockBytes = Math.min(2 * this.#blockBytes, LARGEST_BLOCK_BYTES);
+    }
+    piece.copy(this.#block, this.#filled);
+    this.#filled += piece.length;
+  }
+
+  #endBlock(): void {
+    if (this.#filled === 0) return;
+    this.#pieces.push(this.#block.subarray(0, this.#filled));
+    this.#block = this.#block.subarray(this.#filled);
+    this.#filled = 0;
+  }
+}
+
+const EMPTY = Buffer.alloc(0);
