@@ -115,16 +115,12 @@ export class CallsInFlight {
     last.slot = call.slot;
   }
 
-  /**
-   * The call of a legacy conversation whose request is the one that is meant. Clients without a session share one with all
-   * others of their token, and their ids may be the same: then it is not known which is meant, and none is.
-   */
-  find(conversation: string, isMeant: (request: RpcRequest) => boolean): ToolCall | undefined {
-    const [call, ...others] = this.#calls.filter(
-      (each) =>
-        each.isOpen && each.conversation === conversation && each.request.era === 'legacy' && isMeant(each.request),
+  /** The calls of a legacy conversation whose request may be the one that is meant. */
+  find(conversation: string, isMeant: (request: RpcRequest) => boolean): readonly ToolCall[] {
+    return this.#calls.filter(
+      (call) =>
+        call.isOpen && call.conversation === conversation && call.request.era === 'legacy' && isMeant(call.request),
     );
-    return others.length === 0 ? call : undefined;
   }
 
   /** The calls of this moment. */

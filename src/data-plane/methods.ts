@@ -86,11 +86,14 @@ export class Methods {
     const conversation = conversationOf(principal, session);
     const isMeant = (request: RpcRequest): boolean =>
       isSameId(request.message.bytes, request.id, message.bytes, requestId);
-    const call = this.#calls.find(conversation, isMeant);
+    const [call, ...others] = this.#calls.find(conversation, isMeant);
+    // Clients without a session share a conversation with all others of their token, and their ids may be the same.
+    if (session === undefined && others.length > 0) return;
     if (call !== undefined) call.cancel();
-    else
+    else {
       for (const wait of this.#waits)
         if (wait.conversation === conversation && isMeant(wait.request)) wait.isOver = true;
+    }
   }
 
   /** Ends the calls in flight of tokens that have been revoked (design §3.12). Those that wait for a tool are refused when they have it. */

@@ -117,7 +117,11 @@ function find(calls: CallsInFlight, conversation: string, requestId: string): To
   const message = scanMessage(Buffer.from(text));
   assert.ok(message.kind === 'notification');
   const meant = findMember(message.params, 'requestId')!;
-  return calls.find(conversation, ({ id, message: { bytes } }) => isSameId(bytes, id, message.bytes, meant));
+  const [call, ...others] = calls.find(conversation, ({ id, message: { bytes } }) =>
+    isSameId(bytes, id, message.bytes, meant),
+  );
+  assert.equal(others.length, 0);
+  return call;
 }
 
 suite('the clock', () => {
