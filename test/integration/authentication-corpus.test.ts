@@ -2,23 +2,13 @@
 // real table: one that is neither called public here nor refused without credentials fails the test.
 
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
-import { Agent, type IncomingMessage, request } from 'node:http';
+import { Agent } from 'node:http';
 import type http2 from 'node:http2';
-import { join } from 'node:path';
-import { buffer } from 'node:stream/consumers';
 import { after, before, suite, test } from 'node:test';
-import { crc32 } from 'node:zlib';
-import { createApiKey, revokeApiKey } from '../../src/control-plane/api-keys.ts';
 import { createRestDoor } from '../../src/control-plane/rest.ts';
-import { createToken, revokeToken } from '../../src/control-plane/tokens.ts';
 import { createApp } from '../../src/edge/app.ts';
-import { openVaulted } from '../../src/gateway.ts';
 import { Authenticator } from '../../src/identity/authenticate.ts';
-import { hashToken, mintToken } from '../../src/identity/tokens.ts';
-import { DEFAULT_ACCOUNT } from '../../src/store/store.ts';
 import { createLogger } from '../../src/telemetry/logger.ts';
 import { createTelemetry } from '../../src/telemetry/telemetry.ts';
 import {
@@ -30,13 +20,13 @@ import {
   withoutStall,
   withoutUpstreamBytes,
 } from '../support/corpus.ts';
+import { type Credentials, type Door, makeCredentials } from '../support/credentials.ts';
 import { makeFolder, startGateway, type TestGateway, tokenValue } from '../support/gateway.ts';
-import { BOTH, mcpRequest, send, toolCall } from '../support/mcp-http.ts';
+import { type Answer, BOTH, mcpRequest, send, toolCall } from '../support/mcp-http.ts';
 import { exchangeRaw, pushBody, type RawAnswer, toChunk } from '../support/raw-http1.ts';
 import { connectHttp2, sendHttp2 } from '../support/raw-http2.ts';
 import { type RecordingUpstream, startRecordingUpstream } from '../support/recording-upstream.ts';
-
-type Door = 'data' | 'control';
+import { fill } from '../support/templates.ts';
 
 /** One way. `{…}` stands for a value made at run time, see `fill`; `good` is what would open the door that is knocked at. */
 interface Case extends CorpusCase {
@@ -124,8 +114,8 @@ let nowMs = NOW_MS - 1_000;
 let folder: string;
 let upstream: RecordingUpstream;
 let gateway: TestGateway;
-/** What cases can ask for by name; some values differ from door to door. */
-const values: Record<string, string | Readonly<Record<Door, string>>> = {};
+/** What cases can ask for by name. */
+let values: Credentials = {};
 const logLines: string[] = [];
 let outputs = 0;
 
@@ -136,7 +126,7 @@ before(async () => {
   const tokens = [{ name: 'agent' }, { name: 'removed' }, { name: 'expired-long', expiresAt: '2020-01-31' }];
   const log = createLogger({ level: 'debug', destination: { write: (line) => void logLines.push(line) } });
   gateway = await startGateway({ folder, configs, tokens, now: () => nowMs, log });
-  await makeCredentials();
+  values = await makeValues();
   // From here on what was made in the store is in force, and the token that the file has lost is not.
   await gateway.reload({ configs, tokens: tokens.filter(({ name }) => name !== 'removed') });
   nowMs = NOW_MS;
@@ -144,7 +134,7 @@ before(async () => {
     ...mcpRequest('initialize', INITIALIZE),
     token: valueAt('good', 'data'),
   });
-  values.session = String(opened.headers['mcp-session-id']);
+  values = { ...values, session: String(opened.headers['mcp-session-id']) };
   await send(gateway.mcpUrl, { ...mcpRequest('tools/list'), token: valueAt('good', 'data') });
 });
 after(async () => {
@@ -157,146 +147,35 @@ const INITIALIZE = {
   params: '"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"t","version":"1"}',
 };
 
-/** Makes tokens and keys as the command line does, in the store of the running gateway. */
-async function makeCredentials(): Promise<void> {
-  const database = join(folder, 'store', 'switchboard.db');
-  const { store, keys } = await openVaulted({ store: { url: `sqlite:${database}` } }, {});
-  const deps = { store, pepper: keys.tokenPepper, now: () => nowMs };
-  const grants = [{ mcpConfig: 'rec', secret: 'SECRET_REC', allowedTools: null }];
-  const makeToken = (name: string, expiresAtMs: number | null = null) =>
-    createToken(deps, DEFAULT_ACCOUNT, { name, grants, nameStyle: 'dot', expiresAtMs });
-  const makeKey = (name: string, role: 'owner' | 'viewer') => createApiKey(deps, DEFAULT_ACCOUNT, { name, role });
-  try {
-    const good = await makeToken('minted');
-    const key = await makeKey('ops', 'owner');
-    const least = await createToken(deps, DEFAULT_ACCOUNT, {
-      name: 'none',
-      grants: [],
-      nameStyle: 'dot',
-      expiresAtMs: null,
-    });
-    const viewer = await makeKey('viewer', 'viewer');
-    const late = await makeToken('late', NOW_MS);
-    const revoked = await makeToken('revoked');
-    const both = await makeToken('both', NOW_MS);
-    const deleted = await makeToken('deleted');
-    const reused = await makeToken('reused');
-    const rotated = await makeToken('rotated');
-    const [second, third, copied] = [mintToken('agt'), mintToken('agt'), mintToken('agt')];
-    const revokedKeys = [await makeKey('gone', 'owner')];
-    await revokeApiKey(deps, DEFAULT_ACCOUNT, 'gone');
-    revokedKeys.push(await makeKey('again', 'owner'));
-    await revokeApiKey(deps, DEFAULT_ACCOUNT, 'again');
-    await makeKey('again', 'owner');
-    for (const name of ['revoked', 'both']) await revokeToken(deps, DEFAULT_ACCOUNT, name);
-    await store.write(DEFAULT_ACCOUNT, async (writer) => {
-      await writer.deleteToken(deleted.token.id);
-      await writer.deleteToken(reused.token.id);
-      const foreignHash = hashToken(Buffer.alloc(32), copied.text);
-      await writer.putToken({ ...rotated.token, id: copied.id, name: 'copied', hash: foreignHash });
-      for (const { text } of [second, third]) {
-        await writer.putToken({ ...rotated.token, hash: hashToken(keys.tokenPepper, text) });
-      }
-    });
-    await makeToken('reused');
-    const [foreignToken, foreignKey] = [mintToken('agt').text, mintToken('key').text];
-    const claims = [{ alg: 'none' }, { sub: good.token.id, aud: gateway.mcpUrl, exp: 4e9 }];
-    Object.assign(values, {
-      good: { data: good.value, control: key.value },
-      other: { data: key.value, control: good.value },
-      'other-least': { data: viewer.value, control: least.value },
-      foreign: { data: foreignToken, control: foreignKey },
-      'foreign-token': foreignToken,
-      'foreign-key': foreignKey,
-      brought: tokenValue('agent'),
-      removed: tokenValue('removed'),
-      'expired-long': tokenValue('expired-long'),
-      expired: late.value,
-      revoked: revoked.value,
-      'revoked-expired': both.value,
-      'revoked-key': revokedKeys[0]?.value,
-      'revoked-key-2': revokedKeys[1]?.value,
-      'rotated-twice': rotated.value,
-      rotated: second.text,
-      'rotated-new': third.text,
-      deleted: deleted.value,
-      'deleted-id': deleted.token.id,
-      'deleted-reused': reused.value,
-      id: good.token.id,
-      hash: good.token.hash,
-      copied: copied.text,
-      'master-key': readFileSync(`${database}.key`, 'utf8').trim(),
-      canary: CANARY,
-      jwt: `${claims.map((claim) => Buffer.from(JSON.stringify(claim)).toString('base64url')).join('.')}.`,
-      admin: `swb_adm_${foreignToken.slice(8, -7)}`,
-      x: 'x',
-      space: ' ',
-      colon: ':',
-      zero: '0',
-      zeros: '0'.repeat(43),
-      host: new URL(gateway.url).host,
-    });
-  } finally {
-    await store.close();
-  }
-}
-
-// What stands in braces: a name, `name[from:to]`, `name*times`, and functions of several of these joined by `+`.
-
-const FUNCTIONS: Readonly<Record<string, (text: string) => string>> = {
-  base64: (text) => Buffer.from(text).toString('base64'),
-  percent: (text) => text.replaceAll(/./g, (char) => `%${char.charCodeAt(0).toString(16)}`),
-  reversed: (text) => [...text].reverse().join(''),
-  lower: (text) => text.toLowerCase(),
-  upper: (text) => text.toUpperCase(),
-  hyphens: (text) => text.replaceAll('_', '-'),
-  'encoded-underscores': (text) => text.replaceAll('_', '%5f'),
-  fullwidth: (text) => text.replaceAll(/[!-~]/g, (char) => String.fromCharCode(char.charCodeAt(0) + 0xfee0)),
-  recased: (text) => [...text].map(inOtherCase).join(''),
-  'swapped-case': (text) => text.slice(0, 21) + text.slice(21).replace(/[A-Za-z]/, inOtherCase),
-  changed: (text) => text.slice(0, 30) + (text[30] === '0' ? '1' : '0') + text.slice(31),
-  // Whoever forges a token can compute its checksum; one that is there already is left out.
-  sealed: (text) => withChecksum(text.replace(/(?<=^swb_..._.{12}_.{43})_.{6}$/, '')),
-  length: (text) => String(Buffer.byteLength(text)),
-  hexlength: (text) => Buffer.byteLength(text).toString(16),
-};
-
-function inOtherCase(char: string): string {
-  return char === char.toLowerCase() ? char.toUpperCase() : char.toLowerCase();
-}
-
-function withChecksum(body: string): string {
-  const digits = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
-  const sum = crc32(body);
-  return `${body}_${Array.from({ length: 6 }, (_, i) => digits[Math.floor(sum / 62 ** (5 - i)) % 62]).join('')}`;
+async function makeValues(): Promise<Credentials> {
+  const made = await makeCredentials({
+    folder,
+    now: () => nowMs,
+    endsAtMs: NOW_MS,
+    mcpConfig: 'rec',
+    secret: 'SECRET_REC',
+  });
+  const claims = [{ alg: 'none' }, { sub: made.id, aud: gateway.mcpUrl, exp: 4e9 }];
+  return {
+    ...made,
+    brought: tokenValue('agent'),
+    removed: tokenValue('removed'),
+    'expired-long': tokenValue('expired-long'),
+    canary: CANARY,
+    jwt: `${claims.map((claim) => Buffer.from(JSON.stringify(claim)).toString('base64url')).join('.')}.`,
+    x: 'x',
+    space: ' ',
+    colon: ':',
+    zero: '0',
+    zeros: '0'.repeat(43),
+    host: new URL(gateway.url).host,
+  };
 }
 
 function valueAt(name: string, door: Door): string {
   const value = values[name];
   assert.ok(value !== undefined, `no value is called ${name}`);
   return typeof value === 'string' ? value : value[door];
-}
-
-function evaluate(expression: string, lookUp: (name: string) => string): string {
-  const call = /^([a-z\d-]+)\((.*)\)$/.exec(expression);
-  if (call !== null && !/^[^()]*\).*\(/.test(call[2]!)) return FUNCTIONS[call[1]!]!(evaluate(call[2]!, lookUp));
-  const parts = expression.split(/\+(?![^(]*\))/);
-  if (parts.length > 1) return parts.map((part) => evaluate(part, lookUp)).join('');
-  const [, name = '', times, from, to] = /^([a-z\d-]+)(?:\*(\d+)|\[(-?\d*):(-?\d*)\])?$/.exec(expression) ?? [];
-  const value = lookUp(name);
-  if (times !== undefined) return value.repeat(Number(times));
-  return from === undefined ? value : value.slice(Number(from), to === '' ? undefined : Number(to));
-}
-
-/** The text with its values, and those values. */
-function fill(text: string, lookUp: (name: string) => string): { text: string; secrets: string[] } {
-  const secrets: string[] = [];
-  const filled = text.replaceAll(/\{([a-z][a-z\d+*:()[\]-]*)\}/g, (_, expression: string) => {
-    const value = evaluate(expression, lookUp);
-    secrets.push(value);
-    return value;
-  });
-  return { text: filled, secrets };
 }
 
 // One case against one route and method.
@@ -570,17 +449,8 @@ suite('whoever is authenticated', () => {
 });
 
 /** A ping on the agent's connection. */
-async function ask(agent: Agent, token: string): Promise<{ status: number }> {
-  const { body, headers } = mcpRequest('ping');
-  const outgoing = request(gateway.mcpUrl, {
-    method: 'POST',
-    agent,
-    headers: { ...headers, authorization: `Bearer ${token}`, 'content-type': 'application/json' },
-  });
-  outgoing.end(body);
-  const [response] = (await once(outgoing, 'response')) as [IncomingMessage];
-  await buffer(response);
-  return { status: response.statusCode ?? 0 };
+function ask(agent: Agent, token: string): Promise<Answer> {
+  return send(gateway.mcpUrl, { ...mcpRequest('ping'), token }, agent);
 }
 
 const PUSHED_BYTES = 16 * 1024 * 1024;

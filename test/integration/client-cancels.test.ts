@@ -121,10 +121,15 @@ const CANCELS: Readonly<Record<string, Fault>> = {
     const answers = [1, 2].map(() => clients.send(clients.request('hang', era)));
     const calls = await clients.arrived(era, from, 2);
     await clients.cancel('1');
-    await eventually(() => calls.some(({ signal }) => signal.aborted));
+    await clients.quick(era);
+    // Which of the two is meant is not known, and it may be somebody else's.
+    assert.deepEqual(
+      calls.map(({ signal }) => signal.aborted),
+      [false, false],
+    );
     clients.control.gate.resolve();
     const statuses = (await Promise.all(answers)).map(({ status }) => status);
-    return statuses.sort().join() === '200,202' ? 'one cancelled, one answered' : statuses.join();
+    return statuses.join() === '200,200' ? 'both answered' : statuses.join();
   },
 };
 

@@ -1,8 +1,7 @@
 // SIGTERM: no new work, calls in flight finish, the process ends with 0.
 
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
-import { Agent, request } from 'node:http';
+import { Agent } from 'node:http';
 import { suite, type TestContext, test } from 'node:test';
 import { eventually } from '../support/eventually.ts';
 import { type Answer, send, toolCall } from '../support/mcp-http.ts';
@@ -107,16 +106,7 @@ suite('SIGTERM', () => {
     t.after(() => agent.destroy());
     const { session } = await connectHttp2(child.url);
     t.after(() => session.destroy());
-    const { headers, body } = toolCall('rec.plain');
-    const kept = request(child.mcpUrl, {
-      method: 'POST',
-      agent,
-      headers: { ...headers, 'content-type': 'application/json', authorization: `Bearer ${child.token()}` },
-    });
-    kept.end(body);
-    const [response] = await once(kept, 'response');
-    response.resume();
-    await once(response, 'end');
+    await send(child.mcpUrl, { ...toolCall('rec.plain'), token: child.token() }, agent);
     const startedMs = performance.now();
     const { code } = await child.stop('SIGTERM');
     assert.equal(code, 0);

@@ -13,6 +13,7 @@ import { NAME_STYLES, type NameStyle, type StoredToken } from '../../src/domain/
 import { JsonScanner, type Span } from '../../src/protocol/json-scan.ts';
 import { DEFAULT_ACCOUNT } from '../../src/store/store.ts';
 import { Upstream } from '../../src/upstream/upstream.ts';
+import { aConfig } from '../contract/store.ts';
 import { startGateway, type TestGateway } from '../support/gateway.ts';
 import { type Answer, mcpRequest, type Sent, send, toolCall } from '../support/mcp-http.ts';
 import { type RecordingUpstream, startRecordingUpstream } from '../support/recording-upstream.ts';
@@ -224,21 +225,14 @@ after(() => Promise.all(upstreams.map((upstream) => upstream.close())));
 
 function buildCatalog(list: readonly Offer[]): Catalog {
   const mcpConfigs = list.map(
-    (each): McpConfig => ({
-      id: each.configName,
-      name: each.configName,
-      endpoint: 'http://127.0.0.1:1/mcp',
-      allowedTools: each.patterns.map(textOf),
-      authMechanism: { type: 'bearer' },
-      customHeaders: [],
-      tls: null,
-      proxy: null,
-      limits: {},
-      description: null,
-      revision: 1,
-      managedBy: 'api',
-      createTimeMs: 0,
-    }),
+    (each): McpConfig =>
+      aConfig(each.configName, {
+        id: each.configName,
+        endpoint: 'http://127.0.0.1:1/mcp',
+        allowedTools: each.patterns.map(textOf),
+        authMechanism: { type: 'bearer' },
+        customHeaders: [],
+      }),
   );
   const token: StoredToken = {
     id: 'token',

@@ -22,6 +22,8 @@ const OUTCOME = /^(?:ok|c (?:unreachable|timeout|broken_answer|breaker_open))$/;
 const MAX_GROWTH = 1.1;
 const MOOD_MS = 1;
 const TRIES = 3;
+/** A machine that stands still for so long says nothing about calls that are to fail in less than a second. */
+const STALL_MS = 150;
 /** Between a window and what takes the machine's time: starts of processes, and our own sums. */
 const SETTLE_MS = 300;
 
@@ -82,22 +84,50 @@ interface Window {
 }
 
 export async function proveBadUpstream(t: TestContext, options: ProofOptions): Promise<void> {
-  const { perSecond, faultMs, quietMs, comparesLatencies } = options;
+  for (let attempt = 1; ; attempt++) {
+    const running = await start(options.perSecond);
+    try {
+      return await prove(t, running, options);
+    } catch (error) {
+      const { longestStallMs } = running.load;
+      if (attempt === TRIES || longestStallMs < STALL_MS) throw error;
+      t.diagnostic(`tried again, for this machine stood still for ${longestStallMs.toFixed()} ms: ${error}`);
+    } finally {
+      await running.close();
+    }
+  }
+}
+
+interface Running {
+  readonly bad: UpstreamChild;
+  readonly load: Load;
+  close(): Promise<void>;
+}
+
+async function start(perSecond: number): Promise<Running> {
   const upstreams = {
     a: await startUpstreamChild('modern', 'sse'),
     b: await startUpstreamChild('stateless'),
     c: await startUpstreamChild('stateful'),
   };
-  for (const upstream of Object.values(upstreams)) t.after(() => upstream.close());
   const gateway = await startServe({
     configs: Object.entries(upstreams).map(([name, { url }]) => ({ name, url })),
     limits: LIMITS,
   });
-  t.after(() => gateway.stop());
   const load = new Load({ mcpUrl: gateway.mcpUrl, token: gateway.token(), perSecond, tools: toolsOf(['a', 'b', 'c']) });
-  t.after(() => load.stop());
-  const bad = upstreams.c;
+  return {
+    bad: upstreams.c,
+    load,
+    close: async () => {
+      await load.stop();
+      await gateway.stop();
+      for (const upstream of Object.values(upstreams)) await upstream.close();
+    },
+  };
+}
 
+async function prove(t: TestContext, { bad, load }: Running, options: ProofOptions): Promise<void> {
+  const { perSecond, faultMs, quietMs, comparesLatencies } = options;
   await windowOf(quietMs);
   let before = await windowOf(quietMs);
   for (const fault of FAULTS) {
@@ -108,11 +138,11 @@ export async function proveBadUpstream(t: TestContext, options: ProofOptions): P
       fault.assert(ofServices(load.samples, [BAD]), struck);
       assertRecovers(ofServices(load.samples, [BAD]), struck);
       if (!comparesLatencies) break;
-      const growth = compare(load.samples, struck.window, [before, after]);
+      const growth = compare(ofServices(load.samples, GOOD), struck.window, before, after);
       before = after;
       t.diagnostic(`${fault.name}: ${growth.text}`);
       if (growth.isSmall) break;
-      assert.ok(attempt < TRIES, `${fault.name}: the p99 of a neighbour grew in each of ${TRIES} tries`);
+      assert.ok(attempt < TRIES, `${fault.name}: the p99 of the neighbours grew in each of ${TRIES} tries`);
     }
   }
   const samples = await load.stop();
@@ -183,22 +213,19 @@ interface Growth {
   readonly text: string;
 }
 
-/** Compares the p99 of each neighbour in the window of a fault with that of the quiet around it. */
-function compare(samples: readonly Sample[], window: Window, around: readonly Window[]): Growth {
-  const rows = GOOD.map((service) => {
-    const own = ofServices(samples, [service]);
-    const p99 = latencyPercentile(within(own, window), 99);
-    const quiet = latencyPercentile(
-      around.flatMap((each) => within(own, each)),
+/** Compares the p99 of the neighbours in the window of a fault with that of the quiet around it. */
+function compare(samples: readonly Sample[], window: Window, before: Window, after: Window): Growth {
+  const p99Of = (...windows: readonly Window[]) =>
+    latencyPercentile(
+      windows.flatMap((each) => within(samples, each)),
       99,
     );
-    const apart = around.map((each) => latencyPercentile(within(own, each), 99).toFixed(2));
-    return {
-      isSmall: p99 <= quiet * MAX_GROWTH + MOOD_MS,
-      text: `p99 of ${service} ${p99.toFixed(2)} ms, quiet ${quiet.toFixed(2)} (${apart.join(', ')})`,
-    };
-  });
-  return { isSmall: rows.every(({ isSmall }) => isSmall), text: rows.map(({ text }) => text).join('; ') };
+  const [during, around] = [p99Of(window), p99Of(before, after)];
+  const [fault, quiet, first, last] = [during, around, p99Of(before), p99Of(after)].map((ms) => ms.toFixed(1));
+  return {
+    isSmall: during <= around * MAX_GROWTH + MOOD_MS,
+    text: `p99 of the neighbours ${fault} ms, without the fault ${quiet} ms (${first} before, ${last} after)`,
+  };
 }
 
 function describe(samples: readonly Sample[], { window, recoveryMs }: Struck): string {

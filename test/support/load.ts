@@ -102,6 +102,7 @@ export class Load {
   readonly #startedMs = performance.now();
   readonly #timer: NodeJS.Timeout;
   #begun = 0;
+  #stallMs = 0;
 
   constructor(options: LoadOptions) {
     this.#options = options;
@@ -113,6 +114,11 @@ export class Load {
   /** Calls begun so far. */
   get begun(): number {
     return this.#begun;
+  }
+
+  /** The most that a call began behind its time: how long this process, at least, stood still. */
+  get longestStallMs(): number {
+    return this.#stallMs;
   }
 
   /** Begins no more calls; resolves with all samples once the last one has ended. */
@@ -130,6 +136,7 @@ export class Load {
     for (;;) {
       const dueMs = this.#startedMs + this.#begun * intervalMs;
       if (dueMs > nowMs) return;
+      this.#stallMs = Math.max(this.#stallMs, nowMs - dueMs);
       const tool = tools[this.#begun % tools.length]!;
       void this.#call(tool, String(this.#begun++), dueMs);
     }

@@ -6,9 +6,9 @@ import { after, before, test } from 'node:test';
 import { createApiKey } from '../../../src/control-plane/api-keys.ts';
 import { createToken, type TokenDeps, type TokenInput } from '../../../src/control-plane/tokens.ts';
 import { GatewayError } from '../../../src/domain/errors.ts';
-import type { McpConfig } from '../../../src/domain/mcp-config.ts';
 import { openSqliteStore } from '../../../src/store/sqlite.ts';
 import { DEFAULT_ACCOUNT } from '../../../src/store/store.ts';
+import { aConfig } from '../../contract/store.ts';
 
 const CONFIGS = ['github-readonly', 'github-admin', 'tracker'];
 
@@ -26,24 +26,6 @@ after(async () => {
   await deps.store.close();
   await rm(directory, { recursive: true });
 });
-
-function aConfig(name: string): McpConfig {
-  return {
-    id: `mcp_${name}`,
-    name,
-    endpoint: 'https://mcp.example.com/mcp',
-    allowedTools: ['*'],
-    authMechanism: { type: 'bearer' },
-    customHeaders: [],
-    tls: null,
-    proxy: null,
-    limits: {},
-    description: null,
-    revision: 1,
-    managedBy: 'api',
-    createTimeMs: 1,
-  };
-}
 
 function aToken(name: string, nameStyle: TokenInput['nameStyle'], ...configs: readonly string[]): TokenInput {
   const grants = configs.map((mcpConfig) => ({ mcpConfig, secret: null, allowedTools: null }));
