@@ -239,7 +239,8 @@ async function assertNeighbourWorks(one: FaultCase): Promise<void> {
   const startedMs = performance.now();
   const { message, text } = await call(one, 'hello', { service: 'neighbour' });
   assert.equal(message.result?.content[0].text, 'ok', text);
-  assertInTime(startedMs, 'at once');
+  // Here the 33 MB of a giant answer are written and read by one process, the caller's own.
+  assertInTime(startedMs, one.fault === 'body-giant' ? 'call' : 'at once');
 }
 
 /** The next call is answered, on a connection that no fault has struck. */

@@ -18,7 +18,10 @@ const TICK_MS = 20;
 const FLOOD_MS = 5;
 const FLOOD_BYTES = 64 * 1024;
 /** More than the gateway reads of a list, and than it holds of anything. */
-const GIANT = Buffer.alloc(33 * 1024 * 1024, 'x');
+const MEBIBYTE = 1024 * 1024;
+/** More than a list may have in all, and a call's answer in one event. */
+const GIANT_LIST = Buffer.alloc(33 * MEBIBYTE, 'x');
+const GIANT_EVENT = GIANT_LIST.subarray(0, 6 * MEBIBYTE);
 
 export interface BlowOptions {
   readonly socket: Socket;
@@ -211,8 +214,9 @@ export const STRIKES = {
     const [before = '', behind = ''] = blow
       .body('{"jsonrpc":"2.0","method":"notifications/message","params":"|"}')
       .split('|');
-    const length = before.length + GIANT.length + behind.length;
-    blow.write(toHead(200, blow.isStream, [`content-length: ${length}`]), before, GIANT, behind);
+    const giant = blow.answer.includes('"tools"') ? GIANT_LIST : GIANT_EVENT;
+    const length = before.length + giant.length + behind.length;
+    blow.write(toHead(200, blow.isStream, [`content-length: ${length}`]), before, giant, behind);
   },
   'body-trailing-bytes': (blow) => blow.write(`${blow.whole(blow.answer)}${SECRET}`),
 
