@@ -62,11 +62,14 @@ export interface AnswerReader {
   end(): Verdict;
   /** Whether what was passed on last ends inside an event. */
   readonly isInsideEvent: boolean;
+  /** Whether the upstream went on after its answer. */
+  readonly isOverrun: boolean;
 }
 
 /** Held while it is small; from 64 KiB on it streams, unless it must be whole to be judged or reshaped. */
 class JsonReader implements AnswerReader {
   readonly isInsideEvent = false;
+  readonly isOverrun = false;
   readonly #call: AnswerSink;
   /** How many bytes are to come, or -1 if the upstream does not say. */
   readonly #length: number;
@@ -160,7 +163,6 @@ export class EventsReader implements AnswerReader {
     return this.#relay.retryMs;
   }
 
-  /** Whether the upstream went on after its answer. */
   get isOverrun(): boolean {
     return this.#relay.isOverrun;
   }

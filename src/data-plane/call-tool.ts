@@ -24,7 +24,7 @@ import {
   type AnswerReader,
   type AnswerSink,
   createAnswerReader,
-  EventsReader,
+  type EventsReader,
   HELD_BYTES,
   type Verdict,
 } from './answer-reader.ts';
@@ -203,7 +203,7 @@ export class ToolCall implements DispatchHandler, AnswerSink {
     if (this.#phase === 'answering') this.#judge(this.#reader?.push(chunk) ?? 'open');
     else if (this.#phase === 'refused') this.#holdRefusal(chunk);
     else if (this.#phase === 'answered') this.#reader?.push(chunk);
-    if (this.#isAnswered && this.#reader instanceof EventsReader && this.#reader.isOverrun) {
+    if (this.#isAnswered && this.#reader?.isOverrun) {
       controller.abort(new Error('it sent a message behind its answer'));
     }
   }

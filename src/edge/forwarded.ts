@@ -1,7 +1,6 @@
 // What proxies in front say of the client they speak for (X-Forwarded-*). Any client can write these headers, so only
 // those of a proxy that the operator has named are read, and of a list only what the nearest proxy added.
 
-import { isIP } from 'node:net';
 import { parseIp, toBlockList } from '../upstream/ip-address.ts';
 import type { EdgeRequest } from './request-gate.ts';
 
@@ -10,11 +9,6 @@ export interface Forwarded {
   hostOf(request: EdgeRequest): string | undefined;
   /** What the client speaks to the proxy. */
   schemeOf(request: EdgeRequest): 'http' | 'https' | undefined;
-  /**
-   * Whose request it is: of the addresses in X-Forwarded-For the last one that is no trusted proxy, or the first one
-   * when all are. The peer's own address when it is not trusted, or when what it says cannot be read.
-   */
-  clientAddressOf(request: EdgeRequest): string;
 }
 
 /** A name or an address, with or without a port. */
@@ -49,17 +43,6 @@ export function createForwarded(trusted: readonly string[]): Forwarded | undefin
       const scheme = lastOf(request, 'x-forwarded-proto');
       return scheme === 'http' || scheme === 'https' ? scheme : undefined;
     },
-    clientAddressOf(request) {
-      const peer = request.socket.remoteAddress ?? '';
-      const hops = request.headers['x-forwarded-for'];
-      if (hops === undefined || !isFromProxy(request)) return toPlainAddress(peer) ?? peer;
-      let client: string | undefined;
-      for (const hop of String(hops).split(',').toReversed()) {
-        client = toPlainAddress(hop.trim());
-        if (client === undefined || !isTrusted(client)) break;
-      }
-      return client ?? toPlainAddress(peer) ?? peer;
-    },
   };
 }
 
@@ -73,9 +56,4 @@ function compileTrusted(trusted: readonly string[]): (address: string) => boolea
     const ip = parseIp(address);
     return ip !== undefined && lists[ip.family].check(ip.text, ip.family);
   };
-}
-
-/** An address in the one text it has here; some proxies write it with the client's port. */
-function toPlainAddress(text: string): string | undefined {
-  return parseIp(isIP(text) === 0 ? text.replace(/^([\d.]+|\[[^\]]*\]):\d{1,5}$/, '$1') : text)?.text;
 }

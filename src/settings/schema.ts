@@ -108,7 +108,7 @@ export const settingsSchema = z
       .array(z.string().refine(isAddressOrCidr, 'is not an address or range: write 10.0.0.7, 10.0.0.0/8 or fd00::/8'))
       .default([])
       .describe(
-        'Addresses of the proxies whose `X-Forwarded-For`, `X-Forwarded-Proto` and `X-Forwarded-Host` are believed. From anybody else they change nothing.',
+        'Addresses of the proxies whose `X-Forwarded-Host` and `X-Forwarded-Proto` are believed. From anybody else they change nothing.',
       ),
     allowed_hosts: z
       .array(z.string().regex(/^[A-Za-z0-9.\-:[\]]+$/, 'is not a host name: write mcp.example.com or host:port'))
