@@ -3,11 +3,10 @@
 
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { createParser } from 'eventsource-parser';
 import { EVENT_CUT, type RelayRewrite, type RelayState, SseRelay } from '../../../src/protocol/sse-relay.ts';
 import { type CorpusCase, readCorpus, reportCounts } from '../../support/corpus.ts';
+import { heldMemoryBytes } from '../../support/held-memory.ts';
 
 type Piece = string | { readonly hex: string } | { readonly repeat: string; readonly times: number };
 
@@ -50,8 +49,6 @@ const WORDS: readonly [word: string, meaning: string][] = [
   ['$HALF', ID.slice(0, 10)],
   ['$REST', ID.slice(10)],
 ];
-setFlagsFromString('--expose-gc');
-const collectGarbage: () => void = runInNewContext('gc');
 /** What a socket gives at once. */
 const CHUNK = 64 * 1024;
 
@@ -265,14 +262,6 @@ for (const name of Object.keys(COUNTS)) {
   });
 }
 
-/** Bytes of buffers that are still in use. */
-function heldBytes(): number {
-  // The first one only begins to give the bytes of buffers back.
-  collectGarbage();
-  collectGarbage();
-  return process.memoryUsage().arrayBuffers;
-}
-
 suite('an endless line is held in bounded memory:', () => {
   const piece = Buffer.alloc(CHUNK, 'x');
   for (const [what, begun, state] of [
@@ -284,11 +273,11 @@ suite('an endless line is held in bounded memory:', () => {
     test(what, () => {
       const relaying = createRelay({}, 'sse', []);
       relaying.push(Buffer.from(begun));
-      const before = heldBytes();
+      const before = heldMemoryBytes();
       let most = 0;
       for (let count = 1; count <= 2_000; count++) {
         relaying.push(piece);
-        if (count === 60 || count % 400 === 0) most = Math.max(most, heldBytes() - before);
+        if (count === 60 || count % 400 === 0) most = Math.max(most, heldMemoryBytes() - before);
       }
       assert.equal(relaying.state, state);
       // What is held grows by doubling, and is copied from the old buffer to the new.

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import type { IncomingHttpHeaders } from 'node:http';
 import { describe, it } from 'node:test';
 import { createControlReader, type Found } from '../../../src/upstream/control-reader.ts';
+import { heldMemoryBytes } from '../../support/held-memory.ts';
 
 const MINE = '{"jsonrpc":"2.0","id":"mine","result":{"tools":[]}}';
 const FOREIGN = '{"jsonrpc":"2.0","id":"other","result":{"tools":[{"name":"forged"}]}}';
@@ -78,10 +79,10 @@ describe('an answer in pieces of one byte', () => {
     it(`takes little more memory than its bytes (${what})`, () => {
       const reader = createControlReader(headers, 'mine', 200);
       const bytes = Buffer.from(piece);
-      const before = process.memoryUsage().heapUsed;
+      const before = heldMemoryBytes();
       for (let count = 0; count < PIECES; count++) reader.push(bytes.subarray(0));
       // Two hundred megabytes if each were kept as it came.
-      assert.ok(process.memoryUsage().heapUsed - before < 100e6);
+      assert.ok(heldMemoryBytes() - before < 10e6);
       reader.push(Buffer.from('\n\n'));
       assert.equal(reader.end(), undefined);
     });
