@@ -4,7 +4,7 @@
 
 import type { Era } from './era.ts';
 import { CLOSE_BRACE, COLON, COMMA, OPEN_BRACE } from './json-bytes.ts';
-import { findMember, isObjectAt, isStringAt, JsonScanner, type Member, stringAt } from './json-scan.ts';
+import { ExpectedKeys, findMember, isObjectAt, isStringAt, JsonScanner, type Member } from './json-scan.ts';
 import { type Edit, removeMembers, SHORT_BYTES, splice, spliceText, toText } from './splice.ts';
 
 /** How far from either end the id may be: room for `{"jsonrpc":"2.0",` and white space. */
@@ -123,7 +123,7 @@ function walk(bytes: Buffer, rewrite: AnswerRewrite): Edit[] | undefined {
   const end = scan.readMembers(scan.skipSpace(0), 0, members);
   if (end < 0 || scan.skipSpace(end) !== bytes.length) return undefined;
   const id = findMember(members, 'id');
-  if (id === undefined || stringAt(bytes, id) !== rewrite.upstreamId) return undefined;
+  if (id === undefined || !isStringAt(bytes, id, rewrite.upstreamId)) return undefined;
   const result = findMember(members, 'result');
   if ((result === undefined) === (findMember(members, 'error') === undefined)) return undefined;
   if (findMember(members, 'method') !== undefined) return undefined;
@@ -132,9 +132,11 @@ function walk(bytes: Buffer, rewrite: AnswerRewrite): Edit[] | undefined {
   return edits.sort((a, b) => a.start - b.start);
 }
 
+const ANSWER_KEYS = new ExpectedKeys(['jsonrpc', 'id', 'result', 'error']);
+
 /** Whether this is one JSON object with either a result or an error. Other keys may repeat: of the id the client's is last. */
 function hasOneOutcome(bytes: Buffer): boolean {
-  const scan = new JsonScanner(bytes);
+  const scan = new JsonScanner(bytes, ANSWER_KEYS);
   let outcomes = 0;
   let at = scan.skipSpace(0);
   if (bytes[at] !== OPEN_BRACE) return false;
@@ -142,7 +144,7 @@ function hasOneOutcome(bytes: Buffer): boolean {
     const start = scan.skipSpace(at + 1);
     const end = scan.skipString(start);
     if (end < 0) return false;
-    const key = stringAt(bytes, { start, end });
+    const key = scan.keyAt(start, end);
     if (key === 'result' || key === 'error') outcomes++;
     const colon = scan.skipSpace(end);
     if (bytes[colon] !== COLON) return false;

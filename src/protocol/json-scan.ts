@@ -180,7 +180,7 @@ export class JsonScanner {
         if (bytes[at] === (isObject ? CLOSE_BRACE : CLOSE_BRACKET)) at++;
         else {
           OPEN[depth++] = byte;
-          if (isObject) at = this.#skipKey(at);
+          if (isObject) at = this.#skipColon(this.#skipKey(at));
           if (at < 0) return -1;
           continue;
         }
@@ -195,7 +195,7 @@ export class JsonScanner {
         const inObject = OPEN[depth - 1] === OPEN_BRACE;
         if (byte === COMMA) {
           at++;
-          if (inObject) at = this.#skipKey(this.skipSpace(at));
+          if (inObject) at = this.#skipColon(this.#skipKey(this.skipSpace(at)));
           if (at < 0) return -1;
           break;
         }
@@ -239,11 +239,12 @@ export class JsonScanner {
     let seen: Set<string> | undefined;
     for (;;) {
       const keyStart = at;
-      at = this.#skipKey(at);
+      const keyEnd = this.#skipKey(at);
+      at = this.#skipColon(keyEnd);
       if (at < 0) return -1;
       const isMany = into.length >= FEW_KEYS;
       if (isMany && into.length >= this.#maxMembers) return this.#failTooMany(keyStart);
-      const key = this.#keyAt(keyStart);
+      const key = this.keyAt(keyStart, keyEnd);
       if (isMany) seen ??= new Set(into.map((member) => member.key));
       if (isRepeated(key, into, seen)) return this.#failRepeated(keyStart, key);
       const start = this.pastSpace(at);
@@ -278,27 +279,24 @@ export class JsonScanner {
     }
   }
 
-  /** Skips a key and its colon. */
   #skipKey(at: number): number {
-    if (this.bytes[at] !== QUOTE) return this.fail(at, 'expected a key in quotes');
-    at = this.skipString(at);
+    return this.bytes[at] === QUOTE ? this.skipString(at) : this.fail(at, 'expected a key in quotes');
+  }
+
+  /** From behind a key, or -1 when there is none, to behind its colon. */
+  #skipColon(at: number): number {
     if (at < 0) return -1;
     if (this.bytes[at] === COLON) return at + 1;
     at = this.skipSpace(at);
     return this.bytes[at] === COLON ? at + 1 : this.fail(at, "expected ':'");
   }
 
-  #keyAt(start: number): string {
-    let end = start + 1;
-    while ((CLASS[this.bytes[end] as number] as number) & PLAIN) end++;
-    if (this.bytes[end] === QUOTE) {
-      const key = this.#expected?.find(this.bytes, start + 1, end);
-      if (key !== undefined) return key;
-      this.hasUnexpectedKey = true;
-      return this.bytes.toString('utf8', start + 1, end);
-    }
+  /** The key whose quotes are in the span. */
+  keyAt(start: number, end: number): string {
+    const key = this.#expected?.find(this.bytes, start + 1, end - 1);
+    if (key !== undefined) return key;
     this.hasUnexpectedKey = true;
-    return stringAt(this.bytes, { start, end: this.skipString(start) }) as string;
+    return stringAt(this.bytes, { start, end }) as string;
   }
 
   #skipEscape(at: number): number {
