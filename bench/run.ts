@@ -29,8 +29,8 @@ interface Lane {
 
 const { values: options } = parseArgs({
   options: {
-    rounds: { type: 'string', default: '7' },
-    seconds: { type: 'string', default: '2' },
+    rounds: { type: 'string', default: '21' },
+    seconds: { type: 'string', default: '1' },
     targets: { type: 'string', default: TARGET_NAMES.join() },
     load: { type: 'string', default: defaultGenerator() },
     'result-bytes': { type: 'string', default: '200' },

@@ -42,10 +42,33 @@ export function reply(
   (response as ServerResponse).end(bytes);
 }
 
-/** Like `reply` for short bytes given as latin1 text, with status 200. */
+interface ShortReply {
+  readonly response: HttpResponse;
+  readonly text: string;
+  readonly framing: Framing;
+  readonly headers: readonly string[];
+}
+
+/**
+ * Replies that are whole, until the event loop has read what else has come. Written one behind the other they find their
+ * readers awake: to wake a process that sleeps is a third of the cost of a write.
+ */
+let due: ShortReply[] = [];
+
+/** Like `reply` for short bytes given as latin1 text, with status 200, at the end of this turn of the event loop. */
 export function replyShort(response: HttpResponse, text: string, framing: Framing, headers: readonly string[]): void {
-  if (framing === 'sse') reply(response, 200, Buffer.from(text, 'latin1'), framing, headers);
-  else sendShort(response, 200, text, framing, headers);
+  if (due.length === 0) setImmediate(sendDue);
+  due.push({ response, text, framing, headers });
+}
+
+function sendDue(): void {
+  const replies = due;
+  due = [];
+  for (const { response, text, framing, headers } of replies) {
+    if (isGone(response)) continue;
+    if (framing === 'sse') reply(response, 200, Buffer.from(text, 'latin1'), framing, headers);
+    else sendShort(response, 200, text, framing, headers);
+  }
 }
 
 /** As one string, head and body leave in one write, which is cheaper than both apart. */

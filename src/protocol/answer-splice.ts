@@ -58,7 +58,11 @@ export function rewriteShortAnswer(bytes: Buffer, rewrite: AnswerRewrite): strin
   const tailAt = Math.max(0, text.length - EDGE_BYTES);
   const head = text.slice(0, HEAD_BYTES);
   const found = findEdits(head, text.slice(tailAt), tailAt, rewrite);
-  if (found !== undefined && bytes.length <= STRICT_BYTES && !hasOneOutcome(bytes)) return undefined;
+  if (found !== undefined && bytes.length <= STRICT_BYTES) {
+    const outcome = readOutcome(bytes);
+    if (outcome === undefined) return undefined;
+    if (outcome === 'result') return spliceText(text, found);
+  }
   const edits = found ?? walk(bytes, rewrite);
   return edits === undefined ? undefined : spliceText(text, withErrorCode(bytes, head, edits, rewrite.clientEra));
 }
@@ -134,25 +138,28 @@ function walk(bytes: Buffer, rewrite: AnswerRewrite): Edit[] | undefined {
 
 const ANSWER_KEYS = new ExpectedKeys(['jsonrpc', 'id', 'result', 'error']);
 
-/** Whether this is one JSON object with either a result or an error. Other keys may repeat: of the id the client's is last. */
-function hasOneOutcome(bytes: Buffer): boolean {
+/** Which of the two is in this one JSON object; `undefined` for any other text. Other keys may repeat: of the id the client's is last. */
+function readOutcome(bytes: Buffer): 'result' | 'error' | undefined {
   const scan = new JsonScanner(bytes, ANSWER_KEYS);
-  let outcomes = 0;
+  let outcome: 'result' | 'error' | undefined;
   let at = scan.skipSpace(0);
-  if (bytes[at] !== OPEN_BRACE) return false;
+  if (bytes[at] !== OPEN_BRACE) return undefined;
   for (;;) {
     const start = scan.skipSpace(at + 1);
     const end = scan.skipString(start);
-    if (end < 0) return false;
+    if (end < 0) return undefined;
     const key = scan.keyAt(start, end);
-    if (key === 'result' || key === 'error') outcomes++;
+    if (key === 'result' || key === 'error') {
+      if (outcome !== undefined) return undefined;
+      outcome = key;
+    }
     const colon = scan.skipSpace(end);
-    if (bytes[colon] !== COLON) return false;
+    if (bytes[colon] !== COLON) return undefined;
     at = scan.skipValue(colon + 1, 1);
-    if (at < 0) return false;
+    if (at < 0) return undefined;
     at = scan.skipSpace(at);
-    if (bytes[at] === CLOSE_BRACE) return outcomes === 1 && scan.skipSpace(at + 1) === bytes.length;
-    if (bytes[at] !== COMMA) return false;
+    if (bytes[at] === CLOSE_BRACE) return scan.skipSpace(at + 1) === bytes.length ? outcome : undefined;
+    if (bytes[at] !== COMMA) return undefined;
   }
 }
 

@@ -68,8 +68,8 @@ const LIMITS = {
   // Other tests than this are about memory.
   heap_percent: 100,
 };
-/** What an answer may take on top of the limit that ends it. */
-const SLACK_MS = 200;
+/** What an answer may take on top of the limit that ends it. What pours until the last limit, this process itself writes and reads. */
+const SLACK_MS = { 'at once': 200, connect: 200, header: 200, idle: 200, call: 400 };
 const STATES = 'mcp-switchboard/upstreams';
 /** Bytes that come behind an answer, when its connection may already have been taken for the next call. */
 const LATE: readonly FaultName[] = ['unsolicited-response', 'late-duplicate'];
@@ -231,7 +231,7 @@ class Late extends Error {}
 
 function assertInTime(startedMs: number, within: keyof typeof LIMITS_MS): void {
   const tookMs = Math.round(performance.now() - startedMs);
-  const limitMs = LIMITS_MS[within] + SLACK_MS;
+  const limitMs = LIMITS_MS[within] + SLACK_MS[within];
   if (tookMs > limitMs) throw new Late(`took ${tookMs} ms where ${limitMs} are allowed`);
 }
 
@@ -374,7 +374,7 @@ test('upstreams never seen before are left out of a list, and named, until they 
   const listing = () => send(fresh.mcpUrl, { ...mcpRequest('tools/list'), token: fresh.token() });
   const startedMs = performance.now();
   const first = await listing();
-  assert.ok(performance.now() - startedMs < LIMITS_MS.call + SLACK_MS);
+  assert.ok(performance.now() - startedMs < LIMITS_MS.call + SLACK_MS.call);
   const failing = started.filter(({ expected }) => expected.outcome === 'error');
   assert.deepEqual(
     statesIn(first).map(({ service, state, reason }) => [service, state, reason]),
