@@ -71,6 +71,12 @@ export class UpstreamChild {
     await this.#tell('restart');
   }
 
+  /** The longest that its process has stood still. */
+  async longestStallMs(): Promise<number> {
+    const { longestStallMs } = (await this.#tell('stall')) as { readonly longestStallMs: number };
+    return longestStallMs;
+  }
+
   async close(): Promise<void> {
     this.#prepared?.kill('SIGKILL');
     await this.kill();
