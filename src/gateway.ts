@@ -9,6 +9,8 @@ import { explainTool } from './catalog/explain.ts';
 import { ToolLists } from './catalog/tool-lists.ts';
 import { type ApplyCounts, applyDeclared } from './control-plane/config-file.ts';
 import type { Declared } from './control-plane/declared.ts';
+import { toOpenApi } from './control-plane/openapi.ts';
+import { createOperations } from './control-plane/operations.ts';
 import { createRestDoor } from './control-plane/rest.ts';
 import { findLive } from './control-plane/tokens.ts';
 import { McpEndpoint } from './data-plane/endpoint.ts';
@@ -128,8 +130,15 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   let isStarted = false;
   let reload: ReloadState = { ok: true, atMs: now(), problems: [] };
 
-  const rest = createRestDoor({
-    authenticator,
+  const newId = (prefix: 'mcp' | 'sec' | 'tok') => `${prefix}_${randomUUIDv7().replaceAll('-', '')}`;
+  const operations = createOperations({
+    store,
+    pepper: keys.tokenPepper,
+    sealSecret: (ref, plaintext) => vault.seal(ref, plaintext),
+    findAddressProblem: (endpoint) => judgeEndpoint(new URL(endpoint), settings.upstreams),
+    refresh: () => configuration.refresh(),
+    now,
+    newId,
     explain: async (account, tool, token) => {
       const known = catalogs.snapshot(account)?.tokens.values() ?? [];
       const explanation = await explainTool(
@@ -143,6 +152,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
       return explanation;
     },
   });
+  const rest = createRestDoor({ authenticator, operations });
   const handleMcp = endpoint.handle.bind(endpoint);
   const app = createApp({
     rest,
@@ -150,6 +160,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     telemetry,
     log,
     configSchema: toJsonSchema(),
+    openApi: toOpenApi(operations),
     isReady: () => isStarted && !listener.draining,
     readyDetail: () => ({
       epochs: configuration.epochs(),
@@ -188,7 +199,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
       openSecret: (ref, sealed) => vault.open(ref, sealed),
       hashToken: (text) => hashToken(keys.tokenPepper, text),
       now,
-      newId: (prefix) => `${prefix}_${randomUUIDv7().replaceAll('-', '')}`,
+      newId,
     });
     await configuration.refresh();
     return counts;

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { NOTHING, operation } from '../../../src/control-plane/operation.ts';
 import { createRestDoor } from '../../../src/control-plane/rest.ts';
 import { GatewayError } from '../../../src/domain/errors.ts';
 import { createApp } from '../../../src/edge/app.ts';
@@ -12,6 +13,21 @@ import { createTelemetry } from '../../../src/telemetry/telemetry.ts';
 const PEPPER = Buffer.alloc(32, 1);
 const KEY = 'k'.repeat(40);
 const ASKED = '/v1/explain?tool=a.b&token=c';
+
+function operationThatFails(error: GatewayError) {
+  return operation({
+    name: 'explain',
+    tag: 'decisions',
+    summary: 'Fails.',
+    method: 'get',
+    path: '/explain',
+    role: 'viewer',
+    query: NOTHING,
+    body: NOTHING,
+    view: NOTHING,
+    run: () => Promise.reject(error),
+  });
+}
 
 /** The routes, over a use case that fails with `error`. */
 function appThatFails(error: GatewayError) {
@@ -27,11 +43,12 @@ function appThatFails(error: GatewayError) {
   const empty = { epoch: 1, mcpConfigs: [], secrets: [], tokens: [] };
   authenticator.replace([{ ...empty, accountId: DEFAULT_ACCOUNT, apiKeys: [key] }]);
   return createApp({
-    rest: createRestDoor({ authenticator, explain: () => Promise.reject(error) }),
+    rest: createRestDoor({ authenticator, operations: [operationThatFails(error)] }),
     authenticator,
     telemetry: createTelemetry(),
     log: createLogger({ level: 'silent' }),
     configSchema: {},
+    openApi: {},
     isReady: () => true,
     readyDetail: () => ({}),
   });

@@ -1,0 +1,50 @@
+// One operation of the control plane: what it is called, who may, what it takes and gives, and the use case that does it.
+// Every door (REST, its OpenAPI document) is made from the same table of these.
+
+import * as z from 'zod';
+import type { Role } from '../domain/principal.ts';
+import type { Operator } from '../identity/authenticate.ts';
+
+export interface OperationInput<Query, Body> {
+  readonly operator: Operator;
+  /** The object named in the path, by id or name; empty where the path names none. */
+  readonly id: string;
+  readonly query: Query;
+  readonly body: Body;
+}
+
+export interface Operation<
+  Query extends z.ZodObject = z.ZodObject,
+  Body extends z.ZodObject = z.ZodObject,
+  View extends z.ZodObject = z.ZodObject,
+> {
+  /** `operationId` of the OpenAPI document. */
+  readonly name: string;
+  readonly tag: string;
+  readonly summary: string;
+  readonly method: 'get' | 'post';
+  /** Below `/v1`; may hold `{id}`. */
+  readonly path: string;
+  /** The least role that may. */
+  readonly role: Role;
+  readonly query: Query;
+  readonly body: Body;
+  readonly view: View;
+  run(input: OperationInput<z.output<Query>, z.output<Body>>): Promise<z.input<View>>;
+}
+
+export const NOTHING = z.strictObject({});
+
+/** Keeps the types of one operation together where it is written; the table it goes into forgets them. */
+export function operation<Query extends z.ZodObject, Body extends z.ZodObject, View extends z.ZodObject>(
+  described: Operation<Query, Body, View>,
+): Operation {
+  // Only the door that parses with `query` and `body` calls `run`, with what they gave.
+  return described as unknown as Operation;
+}
+
+const RANK: Readonly<Record<Role, number>> = { viewer: 0, editor: 1, owner: 2 };
+
+export function isAllowed(role: Role, least: Role): boolean {
+  return RANK[role] >= RANK[least];
+}

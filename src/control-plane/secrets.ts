@@ -1,0 +1,160 @@
+// Use cases of secrets. A value goes in and never comes out: views hold names and times.
+
+import * as z from 'zod';
+import { GatewayError } from '../domain/errors.ts';
+import type { McpConfig, StoredSecret } from '../domain/mcp-config.ts';
+import type { AccountConfiguration } from '../store/store.ts';
+import { type ControlDeps, change, find, requireApiManaged, requireFreeName } from './control.ts';
+import { NOTHING, type Operation, operation } from './operation.ts';
+import { pageQuery, pageView, toPage } from './page.ts';
+import { secretName } from './schema-parts.ts';
+
+const MAX_VALUE_LENGTH = 65_536;
+
+const value = z
+  .string()
+  .min(1, 'is empty: give the value')
+  .max(MAX_VALUE_LENGTH, `is longer than ${MAX_VALUE_LENGTH} characters`)
+  .refine((text) => text.isWellFormed(), 'holds half of a surrogate pair, which no text has')
+  .meta({ writeOnly: true });
+
+const viewSchema = z.object({
+  id: z.string(),
+  name: z.string(),
+  create_time_ms: z.int(),
+  update_time_ms: z.int(),
+  managed_by: z.enum(['api', 'file']),
+});
+
+const listView = z.object({ secrets: z.array(viewSchema), ...pageView });
+
+export function secretOperations(deps: ControlDeps): Operation[] {
+  const shared = { tag: 'secrets', query: NOTHING, body: NOTHING, view: viewSchema };
+  return [
+    operation({
+      ...shared,
+      name: 'createSecret',
+      summary: 'Store a secret. Its value is sealed, and never shown again.',
+      method: 'post',
+      path: '/secrets',
+      role: 'editor',
+      body: z.strictObject({ name: secretName, value }),
+      run: async ({ operator: { accountId }, body }) => {
+        const created = await change(deps, accountId, async (writer) => {
+          requireFreeName((await writer.readConfiguration()).secrets, body.name, 'secret');
+          const ref = { accountId, secretId: deps.newId('sec'), name: body.name, version: 1 };
+          const nowMs = deps.now();
+          const secret: StoredSecret = {
+            id: ref.secretId,
+            name: body.name,
+            version: 1,
+            sealed: deps.sealSecret(ref, body.value),
+            managedBy: 'api',
+            createTimeMs: nowMs,
+            updateTimeMs: nowMs,
+          };
+          await writer.putSecret(secret);
+          return secret;
+        });
+        return toView(created);
+      },
+    }),
+    operation({
+      ...shared,
+      name: 'listSecrets',
+      summary: 'List secrets, newest first.',
+      method: 'get',
+      path: '/secrets',
+      role: 'viewer',
+      query: pageQuery.extend({ name: z.string().optional().describe('Begins with this.') }),
+      view: listView,
+      run: async ({ operator, query }) => {
+        const { secrets } = await deps.store.readConfiguration(operator.accountId);
+        const { items, ...page } = toPage(secrets, (secret) => secret.name.startsWith(query.name ?? ''), query);
+        return { secrets: items.map(toView), ...page };
+      },
+    }),
+    operation({
+      ...shared,
+      name: 'getSecret',
+      summary: 'Get a secret by its name or id, without its value.',
+      method: 'get',
+      path: '/secrets/{id}',
+      role: 'viewer',
+      run: async ({ operator, id }) => {
+        const { secrets } = await deps.store.readConfiguration(operator.accountId);
+        return toView(find(secrets, id, 'secret'));
+      },
+    }),
+    operation({
+      ...shared,
+      name: 'updateSecret',
+      summary: 'Replace the value of a secret. Requests to upstreams carry the new one from then on.',
+      method: 'post',
+      path: '/secrets/{id}',
+      role: 'editor',
+      body: z.strictObject({ value }),
+      run: async ({ operator: { accountId }, id, body }) => {
+        const updated = await change(deps, accountId, async (writer) => {
+          const current = find((await writer.readConfiguration()).secrets, id, 'secret');
+          requireApiManaged(current, 'secret');
+          const version = current.version + 1;
+          const ref = { accountId, secretId: current.id, name: current.name, version };
+          const sealed = deps.sealSecret(ref, body.value);
+          const secret: StoredSecret = { ...current, version, sealed, updateTimeMs: deps.now() };
+          await writer.putSecret(secret);
+          return secret;
+        });
+        return toView(updated);
+      },
+    }),
+    operation({
+      ...shared,
+      name: 'deleteSecret',
+      summary: 'Delete a secret that nothing uses.',
+      method: 'post',
+      path: '/secrets/{id}/delete',
+      role: 'editor',
+      run: async ({ operator, id }) => {
+        const deleted = await change(deps, operator.accountId, async (writer) => {
+          const before = await writer.readConfiguration();
+          const secret = find(before.secrets, id, 'secret');
+          requireApiManaged(secret, 'secret');
+          requireUnused(before, secret);
+          await writer.deleteSecret(secret.id);
+          return secret;
+        });
+        return toView(deleted);
+      },
+    }),
+  ];
+}
+
+function toView(secret: StoredSecret): z.input<typeof viewSchema> {
+  return {
+    id: secret.id,
+    name: secret.name,
+    create_time_ms: secret.createTimeMs,
+    update_time_ms: secret.updateTimeMs,
+    managed_by: secret.managedBy,
+  };
+}
+
+/** Throws `conflict`, naming what would be left without its credential. */
+function requireUnused({ mcpConfigs, tokens }: AccountConfiguration, { id, name }: StoredSecret): void {
+  const users = [
+    ...mcpConfigs.filter((config) => secretsOf(config).includes(id)).map((config) => `McpConfig ${config.name}`),
+    ...tokens
+      .filter(({ grants, revokedAtMs }) => revokedAtMs === null && grants.some(({ secretId }) => secretId === id))
+      .map((token) => `token ${token.name}`),
+  ];
+  if (users.length === 0) return;
+  const shown = users.slice(0, 10).join(', ');
+  const more = users.length > 10 ? ` and ${users.length - 10} more` : '';
+  throw new GatewayError('conflict', `The secret '${name}' is in use by ${shown}${more}: take it out there first.`);
+}
+
+function secretsOf({ customHeaders, tls, proxy }: McpConfig): (string | null | undefined)[] {
+  const ofHeaders = customHeaders.flatMap((header) => ('secretId' in header ? header.secretId : []));
+  return [...ofHeaders, tls?.clientKeySecretId, proxy?.secretId];
+}
