@@ -153,6 +153,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     },
   });
   const rest = createRestDoor({ authenticator, operations });
+  let openApi: object | undefined;
   const handleMcp = endpoint.handle.bind(endpoint);
   const app = createApp({
     rest,
@@ -160,7 +161,11 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     telemetry,
     log,
     configSchema: toJsonSchema(),
-    openApi: toOpenApi(operations),
+    // Made when it is first asked for: it takes longer than all the rest of the routes.
+    openApi: () => {
+      openApi ??= toOpenApi(operations);
+      return openApi;
+    },
     isReady: () => isStarted && !listener.draining,
     readyDetail: () => ({
       epochs: configuration.epochs(),

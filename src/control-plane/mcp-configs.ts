@@ -1,14 +1,15 @@
 // Use cases of McpConfigs: created, read, changed and deleted, in the shapes of Runloop's API.
 
+import { isDeepStrictEqual } from 'node:util';
 import * as z from 'zod';
 import { compileAllowList } from '../catalog/allow-list.ts';
 import { GatewayError, type Problem } from '../domain/errors.ts';
 import { type CustomHeader, type McpConfig, type StoredSecret, serviceOf } from '../domain/mcp-config.ts';
 import type { AccountConfiguration } from '../store/store.ts';
-import { type ControlDeps, change, find, requireApiManaged, requireFreeName } from './control.ts';
-import { NOTHING, type Operation, operation } from './operation.ts';
+import { NOTHING, type Operation, operation, warningsView } from './operation.ts';
 import { pageQuery, pageView, toPage } from './page.ts';
 import { mcpConfigInputSchema } from './schemas.ts';
+import { change, find, requireApiManaged, requireFreeName, type UseCaseDeps } from './use-case.ts';
 
 const { name, endpoint, allowed_tools, auth_mechanism, custom_headers, description } = mcpConfigInputSchema.shape;
 
@@ -38,10 +39,7 @@ const viewSchema = z.object({
   create_time_ms: z.int(),
   revision: z.int().describe('Counts the writes to this config, from 1.'),
   managed_by: z.enum(['api', 'file']).describe('`file`: declared in the config file, and changed only there.'),
-  warnings: z
-    .array(z.object({ path: z.string(), message: z.string() }))
-    .optional()
-    .describe('What was accepted and probably not meant.'),
+  warnings: warningsView,
 });
 
 const listQuery = pageQuery.extend({
@@ -52,7 +50,7 @@ const listQuery = pageQuery.extend({
 
 const listView = z.object({ mcp_configs: z.array(viewSchema), ...pageView });
 
-export function mcpConfigOperations(deps: ControlDeps): Operation[] {
+export function mcpConfigOperations(deps: UseCaseDeps): Operation[] {
   const shared = { tag: 'mcp-configs', query: NOTHING, body: NOTHING, view: viewSchema };
   return [
     operation({
@@ -190,7 +188,7 @@ function findWarnings({ allowedTools, name }: McpConfig): Problem[] {
   }
   return compileAllowList(allowedTools, serviceOf(name)).warnings.map(({ pattern, message }) => ({
     path: `allowed_tools[${allowedTools.indexOf(pattern)}]`,
-    message: `'${pattern}' admits nothing: ${message}`,
+    message: `'${pattern}': ${message}`,
   }));
 }
 
@@ -217,7 +215,7 @@ function toCustomHeaders(given: z.output<typeof custom_headers>, secrets: readon
   });
 }
 
-function requireAdmitted(deps: ControlDeps, url: string): void {
+function requireAdmitted(deps: UseCaseDeps, url: string): void {
   const problem = deps.findAddressProblem(url);
   if (problem === undefined) return;
   const message = `endpoint: ${problem}.`;
@@ -236,8 +234,7 @@ function merge(current: McpConfig, body: z.output<typeof updateBody>, { secrets 
       body.custom_headers === undefined ? current.customHeaders : toCustomHeaders(body.custom_headers, secrets),
     description: body.description ?? current.description,
   };
-  const isSame = JSON.stringify(next) === JSON.stringify(current);
-  return isSame ? current : { ...next, revision: current.revision + 1 };
+  return isDeepStrictEqual(next, current) ? current : { ...next, revision: current.revision + 1 };
 }
 
 /** Throws `conflict`, naming the tokens that would lose the config. */

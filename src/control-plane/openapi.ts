@@ -3,7 +3,7 @@
 import * as z from 'zod';
 import { ERRORS, type ErrorCode } from '../domain/errors.ts';
 import { VERSION } from '../domain/version.ts';
-import type { Operation } from './operation.ts';
+import { type Operation, warningsView } from './operation.ts';
 
 /** What any operation may answer instead of its view. */
 const REFUSALS: readonly ErrorCode[] = [
@@ -52,7 +52,10 @@ function describe(each: Operation): object {
   const inPath = each.path.includes('{id}')
     ? [{ name: 'id', in: 'path', required: true, schema: { type: 'string' }, description: 'Id or name.' }]
     : [];
-  const answer = { description: 'Done.', content: json(toSchema(each.view, 'output')) };
+  const answer = {
+    description: 'Done.',
+    content: json(toSchema(each.view.extend({ warnings: warningsView }), 'output')),
+  };
   const refusals = REFUSALS.map((code) => [String(ERRORS[code].status), refusal(code)] as const);
   return {
     operationId: each.name,

@@ -35,6 +35,12 @@ export interface Operation<
 
 export const NOTHING = z.strictObject({});
 
+/** Beside what any operation answers. */
+export const warningsView = z
+  .array(z.object({ path: z.string(), message: z.string() }))
+  .optional()
+  .describe('What was accepted and probably not meant.');
+
 /** Keeps the types of one operation together where it is written; the table it goes into forgets them. */
 export function operation<Query extends z.ZodObject, Body extends z.ZodObject, View extends z.ZodObject>(
   described: Operation<Query, Body, View>,

@@ -3,13 +3,15 @@
 import * as z from 'zod';
 import type { Explanation } from '../catalog/explain.ts';
 import type { AccountId } from '../domain/mcp-config.ts';
-import type { ControlDeps } from './control.ts';
+import { accountOperations } from './accounts.ts';
+import { apiKeyOperations } from './api-key-operations.ts';
 import { mcpConfigOperations } from './mcp-configs.ts';
 import { NOTHING, type Operation, operation } from './operation.ts';
 import { secretOperations } from './secrets.ts';
-import { accountOperations, apiKeyOperations, tokenOperations } from './token-operations.ts';
+import { tokenOperations } from './token-operations.ts';
+import type { UseCaseDeps } from './use-case.ts';
 
-export interface OperationsDeps extends ControlDeps {
+export interface OperationsDeps extends UseCaseDeps {
   /** Throws `not_found` for a token that does not exist. */
   readonly explain: (account: AccountId, tool: string, token: string) => Promise<Explanation>;
 }

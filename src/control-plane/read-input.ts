@@ -26,10 +26,10 @@ export interface ReadInput<T> {
  * Throws `invalid_argument` with a problem for each place.
  */
 export function readInput<S extends z.ZodObject>(schema: S, given: unknown): ReadInput<z.output<S>> {
-  const first = schema.safeParse(withoutNulls(schema, given));
+  const known = withoutNulls(schema, given);
+  const first = schema.safeParse(known);
   if (first.success) return { value: first.data, warnings: [] };
   const unknown = first.error.issues.filter((issue) => issue.code === 'unrecognized_keys');
-  const known = withoutNulls(schema, given);
   for (const { path, keys } of unknown) for (const key of keys) dropKey(known, path, key);
   const second = unknown.length === 0 ? first : schema.safeParse(known);
   if (!second.success) throw toRefusal(second.error.issues, known);

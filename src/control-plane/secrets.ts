@@ -4,10 +4,10 @@ import * as z from 'zod';
 import { GatewayError } from '../domain/errors.ts';
 import type { McpConfig, StoredSecret } from '../domain/mcp-config.ts';
 import type { AccountConfiguration } from '../store/store.ts';
-import { type ControlDeps, change, find, requireApiManaged, requireFreeName } from './control.ts';
 import { NOTHING, type Operation, operation } from './operation.ts';
 import { pageQuery, pageView, toPage } from './page.ts';
 import { secretName } from './schema-parts.ts';
+import { change, find, requireApiManaged, requireFreeName, type UseCaseDeps } from './use-case.ts';
 
 const MAX_VALUE_LENGTH = 65_536;
 
@@ -28,7 +28,7 @@ const viewSchema = z.object({
 
 const listView = z.object({ secrets: z.array(viewSchema), ...pageView });
 
-export function secretOperations(deps: ControlDeps): Operation[] {
+export function secretOperations(deps: UseCaseDeps): Operation[] {
   const shared = { tag: 'secrets', query: NOTHING, body: NOTHING, view: viewSchema };
   return [
     operation({

@@ -1,15 +1,14 @@
-// Tokens, API keys and accounts as operations of the control plane.
+// Tokens as operations of the control plane.
 
 import * as z from 'zod';
 import { GatewayError } from '../domain/errors.ts';
-import { NAME_STYLES, ROLES, type StoredApiKey, type StoredToken } from '../domain/principal.ts';
+import { NAME_STYLES, type StoredToken } from '../domain/principal.ts';
 import type { AccountConfiguration } from '../store/store.ts';
-import { createApiKey, revokeApiKey } from './api-keys.ts';
-import { type ControlDeps, find, requireApiManaged } from './control.ts';
 import { NOTHING, type Operation, operation } from './operation.ts';
 import { pageQuery, pageView, toPage } from './page.ts';
 import { tokenInputSchema } from './schemas.ts';
 import { createToken, findLive, revokeToken } from './tokens.ts';
+import { find, requireApiManaged, type UseCaseDeps } from './use-case.ts';
 
 const { name, names } = tokenInputSchema.shape;
 
@@ -33,21 +32,13 @@ const tokenView = z.object({
   managed_by: z.enum(['api', 'file']),
 });
 
-const keyView = z.object({
-  id: z.string(),
-  name: z.string(),
-  role: z.enum(ROLES),
-  create_time_ms: z.int(),
-  revoke_time_ms: z.int().nullable(),
-});
-
 const expireTime = z
   .int()
   .min(1)
   .optional()
   .describe('When it ends to open anything, in milliseconds since 1970; never, if left out.');
 
-export function tokenOperations(deps: ControlDeps): Operation[] {
+export function tokenOperations(deps: UseCaseDeps): Operation[] {
   const shared = { tag: 'mcp-tokens', query: NOTHING, body: NOTHING, view: tokenView };
   return [
     operation({
@@ -129,80 +120,6 @@ export function tokenOperations(deps: ControlDeps): Operation[] {
   ];
 }
 
-export function apiKeyOperations(deps: ControlDeps): Operation[] {
-  const shared = { tag: 'api-keys', query: NOTHING, body: NOTHING, view: keyView, role: 'owner' as const };
-  return [
-    operation({
-      ...shared,
-      name: 'createApiKey',
-      summary: 'Create an API key. Its value is in this answer and never shown again.',
-      method: 'post',
-      path: '/api-keys',
-      body: z.strictObject({ name, role: z.enum(ROLES).describe('What it may do.') }),
-      view: keyView.extend({ api_key: z.string() }),
-      run: async ({ operator, body }) => {
-        const { key, value } = await createApiKey(deps, operator.accountId, body);
-        await deps.refresh();
-        return { ...toKeyView(key), api_key: value };
-      },
-    }),
-    operation({
-      ...shared,
-      name: 'listApiKeys',
-      summary: 'List API keys, newest first, without their values.',
-      method: 'get',
-      path: '/api-keys',
-      query: pageQuery,
-      view: z.object({ api_keys: z.array(keyView), ...pageView }),
-      run: async ({ operator, query }) => {
-        const { apiKeys } = await deps.store.readConfiguration(operator.accountId);
-        const { items, ...page } = toPage(apiKeys, () => true, query);
-        return { api_keys: items.map(toKeyView), ...page };
-      },
-    }),
-    operation({
-      ...shared,
-      name: 'revokeApiKey',
-      summary: 'Revoke an API key other than the one this request is made with.',
-      method: 'post',
-      path: '/api-keys/{id}/revoke',
-      run: async ({ operator, id }) => {
-        const { apiKeys } = await deps.store.readConfiguration(operator.accountId);
-        if (findLive(apiKeys, id, 'API key').id === operator.keyId) {
-          throw new GatewayError(
-            'conflict',
-            'This is the API key that the request is made with: revoke it with another one, so that you are not locked out.',
-          );
-        }
-        const revoked = await revokeApiKey(deps, operator.accountId, id);
-        await deps.refresh();
-        return toKeyView(revoked);
-      },
-    }),
-  ];
-}
-
-export function accountOperations(deps: Pick<ControlDeps, 'store'>): Operation[] {
-  return [
-    operation({
-      name: 'getMyAccount',
-      tag: 'accounts',
-      summary: 'The account that the API key belongs to.',
-      method: 'get',
-      path: '/accounts/me',
-      role: 'viewer',
-      query: NOTHING,
-      body: NOTHING,
-      view: z.object({ id: z.string(), name: z.string(), role: z.enum(ROLES).describe('Of the API key.') }),
-      run: async ({ operator: { accountId, role } }) => {
-        const account = (await deps.store.accounts()).find(({ id }) => id === accountId);
-        if (account === undefined) throw new GatewayError('not_found', 'The account of this API key is gone.');
-        return { ...account, role };
-      },
-    }),
-  ];
-}
-
 function isLive({ revokedAtMs }: StoredToken): boolean {
   return revokedAtMs === null;
 }
@@ -226,16 +143,6 @@ function toTokenView(token: StoredToken, { mcpConfigs }: AccountConfiguration): 
     expire_time_ms: token.expiresAtMs,
     revoke_time_ms: token.revokedAtMs,
     managed_by: token.managedBy,
-  };
-}
-
-function toKeyView(key: StoredApiKey): z.input<typeof keyView> {
-  return {
-    id: key.id,
-    name: key.name,
-    role: key.role,
-    create_time_ms: key.createTimeMs,
-    revoke_time_ms: key.revokedAtMs,
   };
 }
 

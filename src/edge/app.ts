@@ -20,7 +20,7 @@ export interface AppDeps {
   readonly telemetry: Telemetry;
   readonly log: Logger;
   readonly configSchema: object;
-  readonly openApi: object;
+  readonly openApi: () => object;
   /** Whether requests should be sent here now. */
   readonly isReady: () => boolean;
   /** Names services and reasons: for operators. */
@@ -55,7 +55,7 @@ export function createApp(deps: AppDeps): Hono<Bindings> {
     return context.body(deps.telemetry.metrics.render(), 200, { 'content-type': METRICS_CONTENT_TYPE });
   });
   app.get('/schema/config.json', (context) => context.json(deps.configSchema));
-  app.get('/openapi.json', (context) => context.json(deps.openApi));
+  app.get('/openapi.json', (context) => context.json(deps.openApi()));
   for (const path of OAUTH_PATHS) {
     app.all(path, () => {
       throw new GatewayError(

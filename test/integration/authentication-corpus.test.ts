@@ -299,7 +299,7 @@ suite('the table of routes', () => {
       telemetry: createTelemetry(),
       log: createLogger({ level: 'silent' }),
       configSchema: {},
-      openApi: {},
+      openApi: () => ({}),
       isReady: () => true,
       readyDetail: () => ({}),
     });

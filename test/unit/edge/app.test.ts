@@ -48,7 +48,7 @@ function appThatFails(error: GatewayError) {
     telemetry: createTelemetry(),
     log: createLogger({ level: 'silent' }),
     configSchema: {},
-    openApi: {},
+    openApi: () => ({}),
     isReady: () => true,
     readyDetail: () => ({}),
   });

@@ -5,7 +5,7 @@ import type { AccountId, ManagedBy } from '../domain/mcp-config.ts';
 import type { Store, Writer } from '../store/store.ts';
 import type { SecretRef } from '../vault/vault.ts';
 
-export interface ControlDeps {
+export interface UseCaseDeps {
   readonly store: Store;
   /** Key of the hashes of tokens and API keys. */
   readonly pepper: Buffer;
@@ -20,7 +20,7 @@ export interface ControlDeps {
 
 /** One write: committed, and in force here, when it resolves. */
 export async function change<T>(
-  deps: ControlDeps,
+  deps: UseCaseDeps,
   account: AccountId,
   work: (writer: Writer) => Promise<T>,
 ): Promise<T> {
