@@ -1,18 +1,14 @@
 // The composition root: builds every room with plain constructors and wires the store's change feed to the caches.
 // Read it from top to bottom to know what the process consists of.
 
-import { randomUUIDv7 } from 'node:crypto';
+import { AuditLog } from './audit-log/audit-log.ts';
 import type { UpstreamRequest } from './catalog/account-snapshot.ts';
 import { Catalogs } from './catalog/catalogs.ts';
 import { ConfigurationInForce } from './catalog/configuration-in-force.ts';
-import { explainTool } from './catalog/explain.ts';
 import { ToolLists } from './catalog/tool-lists.ts';
-import { type ApplyCounts, applyDeclared } from './control-plane/config-file.ts';
+import type { ApplyCounts } from './control-plane/config-file.ts';
+import { createControlPlane } from './control-plane/control-plane.ts';
 import type { Declared } from './control-plane/declared.ts';
-import { toOpenApi } from './control-plane/openapi.ts';
-import { createOperations } from './control-plane/operations.ts';
-import { createRestDoor } from './control-plane/rest.ts';
-import { findLive } from './control-plane/tokens.ts';
 import { McpEndpoint } from './data-plane/endpoint.ts';
 import { ToolPages } from './data-plane/list-tools.ts';
 import { Sessions } from './data-plane/sessions.ts';
@@ -24,13 +20,12 @@ import { createCors } from './edge/cors.ts';
 import { createListener } from './edge/listener.ts';
 import { createOriginCheck } from './edge/origin.ts';
 import { Authenticator } from './identity/authenticate.ts';
-import { hashToken } from './identity/tokens.ts';
 import { type CertificateInUse, openCertificate } from './settings/certificate-in-use.ts';
 import type { Address } from './settings/environment.ts';
 import { toJsonSchema } from './settings/schema.ts';
 import type { Settings } from './settings/settings.ts';
 import { openStore } from './store/open-store.ts';
-import { DEFAULT_ACCOUNT, type Store } from './store/store.ts';
+import type { Store } from './store/store.ts';
 import { createLogger, type Logger } from './telemetry/logger.ts';
 import { createTelemetry, type Telemetry } from './telemetry/telemetry.ts';
 import { type AddressPolicy, judgeEndpoint } from './upstream/address-guard.ts';
@@ -84,11 +79,14 @@ export async function openVaulted(
   masterKey: Pick<MasterKeySource, 'value' | 'file'>,
 ): Promise<Vaulted> {
   const { url } = settings.store;
+  // Replicas that share a store share its key, so only a file of our own gets a key file beside it.
+  const beside = url.startsWith('sqlite:') ? { beside: `${url.slice('sqlite:'.length)}.key` } : {};
+  const readKeys = () => deriveKeys(readMasterKey({ ...masterKey, ...beside }));
+  // A missing key is said before tables are made in a database; a key file is not made before the store is known to be good.
+  const known = 'beside' in beside ? undefined : readKeys();
   const store = await openStore(url);
   try {
-    // Replicas that share a store share its key, so only a file of our own gets a key file beside it.
-    const beside = url.startsWith('sqlite:') ? { beside: `${url.slice('sqlite:'.length)}.key` } : {};
-    const keys = deriveKeys(readMasterKey({ ...masterKey, ...beside }));
+    const keys = known ?? readKeys();
     await assertMasterKey(store, keys);
     return { store, keys };
   } catch (error) {
@@ -110,8 +108,14 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   const authenticator = new Authenticator({ pepper: keys.tokenPepper, now });
   const catalogs = new Catalogs({
     openSecret: (accountId, secret) => vault.open(toSecretRef(accountId, secret), secret.sealed),
-    createUpstream: (request) => createUpstream(request, settings, telemetry, now),
-    createLists: (onChange) => new ToolLists({ store, ttlMs: settings.limits.listTtlMs, now, log, onChange }),
+    createUpstream: (request, purpose) => createUpstream(request, purpose, settings, telemetry, now),
+    createLists: (countChange) => {
+      const onChange = (): void => {
+        countChange();
+        endpoint.noteChange();
+      };
+      return new ToolLists({ store, ttlMs: settings.limits.listTtlMs, now, log, onChange });
+    },
     ttlMs: settings.limits.listTtlMs,
     now,
   });
@@ -119,58 +123,61 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   const pageTools = settings.limits.listPageTools;
   const toolPages = new ToolPages({ sealer: createSealer(keys.sealing, 'cursor'), pageTools, now });
   const { limits } = settings;
-  const endpoint = new McpEndpoint({ authenticator, catalogs, sessions, toolPages, telemetry, log, limits });
+  const auditLog = new AuditLog({ ...settings.audit, key: keys.audit, now, log, telemetry });
+  const endpoint = new McpEndpoint({
+    authenticator,
+    catalogs,
+    sessions,
+    toolPages,
+    telemetry,
+    auditLog,
+    log,
+    limits,
+    now,
+  });
   const configuration = new ConfigurationInForce({
     store,
     authenticator,
     catalogs,
     log,
-    onReplaced: () => endpoint.endRevoked(),
-  });
-  let isStarted = false;
-  let reload: ReloadState = { ok: true, atMs: now(), problems: [] };
-
-  const newId = (prefix: 'mcp' | 'sec' | 'tok') => `${prefix}_${randomUUIDv7().replaceAll('-', '')}`;
-  const operations = createOperations({
-    store,
-    pepper: keys.tokenPepper,
-    sealSecret: (ref, plaintext) => vault.seal(ref, plaintext),
-    findAddressProblem: (endpoint) => judgeEndpoint(new URL(endpoint), settings.upstreams),
-    refresh: () => configuration.refresh(),
-    now,
-    newId,
-    explain: async (account, tool, token) => {
-      const known = catalogs.snapshot(account)?.tokens.values() ?? [];
-      const explanation = await explainTool(
-        catalogs,
-        account,
-        findLive([...known], token, 'token'),
-        tool,
-        settings.limits.listWaitMs,
-      );
-      if (explanation === undefined) throw new GatewayError('not_found', `The token '${token}' is gone.`);
-      return explanation;
+    onReplaced: () => {
+      endpoint.endRevoked();
+      endpoint.noteChange();
     },
   });
-  const rest = createRestDoor({ authenticator, operations });
-  let openApi: object | undefined;
+  let isStarted = false;
+  let url = '';
+  let reload: ReloadState = { ok: true, atMs: now(), problems: [] };
+
+  const configSchema = toJsonSchema();
+  const controlPlane = createControlPlane({
+    store,
+    keys,
+    vault,
+    authenticator,
+    catalogs,
+    configuration,
+    auditLog,
+    log,
+    now,
+    configSchema,
+    publicUrl: () => settings.publicUrl?.replace(/\/+$/, '') ?? url,
+    upstreams: settings.upstreams,
+    limits,
+  });
   const handleMcp = endpoint.handle.bind(endpoint);
   const app = createApp({
-    rest,
+    ...controlPlane,
     authenticator,
     telemetry,
     log,
-    configSchema: toJsonSchema(),
-    // Made when it is first asked for: it takes longer than all the rest of the routes.
-    openApi: () => {
-      openApi ??= toOpenApi(operations);
-      return openApi;
-    },
+    configSchema,
     isReady: () => isStarted && !listener.draining,
     readyDetail: () => ({
       epochs: configuration.epochs(),
       config_file: reload,
       certificates: certificates.map((each) => each.describe()),
+      audit: auditLog.describe(),
       upstreams: describeUpstreams(catalogs),
     }),
   });
@@ -194,34 +201,26 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   const listener = open(settings.listen, settings.admin === undefined ? 'all' : 'mcp', certificate?.terminator);
   const adminListener = settings.admin && open(settings.admin.listen, 'admin', adminCertificate?.terminator);
   declareGauges(telemetry, catalogs, configuration);
+  telemetry.clientStreams.collect((family) => family.labels().set(endpoint.streams));
   telemetry.clientConnections.collect((family) => {
     family.labels().set(listener.connections + (adminListener?.connections ?? 0));
   });
 
-  const apply: Gateway['apply'] = async (declared) => {
-    const counts = await applyDeclared(store, DEFAULT_ACCOUNT, declared, {
-      sealSecret: (ref, plaintext) => vault.seal(ref, plaintext),
-      openSecret: (ref, sealed) => vault.open(ref, sealed),
-      hashToken: (text) => hashToken(keys.tokenPepper, text),
-      now,
-      newId,
-    });
-    await configuration.refresh();
-    return counts;
-  };
-
   const start = async () => {
     // The addresses first: who is started by mistake beside a running gateway must not rewrite the store that one serves from.
-    const url = toUrl(await listener.listen(), certificate);
+    url = toUrl(await listener.listen(), certificate);
     const adminUrl = adminListener === undefined ? url : toUrl(await adminListener.listen(), adminCertificate);
+    const opened = auditLog.start();
     for (const each of certificates) each.watch();
     for (const account of await store.accounts()) await catalogs.lists.restore(account.id);
-    await apply(settings.declared);
+    await controlPlane.apply(settings.declared);
+    await opened;
     isStarted = true;
     return { url, adminUrl };
   };
 
   const close = async () => {
+    endpoint.endStreams();
     await listener.drain(settings.limits.drainMs);
     // Last, so that `/readyz` says so while calls finish.
     await adminListener?.drain(ADMIN_DRAIN_MS);
@@ -229,12 +228,14 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     configuration.close();
     endpoint.close();
     await catalogs.close();
+    // Behind the last call: the end of a connection to an upstream is the end of one.
+    await auditLog.close();
     await store.close();
   };
 
   return {
     log,
-    apply,
+    apply: (declared) => controlPlane.apply(declared),
     close,
     async listen() {
       try {
@@ -261,6 +262,7 @@ function toUrl({ host, port }: Address, certificate: CertificateInUse | undefine
 
 function createUpstream(
   request: UpstreamRequest,
+  purpose: 'serve' | 'try',
   settings: Settings,
   telemetry: Telemetry,
   now: () => number,
@@ -290,7 +292,10 @@ function createUpstream(
     callLimits: own,
     clientInfo: IMPLEMENTATION,
     now,
-    onFailure: (failure) => telemetry.upstreamFailures.labels(config.service, failure.reason).add(),
+    onFailure: (failure) => {
+      // A preview may be of any service, and nobody is served by it.
+      if (purpose === 'serve') telemetry.upstreamFailures.labels(config.service, failure.reason).add();
+    },
   });
 }
 

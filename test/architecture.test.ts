@@ -91,6 +91,12 @@ const RULES: readonly Rule[] = [
     where: 'rooms that are not on the hot path',
   },
   {
+    what: 'yaml',
+    pattern: /^yaml(?:\/|$)/,
+    isAllowedIn: (file) => inRooms('settings', 'cli')(file) || file === 'src/control-plane/export-yaml.ts',
+    where: 'settings, which reads the config file, and what writes one: cli and control-plane/export-yaml.ts',
+  },
+  {
     what: 'zod',
     pattern: /^zod(?:\/|$)/,
     isAllowedIn: (file) => !inRooms('data-plane')(file),
@@ -338,6 +344,7 @@ describe('the check itself', () => {
     ['src/cli/a.ts', "import { env as e } from 'node:process';", 'node:process'],
     ['src/protocol/a.ts', "import { x } from '@modelcontextprotocol/server';", 'the MCP SDK'],
     ['src/data-plane/a.ts', "import { z } from 'zod';", 'zod'],
+    ['src/control-plane/a.ts', "import { stringify } from 'yaml';", 'yaml'],
     ['src/domain/a.ts', 'export default 1;', 'a default export'],
     ['src/domain/a.ts', 'export { a as default };', 'a default export'],
   ];

@@ -2,22 +2,29 @@
 // with the epoch before where nothing about them has changed.
 
 import { hash } from 'node:crypto';
+import { isDeepStrictEqual } from 'node:util';
 import { GatewayError } from '../domain/errors.ts';
 import type { AccountId, StoredSecret } from '../domain/mcp-config.ts';
-import type { Grant, StoredToken } from '../domain/principal.ts';
+import { type Grant, isSuspended, type StoredToken } from '../domain/principal.ts';
 import type { Secret } from '../domain/secret.ts';
 import type { AccountConfiguration } from '../store/store.ts';
 import type { Upstream } from '../upstream/upstream.ts';
-import { compileAllowList } from './allow-list.ts';
+import { type AllowList, compileAllowList } from './allow-list.ts';
 import { type CompiledConfig, compileConfig, type GrantTrouble, type ResolvedGrant } from './grant.ts';
 import { type OpenedCredentials, openCredentials } from './open-credentials.ts';
 
 export interface UpstreamRequest extends OpenedCredentials {
+  readonly accountId: AccountId;
   readonly key: string;
   /** The same for every version of the credential: what such upstreams list is taken to be the same. */
   readonly lineage: string;
   readonly config: CompiledConfig;
+  /** Of the grant. */
+  readonly secretId: string | null;
 }
+
+/** Of grants, compiled: as many as a token has grants. */
+const MAX_NARROWINGS = 1000;
 
 export interface SnapshotDeps {
   /** Opens a stored secret; throws when it cannot. */
@@ -29,6 +36,7 @@ export interface SnapshotDeps {
 export class AccountSnapshot {
   readonly accountId: AccountId;
   readonly epoch: number;
+  readonly configuration: AccountConfiguration;
   readonly tokens: ReadonlyMap<string, StoredToken>;
   readonly configs: ReadonlyMap<string, CompiledConfig>;
   readonly #secrets: ReadonlyMap<string, StoredSecret>;
@@ -36,36 +44,52 @@ export class AccountSnapshot {
   /** One resolution per (config, secret): tokens that share both share the upstream. */
   readonly #upstreams = new Map<string, { upstream: Upstream | undefined; trouble: GrantTrouble | undefined }>();
 
+  /** By service and patterns, which say all of it: kept from epoch to epoch. */
+  readonly #narrowings: Map<string, AllowList>;
+
   constructor(configuration: AccountConfiguration, deps: SnapshotDeps, before?: AccountSnapshot) {
+    this.#narrowings = before === undefined ? new Map() : before.#narrowings;
     this.accountId = configuration.accountId;
     this.epoch = configuration.epoch;
+    this.configuration = configuration;
     this.#deps = deps;
     this.tokens = new Map(configuration.tokens.map((token) => [token.id, token]));
     this.#secrets = new Map(configuration.secrets.map((secret) => [secret.id, secret]));
     this.configs = new Map(
       configuration.mcpConfigs.map((config) => {
         const known = before?.configs.get(config.id);
-        return [config.id, known?.config.revision === config.revision ? known : compileConfig(config)];
+        return [
+          config.id,
+          known !== undefined && isDeepStrictEqual(known.config, config) ? known : compileConfig(config),
+        ];
       }),
     );
   }
 
   /** The grants of a token in its order; a grant of a config that is gone is left out. */
-  resolve(token: StoredToken): ResolvedGrant[] {
+  resolve(token: Pick<StoredToken, 'grants'>): ResolvedGrant[] {
     const grants: ResolvedGrant[] = [];
     for (const grant of token.grants) {
       const config = this.configs.get(grant.mcpConfigId);
       if (config === undefined) continue;
-      const narrowing = grant.allowedTools === null ? undefined : compileAllowList(grant.allowedTools, config.service);
+      const narrowing = grant.allowedTools === null ? undefined : this.#narrow(grant.allowedTools, config.service);
       grants.push({ config, narrowing, ...this.#connect(config, grant) });
     }
     return grants;
   }
 
+  #narrow(patterns: readonly string[], service: string): AllowList {
+    const key = `${service}\n${JSON.stringify(patterns)}`;
+    const known = this.#narrowings.get(key);
+    if (known !== undefined) return known;
+    if (this.#narrowings.size === MAX_NARROWINGS) this.#narrowings.clear();
+    const narrowing = compileAllowList(patterns, service);
+    this.#narrowings.set(key, narrowing);
+    return narrowing;
+  }
+
   #connect(config: CompiledConfig, grant: Grant) {
-    if (grant.secretOrigin !== null && grant.secretOrigin !== new URL(config.config.endpoint).origin) {
-      return { upstream: undefined, trouble: 'suspended' as const };
-    }
+    if (isSuspended(grant, config.config)) return { upstream: undefined, trouble: 'suspended' as const };
     const key = `${config.config.id}\n${grant.secretId ?? ''}`;
     let made = this.#upstreams.get(key);
     if (made === undefined) {
@@ -86,8 +110,10 @@ export class AccountSnapshot {
     if (typeof credentials === 'string') return { upstream: undefined, trouble: credentials };
     const key = this.#upstreamKey(config, secretId, credentials.versions);
     try {
+      const { accountId } = this;
       const lineage = this.#lineage(config, secretId);
-      return { upstream: this.#deps.upstreamFor({ key, lineage, config, ...credentials }), trouble: undefined };
+      const upstream = this.#deps.upstreamFor({ accountId, key, lineage, config, secretId, ...credentials });
+      return { upstream, trouble: undefined };
     } catch (error) {
       if (!(error instanceof GatewayError)) throw error;
       return { upstream: undefined, trouble: 'address_refused' };

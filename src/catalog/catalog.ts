@@ -17,6 +17,8 @@ import { ToolArray } from './tool-array.ts';
 /** Where a call of one tool goes, and by whose decision. */
 export interface Route {
   readonly accountId: AccountId;
+  /** Of the configuration it was decided under. */
+  readonly epoch: number;
   readonly canonicalName: string;
   readonly service: string;
   readonly upstreamName: string;
@@ -158,6 +160,7 @@ function buildRoutes(
       input.owners.set(canonicalName, index);
       routes.set(canonicalName, {
         accountId: input.accountId,
+        epoch: input.epoch,
         canonicalName,
         service,
         upstreamName: tool.name,

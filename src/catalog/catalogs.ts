@@ -12,8 +12,8 @@ import type { ToolLists } from './tool-lists.ts';
 
 export interface CatalogsOptions {
   readonly openSecret: SnapshotDeps['openSecret'];
-  /** Throws `GatewayError` for an address that is refused. */
-  readonly createUpstream: (request: UpstreamRequest) => Upstream;
+  /** Throws `GatewayError` for an address that is refused. One that is only tried out serves nobody, and its failures are nobody's. */
+  readonly createUpstream: (request: UpstreamRequest, purpose: 'serve' | 'try') => Upstream;
   readonly createLists: (onChange: () => void) => ToolLists;
   /** The longest that a client may keep a list. */
   readonly ttlMs: number;
@@ -33,6 +33,14 @@ const RETIREMENT_MS = 10_000;
 /** When the process ends nobody waits for an answer any more; this is for the goodbyes to upstreams' sessions. */
 const CLOSE_GRACE_MS = 1_000;
 
+/** An upstream in use, and whose secret it is asked with. */
+export interface Serving {
+  readonly upstream: Upstream;
+  readonly accountId: AccountId;
+  readonly configId: string;
+  readonly secretId: string | null;
+}
+
 interface Account {
   readonly snapshot: AccountSnapshot;
   readonly entries: Map<string, Entry>;
@@ -41,7 +49,7 @@ interface Account {
 export class Catalogs {
   readonly lists: ToolLists;
   readonly #options: CatalogsOptions;
-  readonly #upstreams = new Map<string, Upstream>();
+  readonly #serving = new Map<string, Serving>();
   /** The key of the upstream in use of each lineage. */
   readonly #heirs = new Map<string, string>();
   /** Let go of, but not closed yet. */
@@ -75,16 +83,21 @@ export class Catalogs {
   }
 
   /**
-   * Whether a token is still the one that was presented: not gone, not revoked, and of the same value. Its expiry is
-   * looked at when a request comes; what has begun by then may end.
+   * Whether a token is still the one that was presented: not gone, not revoked, and of the same value or of the one
+   * after it. Its expiry is looked at when a request comes; what has begun by then may end.
    */
   isInForce(account: AccountId, { id, hash }: Pick<StoredToken, 'id' | 'hash'>): boolean {
     const token = this.snapshot(account)?.tokens.get(id);
-    return token !== undefined && token.revokedAtMs === null && token.hash === hash;
+    return token !== undefined && token.revokedAtMs === null && (token.hash === hash || token.previousHash === hash);
   }
 
-  upstreams(): Iterable<Upstream> {
-    return this.#upstreams.values();
+  *upstreams(): Iterable<Upstream> {
+    for (const { upstream } of this.#serving.values()) yield upstream;
+  }
+
+  /** The upstreams in use of one account, in the order in which they came into use. */
+  *serving(account: AccountId): Iterable<Serving> {
+    for (const serving of this.#serving.values()) if (serving.accountId === account) yield serving;
   }
 
   /** The catalog of a token as of now, or `undefined` when the token is gone. Costs two Map look-ups when nothing has changed. */
@@ -95,6 +108,39 @@ export class Catalogs {
     return known === undefined ? undefined : this.#refreshEntry(known, tokenId, entry);
   }
 
+  /** Like `current`, but keeps nothing: for who looks at many tokens once. */
+  peek(account: AccountId, tokenId: string): Catalog | undefined {
+    const known = this.#accounts.get(account);
+    const entry = known?.entries.get(tokenId);
+    if (known === undefined || (entry !== undefined && this.#isCurrent(entry.catalog))) return entry?.catalog;
+    const token = known.snapshot.tokens.get(tokenId);
+    if (token === undefined) return undefined;
+    const owners = new Map(entry?.owners);
+    return this.#build(known.snapshot, entry?.grants ?? known.snapshot.resolve(token), owners);
+  }
+
+  /**
+   * A configuration as it would be served: what is in use for it already is looked up, the rest is `upstreamFor`'s.
+   * Nothing comes into use by it.
+   */
+  suppose(configuration: AccountConfiguration, upstreamFor: SnapshotDeps['upstreamFor']): AccountSnapshot {
+    const deps: SnapshotDeps = {
+      openSecret: this.#options.openSecret,
+      upstreamFor: (request) => this.#serving.get(request.key)?.upstream ?? upstreamFor(request),
+    };
+    return new AccountSnapshot(configuration, deps, this.snapshot(configuration.accountId));
+  }
+
+  /** An upstream to be asked aside of those that serve; whoever has it made closes it. Throws `GatewayError`. */
+  tryOut(request: UpstreamRequest): Upstream {
+    return this.#options.createUpstream(request, 'try');
+  }
+
+  /** The upstream in use with whose list another of its lineage would begin. */
+  heir(lineage: string): Upstream | undefined {
+    return this.#serving.get(this.#heirs.get(lineage) ?? '')?.upstream;
+  }
+
   /**
    * Like `current`, but waits for upstreams whose tools were never seen, at most `waitMs` from when they were first
    * asked (design §3.10): one that hangs would otherwise delay every list until it has timed out.
@@ -102,9 +148,15 @@ export class Catalogs {
   async settled(account: AccountId, tokenId: string, waitMs: number): Promise<Catalog | undefined> {
     const catalog = this.current(account, tokenId);
     if (catalog === undefined) return undefined;
+    await this.awaitLists(account, catalog.grants, waitMs);
+    return this.current(account, tokenId);
+  }
+
+  /** Has stale lists fetched, and waits for those that were never seen, at most `waitMs` from when they were first asked for. */
+  async awaitLists(account: AccountId, of: Iterable<Pick<ResolvedGrant, 'upstream'>>, waitMs: number): Promise<void> {
     const fetches: Promise<void>[] = [];
     let patienceMs = 0;
-    for (const { upstream } of catalog.grants) {
+    for (const { upstream } of of) {
       if (upstream === undefined) continue;
       const fetch = this.lists.refresh(account, upstream);
       const leftMs = this.lists.isPending(upstream) ? waitMs - this.lists.pendingMs(upstream) : 0;
@@ -112,14 +164,13 @@ export class Catalogs {
       fetches.push(fetch);
       patienceMs = Math.max(patienceMs, leftMs);
     }
-    if (fetches.length === 0) return catalog;
+    if (fetches.length === 0) return;
     let timer: NodeJS.Timeout | undefined;
     const timeout = new Promise<void>((resolve) => {
       timer = setTimeout(resolve, patienceMs);
     });
     await Promise.race([Promise.all(fetches), timeout]);
     clearTimeout(timer);
-    return this.current(account, tokenId);
   }
 
   /** Whether waiting could make a missing tool appear. */
@@ -139,7 +190,7 @@ export class Catalogs {
   async close(): Promise<void> {
     for (const timer of this.#retired.values()) clearTimeout(timer);
     this.lists.close();
-    const all = [...this.#upstreams.values(), ...this.#retired.keys()];
+    const all = [...this.upstreams(), ...this.#retired.keys()];
     await Promise.all(all.map((upstream) => upstream.close(CLOSE_GRACE_MS)));
   }
 
@@ -152,10 +203,11 @@ export class Catalogs {
   }
 
   #upstreamFor(request: UpstreamRequest): Upstream {
-    let upstream = this.#upstreams.get(request.key);
+    let upstream = this.#serving.get(request.key)?.upstream;
     if (upstream === undefined) {
-      upstream = this.#options.createUpstream(request);
-      this.#upstreams.set(request.key, upstream);
+      upstream = this.#options.createUpstream(request, 'serve');
+      const { accountId, config, secretId } = request;
+      this.#serving.set(request.key, { upstream, accountId, configId: config.config.id, secretId });
       const before = this.#heirs.get(request.lineage);
       if (before !== undefined) this.lists.inherit(request.key, before);
       this.#heirs.set(request.lineage, request.key);
@@ -207,13 +259,13 @@ export class Catalogs {
         }
       }
     }
-    for (const upstream of this.#upstreams.values()) if (!used.has(upstream)) this.#retire(upstream);
-    for (const [lineage, key] of this.#heirs) if (!this.#upstreams.has(key)) this.#heirs.delete(lineage);
+    for (const { upstream } of this.#serving.values()) if (!used.has(upstream)) this.#retire(upstream);
+    for (const [lineage, key] of this.#heirs) if (!this.#serving.has(key)) this.#heirs.delete(lineage);
     this.lists.keepOnly(new Set([...used].map((upstream) => upstream.key)));
   }
 
   #retire(upstream: Upstream): void {
-    this.#upstreams.delete(upstream.key);
+    this.#serving.delete(upstream.key);
     // Kept until it is closed: a call that hangs on it would otherwise keep the process from ending.
     const timer = setTimeout(() => {
       void upstream.close().finally(() => this.#retired.delete(upstream));
@@ -222,6 +274,7 @@ export class Catalogs {
   }
 }
 
-function isLive(token: { revokedAtMs: number | null; expiresAtMs: number | null }, nowMs: number): boolean {
+/** Neither revoked nor expired. */
+export function isLive(token: { revokedAtMs: number | null; expiresAtMs: number | null }, nowMs: number): boolean {
   return token.revokedAtMs === null && (token.expiresAtMs === null || token.expiresAtMs > nowMs);
 }

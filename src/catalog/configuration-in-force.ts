@@ -23,7 +23,9 @@ export class ConfigurationInForce {
   readonly #unsubscribe: () => void;
   #configurations: readonly AccountConfiguration[] = [];
   #reading: Promise<void> | undefined;
-  #isStale = false;
+  /** How often a refresh was asked for, and up to which of them one has been done. */
+  #asked = 0;
+  #served = 0;
   #retry: NodeJS.Timeout | undefined;
   #isClosed = false;
 
@@ -38,13 +40,20 @@ export class ConfigurationInForce {
 
   /** Reads the configuration again; resolves when one at least as new as the call is in force. */
   async refresh(): Promise<void> {
-    this.#isStale = true;
-    while (this.#isStale || this.#reading !== undefined) {
+    this.#asked++;
+    const wanted = this.#asked;
+    // A read under way may have begun before the change; the next one serves all who ask until it begins.
+    while (this.#served < wanted) {
       this.#reading ??= this.#read().finally(() => {
         this.#reading = undefined;
       });
       await this.#reading;
     }
+  }
+
+  /** What is in force for an account; another process may have written since. */
+  of(account: AccountId): AccountConfiguration | undefined {
+    return this.#configurations.find(({ accountId }) => accountId === account);
   }
 
   close(): void {
@@ -64,16 +73,26 @@ export class ConfigurationInForce {
   }
 
   async #read(): Promise<void> {
-    this.#isStale = false;
+    const asked = this.#asked;
     const { store, authenticator, catalogs, log, onReplaced } = this.#deps;
     const epochs = await store.epochs();
     // The feed and the writer itself both ask after each edit.
-    if (this.#isAt(epochs)) return;
-    const configurations = await Promise.all([...epochs.keys()].map((id) => store.readConfiguration(id)));
+    if (this.#isAt(epochs)) {
+      this.#served = asked;
+      return;
+    }
+    const known = new Map(this.#configurations.map((each) => [each.accountId, each]));
+    const configurations = await Promise.all(
+      [...epochs].map(([id, epoch]) => {
+        const before = known.get(id);
+        return before?.epoch === epoch ? before : store.readConfiguration(id);
+      }),
+    );
     // Both in one turn of the event loop: no request sees a token of one epoch and a catalog of another.
     authenticator.replace(configurations);
     catalogs.replace(configurations);
     this.#configurations = configurations;
+    this.#served = asked;
     onReplaced();
     log.info('configuration in force', { epoch: Math.max(...configurations.map(({ epoch }) => epoch)) });
   }

@@ -2,7 +2,7 @@
 // that proves to it who the gateway is.
 
 import { GatewayError } from '../domain/errors.ts';
-import type { CustomHeader, McpConfig, StoredSecret } from '../domain/mcp-config.ts';
+import { type CustomHeader, type McpConfig, type StoredSecret, secretIdsOf } from '../domain/mcp-config.ts';
 import { holdsPrivateKey } from '../domain/private-key.ts';
 import { Secret } from '../domain/secret.ts';
 import { toBasicCredential, toCredentialHeaders } from '../upstream/credential.ts';
@@ -31,7 +31,7 @@ export function openCredentials(
   grantedId: string | null,
   source: SecretSource,
 ): OpenedCredentials | GrantTrouble {
-  const ids = idsOf(config, grantedId);
+  const ids = [...(grantedId === null ? [] : [grantedId]), ...secretIdsOf(config)];
   const stored = ids.flatMap((id) => source.stored.get(id) ?? []);
   if (stored.length < ids.length) return 'secret_missing';
   let opened: ReadonlyMap<string, Secret>;
@@ -45,12 +45,6 @@ export function openCredentials(
   } catch (error) {
     return troubleOf(error, 'secret_unusable');
   }
-}
-
-function idsOf({ customHeaders, tls, proxy }: McpConfig, grantedId: string | null): string[] {
-  const headerIds = customHeaders.map((header) => ('secretId' in header ? header.secretId : null));
-  const ids = [grantedId, ...headerIds, tls?.clientKeySecretId ?? null, proxy?.secretId ?? null];
-  return ids.filter((id) => id !== null);
 }
 
 function toCredentials(

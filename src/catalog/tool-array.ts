@@ -29,6 +29,13 @@ export class ToolArray {
     return this.#starts.length - 1;
   }
 
+  /** How many bytes the tool at an index takes. */
+  sizeAt(index: number): number {
+    const start = this.#starts[index];
+    const end = this.#starts[index + 1];
+    return start === undefined || end === undefined ? 0 : end - start - COMMA.length;
+  }
+
   /** Names the content: the same tools have the same digest in every replica. */
   get digest(): string {
     this.#digest ??= hash('sha256', this.bytes, 'base64url');

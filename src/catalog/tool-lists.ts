@@ -8,9 +8,10 @@ import { UpstreamError } from '../upstream/failure.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import { FetchSchedule, MIN_INTERVAL_MS } from './fetch-schedule.ts';
 import { joinArray, readJoined, readToolArray, type ToolList } from './read-tools.ts';
+import { type ToolChange, ToolChanges } from './tool-changes.ts';
 
 export interface ToolListsOptions {
-  readonly store: Store;
+  readonly store: Pick<Store, 'readToolLists' | 'putToolList' | 'deleteToolLists'>;
   /** Age from which a list is fetched again when it is next asked for, unless its upstream says a shorter one. */
   readonly ttlMs: number;
   readonly now: () => number;
@@ -45,6 +46,7 @@ interface Entry {
   failures: number;
   /** Set when the upstream is first asked. */
   schedule: FetchSchedule | undefined;
+  changes: ToolChanges;
 }
 
 export class ToolLists {
@@ -91,6 +93,12 @@ export class ToolLists {
     const entry = this.#entry(key);
     entry.list ??= from?.list;
     entry.raw ??= from?.raw;
+    entry.changes = from?.changes ?? entry.changes;
+  }
+
+  /** Tools that are not what they were when this process, or the one that stored their list, first saw them. */
+  changesOf(upstream: Upstream): readonly ToolChange[] {
+    return this.#entries.get(upstream.key)?.changes.all() ?? [];
   }
 
   /** How long a pending upstream has been asked for its list by now. */
@@ -148,6 +156,7 @@ export class ToolLists {
       const raw = joinArray(tools);
       const same = entry.raw?.equals(raw) ? entry.list : undefined;
       const list = same ?? (await readJoined(raw, tools, now()));
+      if (same === undefined && entry.list !== undefined) await entry.changes.note(entry.list, list, now());
       const isChange = same === undefined || entry.failures > 0;
       entry.raw = raw;
       entry.list = list;
@@ -225,6 +234,7 @@ export class ToolLists {
         freshUntilMs: Number.NEGATIVE_INFINITY,
         failures: 0,
         schedule: undefined,
+        changes: new ToolChanges(),
       };
       this.#entries.set(key, entry);
     }

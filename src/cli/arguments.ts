@@ -4,6 +4,7 @@ import { InvalidArgumentError } from 'commander';
 import type { GrantInput } from '../control-plane/tokens.ts';
 import { TOKEN_NAME } from '../domain/principal.ts';
 
+const UNIT_MS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 const ISO_DATE = /^\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d(?:\.\d{1,3})?)?(?:Z|[+-]\d\d:\d\d))?$/;
 
 /** The name of a token or an API key. */
@@ -32,6 +33,59 @@ export function parseGatewayUrl(text: string): string {
     return refuse('Write an http(s) URL without user name, such as http://127.0.0.1:8080.');
   }
   return `${url.origin}${url.pathname}`.replace(/\/+$/, '').replace(/\/mcp$/, '');
+}
+
+/** `get_*,{list,search}_*`: what braces hold together is one pattern. An empty text is the list that allows nothing. */
+export function parsePatterns(text: string): readonly string[] {
+  const patterns = text.split(/,(?![^{]*\})/).map((each) => each.trim());
+  if (text.trim() === '') return [];
+  return patterns.includes('') ? refuse('Write patterns with commas between them, as get_*,search_*.') : patterns;
+}
+
+export function parseCount(text: string): number {
+  return /^[1-9]\d{0,8}$/.test(text) ? Number(text) : refuse('Write a whole number from 1 on.');
+}
+
+export function parseSeconds(text: string): number {
+  return /^\d{1,9}$/.test(text) ? Number(text) : refuse('Write a whole number of seconds; 0 is none.');
+}
+
+/** Milliseconds since 1970 of a date, or of how long ago it is: `2026-01-31`, `30m`, `12h`, `7d`. */
+export function parsePastDate(text: string): number {
+  const [, digits, unit = ''] = /^(\d{1,6})([smhd])$/.exec(text) ?? [];
+  if (digits !== undefined) return Date.now() - Number(digits) * (UNIT_MS[unit] ?? 0);
+  const timeMs = ISO_DATE.test(text) ? Date.parse(text) : Number.NaN;
+  return Number.isNaN(timeMs) ? refuse('Write a date as 2026-01-31T18:00:00Z, or how long ago: 30m, 12h, 7d.') : timeMs;
+}
+
+export interface HeaderInput {
+  readonly name: string;
+  readonly value?: string;
+  readonly secret?: string;
+}
+
+/** Collects `X-Team=search`, in the order of the options. */
+export function parseHeader(text: string, earlier: readonly HeaderInput[] = []): readonly HeaderInput[] {
+  const [name, value] = splitAtEquals(text, 'Write NAME=VALUE.');
+  return [...earlier, { name, value }];
+}
+
+/** Collects `X-Key=SECRET`, where what stands behind the `=` names a secret. */
+export function parseSecretHeader(text: string, earlier: readonly HeaderInput[] = []): readonly HeaderInput[] {
+  const [name, secret] = splitAtEquals(text, 'Write NAME=SECRET.');
+  return [...earlier, { name, secret }];
+}
+
+/** `bearer`, `basic`, or the name of the header that is to carry the secret: `header:X-Api-Key`. */
+export function parseAuthMechanism(text: string): { readonly type: string; readonly key?: string } {
+  if (text === 'bearer' || text === 'basic') return { type: text };
+  const [, key] = /^header:(.+)$/.exec(text) ?? [];
+  return key === undefined ? refuse('Write bearer, basic or header:NAME.') : { type: 'header', key };
+}
+
+function splitAtEquals(text: string, message: string): [string, string] {
+  const at = text.indexOf('=');
+  return at < 1 || at === text.length - 1 ? refuse(message) : [text.slice(0, at), text.slice(at + 1)];
 }
 
 function refuse(message: string): never {

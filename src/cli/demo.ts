@@ -1,6 +1,7 @@
 // `switchboard` without arguments: a gateway on the embedded store with two real upstreams, and the lines to connect.
 
 import { createApiKey, revokeApiKey } from '../control-plane/api-keys.ts';
+import { type Change, COMMAND, change } from '../control-plane/change.ts';
 import type { Declared } from '../control-plane/declared.ts';
 import { Secret } from '../domain/secret.ts';
 import { VERSION } from '../domain/version.ts';
@@ -47,15 +48,16 @@ async function prepareCredentials(settings: Settings): Promise<Omit<DemoCredenti
   const kept = await readDemoCredentials();
   const { store, keys } = await openVaulted(settings, masterKeySource());
   try {
-    const deps = { store, pepper: keys.tokenPepper, now: Date.now };
     const { apiKeys } = await store.readConfiguration(DEFAULT_ACCOUNT);
     const token = kept?.token ?? mintToken('agt').text;
     const live = apiKeys.filter((key) => key.revokedAtMs === null);
     const isKnown = kept !== undefined && live.some((key) => key.hash === hashToken(keys.tokenPepper, kept.api_key));
     if (isKnown) return { token, api_key: kept.api_key };
     const lost = live.find((key) => key.name === 'demo');
-    if (lost !== undefined) await revokeApiKey(deps, DEFAULT_ACCOUNT, lost.id);
-    const { value } = await createApiKey(deps, DEFAULT_ACCOUNT, { name: 'demo', role: 'owner' });
+    const write = <T>(work: (change: Change) => Promise<T>) =>
+      change({ store, auditKey: keys.audit, now: Date.now }, DEFAULT_ACCOUNT, { actor: COMMAND }, work);
+    if (lost !== undefined) await write((each) => revokeApiKey(each, lost.id));
+    const { value } = await write((each) => createApiKey(keys.tokenPepper, each, { name: 'demo', role: 'owner' }));
     return { token, api_key: value };
   } finally {
     await store.close();
@@ -85,6 +87,7 @@ function declareDemo({ upstreams }: DemoUpstreams, { token }: Pick<DemoCredentia
         expiresAtMs: null,
       },
     ],
+    positions: new Map(),
     digest: '',
   };
 }

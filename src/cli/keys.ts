@@ -11,9 +11,9 @@ interface StoreOptions {
 }
 
 export function createKey(name: string, options: StoreOptions & { role: Role; output: OutputFormat }): Promise<void> {
-  return withStore(options.config, async (deps) => {
-    const { key, value } = await createApiKey(deps, DEFAULT_ACCOUNT, { name, role: options.role });
-    printCreated(options.output, { id: key.id, name, role: key.role, api_key: value }, 'api_key');
+  return withStore(options.config, async ({ pepper, write }) => {
+    const { stored, value } = await write((change) => createApiKey(pepper, change, { name, role: options.role }));
+    printCreated(options.output, { id: stored.id, name, role: stored.role, api_key: value }, 'api_key');
   });
 }
 
@@ -32,8 +32,8 @@ export function listKeys(options: StoreOptions & { output: OutputFormat }): Prom
 }
 
 export function revokeKey(nameOrId: string, options: StoreOptions): Promise<void> {
-  return withStore(options.config, async (deps) => {
-    const { id } = await revokeApiKey(deps, DEFAULT_ACCOUNT, nameOrId);
+  return withStore(options.config, async ({ write }) => {
+    const { id } = await write((change) => revokeApiKey(change, nameOrId));
     process.stdout.write(`${id}\n`);
   });
 }

@@ -1,12 +1,13 @@
 // The command line: which commands there are and what they take. What they do is in a file each, loaded when it is
 // called, so that help and a wrong word do not wait for a whole gateway to be read.
 
-import { Argument, Command, Option } from 'commander';
+import { Command } from 'commander';
 import { GatewayError } from '../domain/errors.ts';
-import { NAME_STYLES, ROLES } from '../domain/principal.ts';
+import { nearest } from '../domain/nearest.ts';
 import { VERSION } from '../domain/version.ts';
-import { nearest } from '../settings/nearest.ts';
-import { parseFutureDate, parseGatewayUrl, parseGrant, parseName } from './arguments.ts';
+import { FileError, UsageError } from './command-errors.ts';
+import { addRestCommands } from './commands/groups.ts';
+import { examples } from './rest-command.ts';
 
 const CONFIG_OPTION: [string, string] = ['-c, --config <file>', 'config file that names the store'];
 
@@ -20,8 +21,8 @@ export async function run(argv: readonly string[]): Promise<void> {
     await program.parseAsync(argv);
   } catch (error) {
     if (!isExplained(error)) throw error;
-    process.stderr.write(`switchboard: ${error.message}\n`);
-    process.exitCode = 1;
+    process.stderr.write(error instanceof FileError ? `${error.message}\n` : `switchboard: ${error.message}\n`);
+    process.exitCode = error instanceof UsageError ? 2 : 1;
   }
 }
 
@@ -33,13 +34,15 @@ function isExplained(error: unknown): error is Error {
 /** Commander hands an unknown word to the default command, which would call it an argument too many. */
 function refuseUnknownCommand(program: Command, word: string | undefined): void {
   const names = [...program.commands.map((command) => command.name()), 'help'];
-  if (word === undefined || word.startsWith('-') || names.includes(word)) return;
+  const aliases = program.commands.flatMap((command) => command.aliases());
+  if (word === undefined || word.startsWith('-') || [...names, ...aliases].includes(word)) return;
   const suggestion = nearest(word, names);
   const hint = suggestion === undefined ? `; there are ${names.join(', ')}` : ` (did you mean ${suggestion}?)`;
   program.error(`unknown command '${word.slice(0, 64)}'${hint}`);
 }
 
-function createProgram(): Command {
+/** The whole command line; exported for who looks at its help. */
+export function createProgram(): Command {
   const program = new Command('switchboard')
     .description('An MCP gateway: one URL and one opaque token for every MCP server an agent may use.')
     .version(VERSION)
@@ -73,88 +76,53 @@ function createProgram(): Command {
       examples('switchboard check switchboard.yaml', 'switchboard check --effective switchboard.yaml'),
     )
     .action(async (file, options) => (await import('./check.ts')).check(file, options));
-  program
-    .command('explain')
-    .description('Ask a running gateway why a tool is shown, hidden or routed where it is.')
-    .argument('<tool>', 'name of the tool, as a client would call it')
-    .requiredOption('--token <name>', 'name or id of the token (never its value)')
-    .option('--url <url>', 'gateway to ask (default: SWITCHBOARD_URL, else the demo)', parseGatewayUrl)
-    .addOption(outputOption())
-    .addHelpText(
-      'after',
-      examples(
-        'switchboard explain everything.get-env --token demo',
-        'switchboard explain github.search_issues --token devbox-ci -o json',
-      ),
-    )
-    .action(async (tool, options) => (await import('./explain.ts')).explain(tool, options));
-  addKeys(program);
-  addTokens(program);
+  const { audit } = addRestCommands(program);
+  addVerify(audit);
+  addBackup(program);
   return program;
 }
 
-function addKeys(program: Command): void {
-  const keys = program.command('keys').description('Make, list and revoke API keys, in the store itself.');
-  keys
-    .command('create')
-    .addArgument(nameArgument())
+function addBackup(program: Command): void {
+  program
+    .command('backup')
+    .description('Write all that the store holds to a file, beside a running gateway. Secrets stay sealed.')
+    .argument('<file>', 'file to write; one that is there is replaced')
     .option(...CONFIG_OPTION)
-    .addOption(new Option('--role <role>', 'what the key may do').choices(ROLES).default('owner'))
-    .addOption(outputOption())
-    .addHelpText('after', examples('switchboard keys create ops', 'switchboard keys create ci --role viewer -o json'))
-    .action(async (name, options) => (await import('./keys.ts')).createKey(name, options));
-  keys
-    .command('list')
-    .option(...CONFIG_OPTION)
-    .addOption(outputOption())
-    .addHelpText('after', examples('switchboard keys list', 'switchboard keys list -o json'))
-    .action(async (options) => (await import('./keys.ts')).listKeys(options));
-  keys
-    .command('revoke')
-    .argument('<name-or-id>')
-    .option(...CONFIG_OPTION)
-    .addHelpText('after', examples('switchboard keys revoke ci', 'switchboard keys revoke key_3fK9…'))
-    .action(async (nameOrId, options) => (await import('./keys.ts')).revokeKey(nameOrId, options));
-}
-
-function addTokens(program: Command): void {
-  const tokens = program.command('tokens').description("Make, list and revoke agents' tokens, in the store itself.");
-  tokens
-    .command('create')
-    .addArgument(nameArgument())
-    .requiredOption(
-      '--grant <config[=secret]>',
-      'McpConfig the token may use, and the secret it uses there; repeat it for more, in order',
-      parseGrant,
+    .addHelpText(
+      'after',
+      examples('switchboard backup switchboard.backup', 'switchboard backup switchboard.backup -c switchboard.yaml'),
     )
+    .action(async (file, options) => (await import('./backup.ts')).backUpCommand(file, options));
+  program
+    .command('restore')
+    .description('Make what a backup holds all that the store holds. The backup may be of another kind of store.')
+    .argument('<file>', 'file that `switchboard backup` wrote')
     .option(...CONFIG_OPTION)
-    .option('--expires <date>', 'when the token stops working, as an ISO 8601 date', parseFutureDate)
-    .addOption(new Option('--names <style>', 'spelling of tool names').choices(NAME_STYLES).default('dot'))
-    .addOption(outputOption())
+    .option('--force', 'lose what the store holds now')
     .addHelpText(
       'after',
       examples(
-        'switchboard tokens create devbox-1 --grant github-readonly=GITHUB_TOKEN',
-        'switchboard tokens create ide --grant toolbox-demo --grant everything-demo --names underscore',
+        'switchboard restore switchboard.backup',
+        'switchboard restore switchboard.backup -c switchboard.yaml --force',
       ),
     )
-    .action(async (name, options) => (await import('./tokens.ts')).createTokenCommand(name, options));
-  tokens
-    .command('list')
-    .option(...CONFIG_OPTION)
-    .addOption(outputOption())
-    .addHelpText('after', examples('switchboard tokens list', 'switchboard tokens list -o json'))
-    .action(async (options) => (await import('./tokens.ts')).listTokens(options));
-  tokens
-    .command('revoke')
-    .argument('<name-or-id>')
-    .option(...CONFIG_OPTION)
-    .addHelpText('after', examples('switchboard tokens revoke devbox-1', 'switchboard tokens revoke tok_3fK9…'))
-    .action(async (nameOrId, options) => (await import('./tokens.ts')).revokeTokenCommand(nameOrId, options));
+    .action(async (file, options) => (await import('./backup.ts')).restoreCommand(file, options));
 }
 
-function nameArgument(): Argument {
-  return new Argument('<name>', 'shown in lists and logs').argParser(parseName);
+function addVerify(audit: Command): void {
+  audit
+    .command('verify')
+    .description('Check that no record was changed, deleted or added; exit 1 if one was.')
+    .option('--checkpoint <file>', 'copy of the checkpoint to check against (default: audit.checkpoint_file)')
+    .option(...CONFIG_OPTION)
+    .addHelpText(
+      'after',
+      examples(
+        'switchboard audit verify -c switchboard.yaml',
+        'switchboard audit verify --checkpoint /mnt/elsewhere/audit.json -c switchboard.yaml',
+      ),
+    )
+    .action(async (options) => (await import('./audit.ts')).verifyAudit(options));
 }
 
 function toOneLine(text: string): string {
@@ -162,12 +130,4 @@ function toOneLine(text: string): string {
     .replace(/^error: /, '')
     .replace('\n(Did', ' (did')
     .trim();
-}
-
-function outputOption(): Option {
-  return new Option('-o, --output <format>', 'output format').choices(['text', 'json']).default('text');
-}
-
-function examples(...lines: readonly string[]): string {
-  return `\nExamples:\n${lines.map((line) => `  $ ${line}`).join('\n')}`;
 }

@@ -14,20 +14,6 @@ interface Unusable {
   readonly message: string;
 }
 
-interface Absent extends Unusable {
-  readonly isUsed: (settings: Settings) => boolean;
-}
-
-/** What a config file may say and this version does not do: starting regardless would leave the operator believing it. */
-const ABSENT: readonly Absent[] = [
-  {
-    path: ['store', 'url'],
-    part: 'key',
-    isUsed: ({ store }) => !store.url.startsWith('sqlite:'),
-    message: 'names a PostgreSQL, which is not in this version: write sqlite:PATH',
-  },
-];
-
 /** Prints warnings to stderr. Does not return when there are problems. */
 export async function requireSettings(
   file: string | undefined,
@@ -35,8 +21,6 @@ export async function requireSettings(
 ): Promise<Settings> {
   const outcome = await loadSettings(file, environment);
   if (!outcome.ok) return exitWith(outcome.problems);
-  const absent = ABSENT.filter(({ isUsed }) => isUsed(outcome.settings));
-  if (file !== undefined && absent.length > 0) return exitWith(await place(file, absent, environment));
   for (const warning of outcome.warnings) process.stderr.write(`warning: ${formatProblem(warning)}\n`);
   return outcome.settings;
 }

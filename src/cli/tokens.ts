@@ -19,20 +19,20 @@ interface CreateOptions extends StoreOptions {
 }
 
 export function createTokenCommand(name: string, options: CreateOptions): Promise<void> {
-  return withStore(options.config, async (deps) => {
+  return withStore(options.config, async ({ pepper, write }) => {
     const input = {
       name,
       grants: options.grant,
       nameStyle: options.names,
       expiresAtMs: options.expires ?? null,
     };
-    const { token, value } = await createToken(deps, DEFAULT_ACCOUNT, input);
-    printCreated(options.output, { id: token.id, name, token: value }, 'token');
+    const { stored, value } = await write((change) => createToken(pepper, change, input));
+    printCreated(options.output, { id: stored.id, name, token: value }, 'token');
   });
 }
 
 export function listTokens(options: StoreOptions & { output: OutputFormat }): Promise<void> {
-  return withStore(options.config, async ({ store, now }) => {
+  return withStore(options.config, async ({ store }) => {
     const { tokens, mcpConfigs } = await store.readConfiguration(DEFAULT_ACCOUNT);
     const configNames = new Map(mcpConfigs.map((config) => [config.id, config.name]));
     const rows = tokens.map((token) => ({
@@ -41,15 +41,15 @@ export function listTokens(options: StoreOptions & { output: OutputFormat }): Pr
       grants: token.grants.map((grant) => configNames.get(grant.mcpConfigId) ?? '(deleted)').join(','),
       expires: token.expiresAtMs === null ? 'never' : new Date(token.expiresAtMs).toISOString(),
       managed_by: token.managedBy,
-      state: stateOf(token, now()),
+      state: stateOf(token, Date.now()),
     }));
     printTable(options.output, rows);
   });
 }
 
 export function revokeTokenCommand(nameOrId: string, options: StoreOptions): Promise<void> {
-  return withStore(options.config, async (deps) => {
-    const { id } = await revokeToken(deps, DEFAULT_ACCOUNT, nameOrId);
+  return withStore(options.config, async ({ write }) => {
+    const { id } = await write((change) => revokeToken(change, change.find('token', nameOrId)));
     process.stdout.write(`${id}\n`);
   });
 }

@@ -4,15 +4,14 @@ import * as z from 'zod';
 import { GatewayError } from '../domain/errors.ts';
 import { ROLES, type StoredApiKey } from '../domain/principal.ts';
 import { createApiKey, revokeApiKey } from './api-keys.ts';
-import { NOTHING, type Operation, operation } from './operation.ts';
+import { NOTHING, type Operation, read, write } from './operation.ts';
 import { pageQuery, pageView, toPage } from './page.ts';
 import { tokenInputSchema } from './schemas.ts';
-import { findLive } from './tokens.ts';
 import type { UseCaseDeps } from './use-case.ts';
 
 const { name } = tokenInputSchema.shape;
 
-const keyView = z.object({
+export const keyView = z.object({
   id: z.string(),
   name: z.string(),
   role: z.enum(ROLES),
@@ -23,7 +22,7 @@ const keyView = z.object({
 export function apiKeyOperations(deps: UseCaseDeps): Operation[] {
   const shared = { tag: 'api-keys', query: NOTHING, body: NOTHING, view: keyView, role: 'owner' as const };
   return [
-    operation({
+    write({
       ...shared,
       name: 'createApiKey',
       summary: 'Create an API key. Its value is in this answer and never shown again.',
@@ -31,13 +30,12 @@ export function apiKeyOperations(deps: UseCaseDeps): Operation[] {
       path: '/api-keys',
       body: z.strictObject({ name, role: z.enum(ROLES).describe('What it may do.') }),
       view: keyView.extend({ api_key: z.string() }),
-      run: async ({ operator, body }) => {
-        const { key, value } = await createApiKey(deps, operator.accountId, body);
-        await deps.refresh();
-        return { ...toKeyView(key), api_key: value };
+      run: async ({ body }, change) => {
+        const { stored, value } = await createApiKey(deps.pepper, change, body);
+        return { ...toKeyView(stored), api_key: value };
       },
     }),
-    operation({
+    read({
       ...shared,
       name: 'listApiKeys',
       summary: 'List API keys, newest first, without their values.',
@@ -51,23 +49,20 @@ export function apiKeyOperations(deps: UseCaseDeps): Operation[] {
         return { api_keys: items.map(toKeyView), ...page };
       },
     }),
-    operation({
+    write({
       ...shared,
       name: 'revokeApiKey',
       summary: 'Revoke an API key other than the one this request is made with.',
       method: 'post',
       path: '/api-keys/{id}/revoke',
-      run: async ({ operator, id }) => {
-        const { apiKeys } = await deps.store.readConfiguration(operator.accountId);
-        if (findLive(apiKeys, id, 'API key').id === operator.keyId) {
+      run: async ({ operator, id }, change) => {
+        if (change.find('api_key', id).id === operator.keyId) {
           throw new GatewayError(
             'conflict',
             'This is the API key that the request is made with: revoke it with another one, so that you are not locked out.',
           );
         }
-        const revoked = await revokeApiKey(deps, operator.accountId, id);
-        await deps.refresh();
-        return toKeyView(revoked);
+        return toKeyView(await revokeApiKey(change, id));
       },
     }),
   ];

@@ -1,48 +1,36 @@
-// Use cases of API keys: made, listed and revoked. A key's value leaves this file once, when it is made.
+// API keys in a change: made and revoked. A key's value leaves this file once, when it is made.
 
-import { GatewayError } from '../domain/errors.ts';
-import type { AccountId } from '../domain/mcp-config.ts';
 import type { Role, StoredApiKey } from '../domain/principal.ts';
 import { hashToken, mintToken } from '../identity/tokens.ts';
-import { findLive, requireName, type TokenDeps } from './tokens.ts';
+import type { Change } from './change.ts';
+import { type Minted, requireLive, requireName } from './tokens.ts';
+import { requireFreeName } from './use-case.ts';
 
-/** Makes an API key; `value` is not kept and cannot be had again. Throws `invalid_argument`, `conflict`. */
-export async function createApiKey(
-  deps: TokenDeps,
-  account: AccountId,
-  input: { readonly name: string; readonly role: Role },
-): Promise<{ key: StoredApiKey; value: string }> {
-  requireName(input.name, 'an API key');
-  const minted = mintToken('key');
-  const key = await deps.store.write(account, async (writer) => {
-    const { apiKeys } = await writer.readConfiguration();
-    const taken = apiKeys.find((each) => each.name === input.name && each.revokedAtMs === null);
-    if (taken !== undefined) {
-      throw new GatewayError(
-        'conflict',
-        `name: the API key '${input.name}' (${taken.id}) exists; revoke it, or choose another name.`,
-      );
-    }
-    const created: StoredApiKey = {
-      id: minted.id,
-      name: input.name,
-      hash: hashToken(deps.pepper, minted.text),
-      role: input.role,
-      createTimeMs: deps.now(),
-      revokedAtMs: null,
-    };
-    await writer.putApiKey(created);
-    return created;
-  });
-  return { key, value: minted.text };
+export interface ApiKeyInput {
+  readonly name: string;
+  readonly role: Role;
 }
 
-/** Revokes an API key by name or id. Throws `not_found`. */
-export async function revokeApiKey(deps: TokenDeps, account: AccountId, nameOrId: string): Promise<StoredApiKey> {
-  return deps.store.write(account, async (writer) => {
-    const { apiKeys } = await writer.readConfiguration();
-    const revoked: StoredApiKey = { ...findLive(apiKeys, nameOrId, 'API key'), revokedAtMs: deps.now() };
-    await writer.putApiKey(revoked);
-    return revoked;
-  });
+/** Throws `invalid_argument`, `conflict`. */
+export async function createApiKey(pepper: Buffer, change: Change, input: ApiKeyInput): Promise<Minted<StoredApiKey>> {
+  requireFreeName(change.before.apiKeys, input.name, 'API key');
+  const minted = mintApiKey(pepper, input, change.nowMs);
+  await change.put('api_key', minted.stored, 'create');
+  return minted;
+}
+
+/** A key that is not stored yet. Throws `invalid_argument`. */
+export function mintApiKey(pepper: Buffer, { name, role }: ApiKeyInput, nowMs: number): Minted<StoredApiKey> {
+  requireName(name, 'an API key');
+  const { id, text } = mintToken('key');
+  const hash = hashToken(pepper, text);
+  return { stored: { id, name, hash, role, createTimeMs: nowMs, revokedAtMs: null }, value: text };
+}
+
+/** Throws `not_found`, `conflict`. */
+export async function revokeApiKey(change: Change, nameOrId: string): Promise<StoredApiKey> {
+  const key = requireLive(change.find('api_key', nameOrId), 'API key');
+  const revoked: StoredApiKey = { ...key, revokedAtMs: change.nowMs };
+  await change.put('api_key', revoked, 'revoke');
+  return revoked;
 }

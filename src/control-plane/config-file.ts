@@ -1,21 +1,24 @@
 // The file door: makes the store hold what the operator's config file declares, and nothing it no longer declares.
 
+import { hash } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import { GatewayError, type Problem } from '../domain/errors.ts';
 import type { AccountId, ConfigTls, CustomHeader, ManagedBy, McpConfig, StoredSecret } from '../domain/mcp-config.ts';
 import type { Grant, StoredToken } from '../domain/principal.ts';
+import type { Actor } from '../domain/revision.ts';
 import type { Secret } from '../domain/secret.ts';
-import type { AccountConfiguration, Store, Writer } from '../store/store.ts';
+import type { AccountConfiguration } from '../store/store.ts';
 import type { SecretRef } from '../vault/vault.ts';
+import { type Change, type ChangeDeps, change } from './change.ts';
 import type { Declared, DeclaredGrant, DeclaredMcpConfig, DeclaredSecret, DeclaredToken } from './declared.ts';
 
-export interface ApplyDependencies {
+export interface ApplyDependencies extends ChangeDeps {
   readonly sealSecret: (ref: SecretRef, plaintext: string) => string;
   readonly openSecret: (ref: SecretRef, sealed: string) => Secret;
   readonly hashToken: (text: string) => string;
-  readonly now: () => number;
-  readonly newId: (prefix: 'mcp' | 'sec' | 'tok') => string;
 }
+
+const CONFIG_FILE: Actor = { kind: 'file', id: null, name: 'config file' };
 
 export interface ApplyCounts {
   readonly created: number;
@@ -37,6 +40,7 @@ interface Named {
   readonly id: string;
   readonly name: string;
   readonly managedBy: ManagedBy;
+  readonly revokedAtMs?: number | null;
 }
 
 function planKind<D extends { readonly name: string }, T extends Named>(
@@ -46,7 +50,9 @@ function planKind<D extends { readonly name: string }, T extends Named>(
   toNext: (declared: D, current: T | undefined) => T,
 ): Plan<T> {
   const ours = new Map(stored.filter(({ managedBy }) => managedBy === 'file').map((each) => [each.name, each]));
-  const theirs = new Map(stored.filter(({ managedBy }) => managedBy === 'api').map((each) => [each.name, each]));
+  // A revoked token is only remembered, and gives its name up.
+  const inUse = stored.filter(({ managedBy, revokedAtMs = null }) => managedBy === 'api' && revokedAtMs === null);
+  const theirs = new Map(inUse.map((each) => [each.name, each]));
   const conflicts = declared.flatMap(({ name }, index): Problem[] => {
     const owner = ours.has(name) ? undefined : theirs.get(name);
     const message = `'${name}' already belongs to ${owner?.id}, which was made through the API: rename one, or delete that one`;
@@ -80,7 +86,11 @@ function planAll(before: AccountConfiguration, declared: Declared, deps: ApplyDe
     declared.secrets,
     before.secrets,
     (each, current) => {
-      const ref = { accountId: before.accountId, secretId: current?.id ?? deps.newId('sec'), name: each.name };
+      const ref = {
+        accountId: before.accountId,
+        secretId: current?.id ?? idOf('sec', before.accountId, each.name),
+        name: each.name,
+      };
       const value = each.value.reveal();
       // Sealing is randomised, so only the opened value tells whether anything changed.
       if (current && deps.openSecret({ ...ref, version: current.version }, current.sealed).reveal() === value)
@@ -112,51 +122,64 @@ function planAll(before: AccountConfiguration, declared: Declared, deps: ApplyDe
         ...each,
         customHeaders,
         tls: each.tls && toTls(each.tls, secretNamed),
-        proxy: each.proxy && { url: each.proxy.url, secretId: idOf(each.proxy.secret, secretNamed) },
-        id: current?.id ?? deps.newId('mcp'),
+        proxy: each.proxy && { url: each.proxy.url, secretId: secretIdOf(each.proxy.secret, secretNamed) },
+        id: current?.id ?? idOf('mcp', before.accountId, each.name),
         revision: current?.revision ?? 1,
         managedBy: 'file',
         createTimeMs: current?.createTimeMs ?? nowMs,
       };
-      return current === undefined || isDeepStrictEqual(next, current)
-        ? next
-        : { ...next, revision: next.revision + 1 };
+      return asNextRevision(next, current);
     },
   );
   const configNamed = byName(mcpConfigs);
 
   const tokens = planKind<DeclaredToken, StoredToken>('tokens', declared.tokens, before.tokens, (each, current) => {
     const hash = deps.hashToken(each.value.reveal());
-    return {
-      id: current?.id ?? deps.newId('tok'),
+    const next: StoredToken = {
+      id: current?.id ?? idOf('tok', before.accountId, each.name),
       name: each.name,
       hash,
+      // The file holds one value: whoever rotates it there decides when each gateway reads the new one.
+      previousHash: null,
+      previousExpiresAtMs: null,
       nameStyle: each.nameStyle,
       grants: each.grants.map((grant) => toGrant(grant, configNamed(grant.mcpConfig), secretNamed)),
+      devboxId: null,
+      revision: current?.revision ?? 1,
       managedBy: 'file',
       createTimeMs: current?.createTimeMs ?? nowMs,
       expiresAtMs: each.expiresAtMs,
       // A revoked value stays revoked, whatever the file says; a new value under the same name is a rotation.
       revokedAtMs: current?.hash === hash ? current.revokedAtMs : null,
     };
+    return asNextRevision(next, current);
   });
   return { secrets, mcpConfigs, tokens };
 }
 
+/** The same for the same name for ever: what is taken out of the file and put back is granted as it was before. */
+function idOf(prefix: 'mcp' | 'sec' | 'tok', account: AccountId, name: string): string {
+  return `${prefix}_${hash('sha256', JSON.stringify(['file', account, prefix, name])).slice(0, 32)}`;
+}
+
+function asNextRevision<T extends { readonly revision: number }>(next: T, current: T | undefined): T {
+  return current === undefined || isDeepStrictEqual(next, current) ? next : { ...next, revision: next.revision + 1 };
+}
+
 type SecretNamed = (name: string) => StoredSecret;
 
-function idOf(secret: string | null, secretNamed: SecretNamed): string | null {
+function secretIdOf(secret: string | null, secretNamed: SecretNamed): string | null {
   return secret === null ? null : secretNamed(secret).id;
 }
 
 function toTls({ clientKey, ...rest }: NonNullable<DeclaredMcpConfig['tls']>, secretNamed: SecretNamed): ConfigTls {
-  return { ...rest, clientKeySecretId: idOf(clientKey, secretNamed) };
+  return { ...rest, clientKeySecretId: secretIdOf(clientKey, secretNamed) };
 }
 
 function toGrant(grant: DeclaredGrant, config: McpConfig, secretNamed: SecretNamed): Grant {
   return {
     mcpConfigId: config.id,
-    secretId: idOf(grant.secret, secretNamed),
+    secretId: secretIdOf(grant.secret, secretNamed),
     allowedTools: grant.allowedTools,
     // The file names secret and endpoint together, so its owner has said where the secret may go (design §3.13).
     secretOrigin: new URL(config.endpoint).origin,
@@ -175,14 +198,18 @@ function findTakenTokens(tokens: Plan<StoredToken>, before: AccountConfiguration
   });
 }
 
-async function write(writer: Writer, { secrets, mcpConfigs, tokens }: ReturnType<typeof planAll>): Promise<void> {
-  // Updated tokens leave first: two that swap their values would meet at the store's unique hash.
-  for (const { id } of [...tokens.deleted, ...tokens.updated]) await writer.deleteToken(id);
-  for (const { id } of mcpConfigs.deleted) await writer.deleteMcpConfig(id);
-  for (const { id } of secrets.deleted) await writer.deleteSecret(id);
-  for (const secret of [...secrets.created, ...secrets.updated]) await writer.putSecret(secret);
-  for (const config of [...mcpConfigs.created, ...mcpConfigs.updated]) await writer.putMcpConfig(config);
-  for (const token of [...tokens.created, ...tokens.updated]) await writer.putToken(token);
+async function write(change: Change, { secrets, mcpConfigs, tokens }: ReturnType<typeof planAll>): Promise<void> {
+  // Updated tokens give up their values first: two that swap theirs would meet at the store's unique hash.
+  await change.freeHashes(tokens.updated);
+  for (const token of tokens.deleted) await change.delete('token', token);
+  for (const config of mcpConfigs.deleted) await change.delete('mcp_config', config);
+  for (const secret of secrets.deleted) await change.delete('secret', secret);
+  for (const secret of secrets.created) await change.put('secret', secret, 'create');
+  for (const secret of secrets.updated) await change.put('secret', secret, 'update');
+  for (const config of mcpConfigs.created) await change.put('mcp_config', config, 'create');
+  for (const config of mcpConfigs.updated) await change.put('mcp_config', config, 'update');
+  for (const token of tokens.created) await change.put('token', token, 'create');
+  for (const token of tokens.updated) await change.put('token', token, 'update');
 }
 
 /**
@@ -191,13 +218,12 @@ async function write(writer: Writer, { secrets, mcpConfigs, tokens }: ReturnType
  * @throws GatewayError conflict when the name of a declared object, or the value of a token, belongs to one made through the API
  */
 export async function applyDeclared(
-  store: Store,
   account: AccountId,
   declared: Declared,
   deps: ApplyDependencies,
 ): Promise<ApplyCounts> {
-  return store.write(account, async (writer) => {
-    const before = await writer.readConfiguration();
+  return change(deps, account, { actor: CONFIG_FILE }, async (each) => {
+    const { before } = each;
     const plan = planAll(before, declared, deps);
     const kinds = [plan.secrets, plan.mcpConfigs, plan.tokens];
     const problems = [...kinds.flatMap(({ conflicts }) => conflicts), ...findTakenTokens(plan.tokens, before)];
@@ -205,7 +231,7 @@ export async function applyDeclared(
       const lines = problems.map(({ path, message }) => `${path} ${message}`);
       throw new GatewayError('conflict', `The config file cannot be applied: ${lines.join('; ')}.`, { problems });
     }
-    await write(writer, plan);
+    await write(each, plan);
     const count = (of: 'next' | 'created' | 'updated' | 'deleted') =>
       kinds.reduce((sum, kind) => sum + kind[of].length, 0);
     const [created, updated] = [count('created'), count('updated')];

@@ -46,6 +46,8 @@ export interface Declared {
   readonly secrets: readonly DeclaredSecret[];
   readonly mcpConfigs: readonly DeclaredMcpConfig[];
   readonly tokens: readonly DeclaredToken[];
+  /** Where each object stands in the file, as `file:line:column`, by kind and name: `mcp_config github-readonly`. */
+  readonly positions: ReadonlyMap<string, string>;
   /** Changes with the text of the file; says nothing of the values behind `value_from`. */
   readonly digest: string;
 }

@@ -3,19 +3,32 @@
 import { isDeepStrictEqual } from 'node:util';
 import * as z from 'zod';
 import { compileAllowList } from '../catalog/allow-list.ts';
+import { named } from '../catalog/named.ts';
 import { GatewayError, type Problem } from '../domain/errors.ts';
 import { type CustomHeader, type McpConfig, type StoredSecret, serviceOf } from '../domain/mcp-config.ts';
+import { isSuspended } from '../domain/principal.ts';
 import type { AccountConfiguration } from '../store/store.ts';
-import { NOTHING, type Operation, operation, warningsView } from './operation.ts';
+import { type Change, find } from './change.ts';
+import { NOTHING, type Operation, read, warningsView, write } from './operation.ts';
 import { pageQuery, pageView, toPage } from './page.ts';
 import { mcpConfigInputSchema } from './schemas.ts';
-import { change, find, requireApiManaged, requireFreeName, type UseCaseDeps } from './use-case.ts';
+import { addedSecrets, requireBound } from './secret-binding.ts';
+import { refer, requireFreeName, type UseCaseDeps } from './use-case.ts';
+
+const MAX_WARNINGS = 20;
 
 const { name, endpoint, allowed_tools, auth_mechanism, custom_headers, description } = mcpConfigInputSchema.shape;
 
-const createBody = z.strictObject({ name, endpoint, allowed_tools, auth_mechanism, custom_headers, description });
+export const createBody = z.strictObject({
+  name,
+  endpoint,
+  allowed_tools,
+  auth_mechanism,
+  custom_headers,
+  description,
+});
 /** What is left out stays as it is, so nothing here has a default. */
-const updateBody = z.strictObject({
+export const updateBody = z.strictObject({
   name: name.optional(),
   endpoint: endpoint.optional(),
   allowed_tools: allowed_tools.optional(),
@@ -24,7 +37,7 @@ const updateBody = z.strictObject({
   description,
 });
 
-const viewSchema = z.object({
+export const mcpConfigView = z.object({
   id: z.string(),
   name: z.string(),
   service: z.string().describe('The prefix of its tools: the part of the name before the first `-`.'),
@@ -48,12 +61,12 @@ const listQuery = pageQuery.extend({
   search: z.string().optional().describe('Name, endpoint or description holds this, in upper or lower case.'),
 });
 
-const listView = z.object({ mcp_configs: z.array(viewSchema), ...pageView });
+export const listView = z.object({ mcp_configs: z.array(mcpConfigView), ...pageView });
 
 export function mcpConfigOperations(deps: UseCaseDeps): Operation[] {
-  const shared = { tag: 'mcp-configs', query: NOTHING, body: NOTHING, view: viewSchema };
+  const shared = { tag: 'mcp-configs', query: NOTHING, body: NOTHING, view: mcpConfigView };
   return [
-    operation({
+    write({
       ...shared,
       name: 'createMcpConfig',
       summary: 'Create an McpConfig.',
@@ -61,33 +74,16 @@ export function mcpConfigOperations(deps: UseCaseDeps): Operation[] {
       path: '/mcp-configs',
       role: 'editor',
       body: createBody,
-      run: async ({ operator, body }) => {
-        const created = await change(deps, operator.accountId, async (writer) => {
-          const before = await writer.readConfiguration();
-          requireFreeName(before.mcpConfigs, body.name, 'McpConfig');
-          requireAdmitted(deps, body.endpoint);
-          const config: McpConfig = {
-            id: deps.newId('mcp'),
-            name: body.name,
-            endpoint: body.endpoint,
-            allowedTools: body.allowed_tools,
-            authMechanism: toAuthMechanism(body.auth_mechanism),
-            customHeaders: toCustomHeaders(body.custom_headers, before.secrets),
-            tls: null,
-            proxy: null,
-            limits: {},
-            description: body.description ?? null,
-            revision: 1,
-            managedBy: 'api',
-            createTimeMs: deps.now(),
-          };
-          await writer.putMcpConfig(config);
-          return config;
-        });
-        return toView(created);
+      run: async ({ body }, change) => {
+        requireFreeName(change.before.mcpConfigs, body.name, 'McpConfig');
+        requireAdmitted(deps, body.endpoint);
+        const config = toMcpConfig(body, deps.newId('mcp'), change.before, change.nowMs);
+        requireSendable(change, undefined, config);
+        await change.put('mcp_config', config, 'create');
+        return toMcpConfigView(config);
       },
     }),
-    operation({
+    read({
       ...shared,
       name: 'listMcpConfigs',
       summary: 'List McpConfigs, newest first.',
@@ -99,10 +95,10 @@ export function mcpConfigOperations(deps: UseCaseDeps): Operation[] {
       run: async ({ operator, query }) => {
         const { mcpConfigs } = await deps.store.readConfiguration(operator.accountId);
         const { items, ...page } = toPage(mcpConfigs, (config) => isWanted(config, query), query);
-        return { mcp_configs: items.map((config) => toView(config)), ...page };
+        return { mcp_configs: items.map(toListedConfig), ...page };
       },
     }),
-    operation({
+    read({
       ...shared,
       name: 'getMcpConfig',
       summary: 'Get an McpConfig by its id or name.',
@@ -111,10 +107,10 @@ export function mcpConfigOperations(deps: UseCaseDeps): Operation[] {
       role: 'viewer',
       run: async ({ operator, id }) => {
         const { mcpConfigs } = await deps.store.readConfiguration(operator.accountId);
-        return toView(find(mcpConfigs, id, 'McpConfig'));
+        return toMcpConfigView(find(mcpConfigs, id, 'McpConfig'));
       },
     }),
-    operation({
+    write({
       ...shared,
       name: 'updateMcpConfig',
       summary: 'Change an McpConfig. What is left out, or null, stays as it is; `custom_headers` is replaced whole.',
@@ -122,45 +118,67 @@ export function mcpConfigOperations(deps: UseCaseDeps): Operation[] {
       path: '/mcp-configs/{id}',
       role: 'editor',
       body: updateBody,
-      run: async ({ operator, id, body }) => {
-        const updated = await change(deps, operator.accountId, async (writer) => {
-          const before = await writer.readConfiguration();
-          const current = find(before.mcpConfigs, id, 'McpConfig');
-          const next = merge(current, body, before);
-          if (next === current) return current;
-          requireApiManaged(current, 'McpConfig');
-          requireFreeName(before.mcpConfigs, next.name, 'McpConfig', current.id);
-          if (next.endpoint !== current.endpoint) requireAdmitted(deps, next.endpoint);
-          await writer.putMcpConfig(next);
-          return next;
-        });
-        return toView(updated);
+      run: async ({ id, body }, change) => {
+        const current = change.find('mcp_config', id);
+        const next = merge(current, body, change.before);
+        if (next === current) return toMcpConfigView(current);
+        change.findEditable('mcp_config', id);
+        requireFreeName(change.before.mcpConfigs, next.name, 'McpConfig', current.id);
+        if (next.endpoint !== current.endpoint) requireAdmitted(deps, next.endpoint);
+        requireSendable(change, current, next);
+        await change.put('mcp_config', next, 'update');
+        const view = toMcpConfigView(next);
+        const warnings = [...findMoveWarnings(current, next, change.before), ...(view.warnings ?? [])];
+        return warnings.length === 0 ? view : { ...view, warnings };
       },
     }),
-    operation({
+    write({
       ...shared,
       name: 'deleteMcpConfig',
       summary: 'Delete an McpConfig that no live token is granted.',
       method: 'post',
       path: '/mcp-configs/{id}/delete',
       role: 'editor',
-      run: async ({ operator, id }) => {
-        const deleted = await change(deps, operator.accountId, async (writer) => {
-          const before = await writer.readConfiguration();
-          const config = find(before.mcpConfigs, id, 'McpConfig');
-          requireApiManaged(config, 'McpConfig');
-          requireUngranted(before, config, deps.now());
-          await writer.deleteMcpConfig(config.id);
-          return config;
-        });
-        return toView(deleted);
+      run: async ({ id }, change) => {
+        const config = change.findEditable('mcp_config', id);
+        requireUngranted(change.before, config, change.nowMs);
+        await change.delete('mcp_config', config);
+        return toMcpConfigView(config);
       },
     }),
   ];
 }
 
-function toView(config: McpConfig): z.input<typeof viewSchema> {
+export function toMcpConfig(
+  body: z.output<typeof createBody>,
+  id: string,
+  { secrets }: AccountConfiguration,
+  nowMs: number,
+): McpConfig {
+  return {
+    id,
+    name: body.name,
+    endpoint: body.endpoint,
+    allowedTools: body.allowed_tools,
+    authMechanism: toAuthMechanism(body.auth_mechanism),
+    customHeaders: toCustomHeaders(body.custom_headers, secrets),
+    tls: null,
+    proxy: null,
+    limits: {},
+    description: body.description ?? null,
+    revision: 1,
+    managedBy: 'api',
+    createTimeMs: nowMs,
+  };
+}
+
+export function toMcpConfigView(config: McpConfig): z.input<typeof mcpConfigView> {
   const warnings = findWarnings(config);
+  return { ...toListedConfig(config), ...(warnings.length === 0 ? {} : { warnings }) };
+}
+
+/** Without warnings: to judge the patterns of thousands of configs takes seconds. */
+export function toListedConfig(config: McpConfig): Omit<z.input<typeof mcpConfigView>, 'warnings'> {
   return {
     id: config.id,
     name: config.name,
@@ -173,7 +191,6 @@ function toView(config: McpConfig): z.input<typeof viewSchema> {
     create_time_ms: config.createTimeMs,
     revision: config.revision,
     managed_by: config.managedBy,
-    ...(warnings.length === 0 ? {} : { warnings }),
   };
 }
 
@@ -186,10 +203,38 @@ function findWarnings({ allowedTools, name }: McpConfig): Problem[] {
   if (allowedTools.length === 0) {
     return [{ path: 'allowed_tools', message: 'is empty, so that no tool is listed and none can be called' }];
   }
-  return compileAllowList(allowedTools, serviceOf(name)).warnings.map(({ pattern, message }) => ({
-    path: `allowed_tools[${allowedTools.indexOf(pattern)}]`,
-    message: `'${pattern}': ${message}`,
-  }));
+  // One for each pattern, though each of its alternatives may have one.
+  const messages = new Map(
+    compileAllowList(allowedTools, serviceOf(name)).warnings.map(({ pattern, message }) => [pattern, message]),
+  );
+  const warned = allowedTools.flatMap((pattern, index) => {
+    const message = messages.get(pattern);
+    return message === undefined ? [] : [{ path: `allowed_tools[${index}]`, message: `'${pattern}': ${message}` }];
+  });
+  return warned.slice(0, MAX_WARNINGS);
+}
+
+/** What an edit breaks for agents that hold a token of the config. A preview says it before, and tool by tool. */
+function findMoveWarnings(was: McpConfig, is: McpConfig, { tokens }: AccountConfiguration): Problem[] {
+  const live = tokens.filter(({ revokedAtMs }) => revokedAtMs === null);
+  const holders = live.filter(({ grants }) => grants.some(({ mcpConfigId }) => mcpConfigId === is.id));
+  const suspended = holders.filter(({ grants }) =>
+    grants.some((grant) => grant.mcpConfigId === is.id && isSuspended(grant, is) && !isSuspended(grant, was)),
+  );
+  const tokensOf = (all: typeof holders) => named(all.map(({ name }) => `token ${name}`));
+  const [from, to] = [serviceOf(was.name), serviceOf(is.name)];
+  const warnings: Problem[] = [];
+  if (from !== to) {
+    const whom =
+      holders.length === 0 ? 'no live token is granted it' : `agents of ${tokensOf(holders)} must use the new names`;
+    const message = `changes the service from '${from}' to '${to}': its tools are '${to}.…' now, and ${whom}`;
+    warnings.push({ path: 'name', message });
+  }
+  if (suspended.length > 0) {
+    const message = `moves to another origin: the grants of ${tokensOf(suspended)} are suspended until an owner confirms it with POST /v1/mcp-configs/${is.id}/confirm_endpoint`;
+    warnings.push({ path: 'endpoint', message });
+  }
+  return warnings;
 }
 
 function isWanted(config: McpConfig, query: z.output<typeof listQuery>): boolean {
@@ -207,15 +252,21 @@ function toAuthMechanism({ type, key }: z.output<typeof auth_mechanism>): McpCon
 function toCustomHeaders(given: z.output<typeof custom_headers>, secrets: readonly StoredSecret[]): CustomHeader[] {
   return given.map((header, index) => {
     if (header.secret === undefined) return { name: header.name, value: header.value ?? '' };
-    const secret = secrets.find(({ id, name: own }) => id === header.secret || own === header.secret);
-    if (secret !== undefined) return { name: header.name, secretId: secret.id };
-    const path = `custom_headers[${index}].secret`;
-    const message = `names no secret of this account: create it first with POST /v1/secrets`;
-    throw new GatewayError('invalid_argument', `${path} ${message}.`, { problems: [{ path, message }] });
+    return {
+      name: header.name,
+      secretId: refer(secrets, header.secret, 'secret', `custom_headers[${index}].secret`).id,
+    };
   });
 }
 
-function requireAdmitted(deps: UseCaseDeps, url: string): void {
+/** Throws `forbidden` when an editor has the config send a secret that is bound to another origin than its endpoint's. */
+export function requireSendable(change: Change, before: McpConfig | undefined, after: McpConfig): void {
+  if (change.isOwner) return;
+  requireBound(change.before, addedSecrets(before, after), new URL(after.endpoint).origin, 'custom_headers');
+}
+
+/** Throws `invalid_argument` for an endpoint that this gateway would not connect to. */
+export function requireAdmitted(deps: Pick<UseCaseDeps, 'findAddressProblem'>, url: string): void {
   const problem = deps.findAddressProblem(url);
   if (problem === undefined) return;
   const message = `endpoint: ${problem}.`;
@@ -223,7 +274,11 @@ function requireAdmitted(deps: UseCaseDeps, url: string): void {
 }
 
 /** The config as it is to be: the same object when nothing would change. */
-function merge(current: McpConfig, body: z.output<typeof updateBody>, { secrets }: AccountConfiguration): McpConfig {
+export function merge(
+  current: McpConfig,
+  body: z.output<typeof updateBody>,
+  { secrets }: AccountConfiguration,
+): McpConfig {
   const next: McpConfig = {
     ...current,
     name: body.name ?? current.name,
@@ -246,10 +301,9 @@ function requireUngranted({ tokens }: AccountConfiguration, config: McpConfig, n
       grants.some(({ mcpConfigId }) => mcpConfigId === config.id),
   );
   if (granted.length === 0) return;
-  const names = granted.slice(0, 10).map((token) => `${token.name} (${token.id})`);
-  const more = granted.length > names.length ? ` and ${granted.length - names.length} more` : '';
+  const names = granted.map((token) => `${token.name} (${token.id})`);
   throw new GatewayError(
     'conflict',
-    `The McpConfig '${config.name}' is in use by live tokens: ${names.join(', ')}${more}. Revoke them first.`,
+    `The McpConfig '${config.name}' is in use by live tokens: ${named(names)}. Revoke them first.`,
   );
 }

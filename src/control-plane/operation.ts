@@ -1,9 +1,10 @@
 // One operation of the control plane: what it is called, who may, what it takes and gives, and the use case that does it.
-// Every door (REST, its OpenAPI document) is made from the same table of these.
+// Every door (REST, its OpenAPI document, the management MCP server) is made from the same table of these.
 
 import * as z from 'zod';
 import type { Role } from '../domain/principal.ts';
 import type { Operator } from '../identity/authenticate.ts';
+import type { Change } from './change.ts';
 
 export interface OperationInput<Query, Body> {
   readonly operator: Operator;
@@ -13,11 +14,7 @@ export interface OperationInput<Query, Body> {
   readonly body: Body;
 }
 
-export interface Operation<
-  Query extends z.ZodObject = z.ZodObject,
-  Body extends z.ZodObject = z.ZodObject,
-  View extends z.ZodObject = z.ZodObject,
-> {
+interface Described<Query extends z.ZodObject, Body extends z.ZodObject, View extends z.ZodObject> {
   /** `operationId` of the OpenAPI document. */
   readonly name: string;
   readonly tag: string;
@@ -30,8 +27,28 @@ export interface Operation<
   readonly query: Query;
   readonly body: Body;
   readonly view: View;
+}
+
+export interface ReadOperation<
+  Query extends z.ZodObject = z.ZodObject,
+  Body extends z.ZodObject = z.ZodObject,
+  View extends z.ZodObject = z.ZodObject,
+> extends Described<Query, Body, View> {
+  readonly kind: 'read';
   run(input: OperationInput<z.output<Query>, z.output<Body>>): Promise<z.input<View>>;
 }
+
+/** Runs wholly inside one transaction, which is committed when it resolves. */
+export interface WriteOperation<
+  Query extends z.ZodObject = z.ZodObject,
+  Body extends z.ZodObject = z.ZodObject,
+  View extends z.ZodObject = z.ZodObject,
+> extends Described<Query, Body, View> {
+  readonly kind: 'write';
+  run(input: OperationInput<z.output<Query>, z.output<Body>>, change: Change): Promise<z.input<View>>;
+}
+
+export type Operation = ReadOperation | WriteOperation;
 
 export const NOTHING = z.strictObject({});
 
@@ -42,11 +59,17 @@ export const warningsView = z
   .describe('What was accepted and probably not meant.');
 
 /** Keeps the types of one operation together where it is written; the table it goes into forgets them. */
-export function operation<Query extends z.ZodObject, Body extends z.ZodObject, View extends z.ZodObject>(
-  described: Operation<Query, Body, View>,
+export function read<Query extends z.ZodObject, Body extends z.ZodObject, View extends z.ZodObject>(
+  described: Omit<ReadOperation<Query, Body, View>, 'kind'>,
 ): Operation {
   // Only the door that parses with `query` and `body` calls `run`, with what they gave.
-  return described as unknown as Operation;
+  return { kind: 'read', ...described } as unknown as Operation;
+}
+
+export function write<Query extends z.ZodObject, Body extends z.ZodObject, View extends z.ZodObject>(
+  described: Omit<WriteOperation<Query, Body, View>, 'kind'>,
+): Operation {
+  return { kind: 'write', ...described } as unknown as Operation;
 }
 
 const RANK: Readonly<Record<Role, number>> = { viewer: 0, editor: 1, owner: 2 };

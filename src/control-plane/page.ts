@@ -28,6 +28,12 @@ export const pageView = {
   total_count: z.int().nullable().describe('How many objects match; null when it was not asked for.'),
 };
 
+/** For a `starting_after` that names nothing. */
+export function toCursorError(after: string): GatewayError {
+  const message = `starting_after: there is no object '${after.slice(0, 64)}'; give the id of the last object of the page before, or leave it out.`;
+  return new GatewayError('invalid_argument', message, { problems: [{ path: 'starting_after', message }] });
+}
+
 /** One page of what matches. Throws `invalid_argument` for a `starting_after` that is not among `all`. */
 export function toPage<T extends { readonly id: string; readonly createTimeMs: number }>(
   all: readonly T[],
@@ -37,10 +43,7 @@ export function toPage<T extends { readonly id: string; readonly createTimeMs: n
   const ordered = [...all].sort((a, b) => b.createTimeMs - a.createTimeMs || (a.id < b.id ? 1 : -1));
   // Among all, not among those that match: an object that was renamed between two pages still marks its place.
   const last = after === undefined ? -1 : ordered.findIndex(({ id }) => id === after);
-  if (after !== undefined && last < 0) {
-    const message = `starting_after: there is no object '${after.slice(0, 64)}'; give the id of the last object of the page before, or leave it out.`;
-    throw new GatewayError('invalid_argument', message, { problems: [{ path: 'starting_after', message }] });
-  }
+  if (after !== undefined && last < 0) throw toCursorError(after);
   const rest = ordered.slice(last + 1).filter(matches);
   const items = rest.slice(0, Math.min(limit, MAX_LIMIT));
   return { items, has_more: rest.length > items.length, total_count: counts ? all.filter(matches).length : null };

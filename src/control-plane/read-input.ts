@@ -15,6 +15,11 @@ const EXPECTED: Readonly<Record<string, string>> = {
   array: 'an array',
 };
 
+/** Deeper than any schema here, and no stack is used up by a body that is nested without end. */
+const MAX_NULLABLE_DEPTH = 16;
+
+const HALF_A_PAIR = 'holds half of a surrogate pair, which no text has';
+
 export interface ReadInput<T> {
   readonly value: T;
   /** Fields that were dropped. */
@@ -22,13 +27,14 @@ export interface ReadInput<T> {
 }
 
 /**
- * Checks an object of a request. A `null` stands for a field that is left out: the clients' optionals are nullable.
+ * Checks an object of a request. A `null` stands for a field that is left out, at any depth: the clients' optionals are
+ * nullable.
  * Throws `invalid_argument` with a problem for each place.
  */
 export function readInput<S extends z.ZodObject>(schema: S, given: unknown): ReadInput<z.output<S>> {
-  const known = withoutNulls(schema, given);
+  const known = withoutNulls(given);
   const first = schema.safeParse(known);
-  if (first.success) return { value: first.data, warnings: [] };
+  if (first.success) return { value: requireText(first.data), warnings: [] };
   const unknown = first.error.issues.filter((issue) => issue.code === 'unrecognized_keys');
   for (const { path, keys } of unknown) for (const key of keys) dropKey(known, path, key);
   const second = unknown.length === 0 ? first : schema.safeParse(known);
@@ -36,7 +42,7 @@ export function readInput<S extends z.ZodObject>(schema: S, given: unknown): Rea
   const warnings = unknown.flatMap(({ path, keys }) =>
     keys.map((key) => ({ path: toPath([...path, key]), message: 'is not a field of this request, and was ignored' })),
   );
-  return { value: second.data, warnings };
+  return { value: requireText(second.data), warnings };
 }
 
 /** A query string as its schema wants it. Throws `invalid_argument`. */
@@ -67,11 +73,28 @@ function innermost(schema: z.ZodType): z.ZodType {
     : schema;
 }
 
-function withoutNulls(schema: z.ZodObject, given: unknown): unknown {
-  if (typeof given !== 'object' || given === null || Array.isArray(given)) return given;
-  const isLeftOut = ([key, value]: [string, unknown]): boolean =>
-    value === null && Object.hasOwn(schema.shape, key) && (schema.shape[key] as z.ZodType).safeParse(undefined).success;
-  return Object.fromEntries(Object.entries(given).filter((entry) => !isLeftOut(entry)));
+function withoutNulls(given: unknown, depth = MAX_NULLABLE_DEPTH): unknown {
+  if (depth === 0 || typeof given !== 'object' || given === null) return given;
+  if (Array.isArray(given)) return given.map((each) => withoutNulls(each, depth - 1));
+  const entries = Object.entries(given).filter(([, value]) => value !== null);
+  return Object.fromEntries(entries.map(([key, value]) => [key, withoutNulls(value, depth - 1)]));
+}
+
+/** Half of a surrogate pair is no text: a store would keep another in its place, and its record this one. */
+function requireText<T>(value: T): T {
+  const problems = [...findHalves(value, [])].map((path) => ({ path: toPath(path), message: HALF_A_PAIR }));
+  if (problems.length > 0) throw toError(problems);
+  return value;
+}
+
+function* findHalves(value: unknown, path: readonly PropertyKey[]): Generator<readonly PropertyKey[]> {
+  if (typeof value === 'string' && !value.isWellFormed()) yield path;
+  if (typeof value !== 'object' || value === null) return;
+  for (const [key, each] of Object.entries(value)) {
+    const place = [...path, Array.isArray(value) ? Number(key) : key.toWellFormed()];
+    if (!key.isWellFormed()) yield place;
+    yield* findHalves(each, place);
+  }
 }
 
 function dropKey(value: unknown, path: readonly PropertyKey[], key: string): void {

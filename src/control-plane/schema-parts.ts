@@ -34,5 +34,7 @@ export const secretName = z.string().refine(isSecretName, 'is not a secret name:
 const MAX_TIMER_MS = 2_147_483_647;
 export const milliseconds = (maxMs = MAX_TIMER_MS) => z.int().min(1).max(maxMs);
 export const count = z.int().min(1);
+/** Milliseconds since 1970, up to the last that a date can be (ECMA-262 §21.4.1.1): `toISOString` throws beyond it. */
+export const timeMs = z.int().min(0).max(8_640_000_000_000_000);
 /** Of one call, whoever sets it. */
 export const callTimeout = milliseconds(1_800_000);

@@ -48,7 +48,13 @@ const headerValue = z
 const configName = z
   .string()
   .refine(isConfigName, 'is not a config name: 1 to 128 letters, digits, _ or -, beginning with a letter or digit');
-const pattern = z.string().check(checkedBy(findPattern));
+const MAX_PATTERNS = 1000;
+const MAX_GRANTS = 1000;
+/** Of all grants of a token, each alternative in braces counted: to compile more would hold up everybody's calls. */
+const MAX_NARROWING = 5000;
+const patterns = z
+  .array(z.string().check(checkedBy(findPattern)))
+  .max(MAX_PATTERNS, `holds more than ${MAX_PATTERNS} patterns`);
 const noKey = z
   .never('is only for type header: remove it, or write type: header')
   .optional()
@@ -90,9 +96,9 @@ export const mcpConfigInputSchema = z
       .max(2048, 'is longer than 2048 characters')
       .check(checkedBy(findEndpointProblem))
       .describe('URL of the upstream MCP server.'),
-    allowed_tools: z
-      .array(pattern)
-      .describe('Globs over tool names, bare (`get_*`) or qualified (`github.get_*`). An empty list allows nothing.'),
+    allowed_tools: patterns.describe(
+      'Globs over tool names, bare (`get_*`) or qualified (`github.get_*`). An empty list allows nothing.',
+    ),
     auth_mechanism: authMechanismSchema.default({ type: 'bearer' }),
     custom_headers: z
       .array(customHeaderSchema)
@@ -153,9 +159,22 @@ export const secretInputSchema = z.strictObject({
 const grantInputSchema = z.strictObject({
   mcp_config: configName.describe('Name of the McpConfig.'),
   secret: secretName.optional().describe('Name of the secret sent to it; none if the upstream needs none.'),
-  allowed_tools: z.array(pattern).optional().describe('Narrows the allow-list of the config further, for this token.'),
+  allowed_tools: patterns.optional().describe('Narrows the allow-list of the config further, for this token.'),
 });
 export type GrantInput = z.output<typeof grantInputSchema>;
+
+function findTooManyPatterns(grants: readonly GrantInput[]): string | undefined {
+  const count = grants.reduce((sum, { allowed_tools = [] }) => sum + countAlternatives(allowed_tools), 0);
+  return count <= MAX_NARROWING
+    ? undefined
+    : `holds more than ${MAX_NARROWING} patterns in all, alternatives in braces counted: narrow the McpConfig instead`;
+}
+
+function countAlternatives(all: readonly string[]): number {
+  const inBraces = (pattern: string) => pattern.match(/\{[^}]*\}/g) ?? [];
+  const product = (braces: readonly string[]) => braces.reduce((sum, each) => sum * each.split(',').length, 1);
+  return all.reduce((sum, pattern) => sum + product(inBraces(pattern)), 0);
+}
 
 /** An agent's token as the config file declares it. */
 export const tokenInputSchema = z.strictObject({
@@ -167,6 +186,8 @@ export const tokenInputSchema = z.strictObject({
   value_from: valueFromSchema.describe('Where the token is read from: 32 to 256 visible ASCII characters.'),
   grants: z
     .array(grantInputSchema)
+    .max(MAX_GRANTS, `holds more than ${MAX_GRANTS} grants`)
+    .check(checkedBy(findTooManyPatterns))
     .describe('What the token may use, in order: of two grants that allow one tool, the first wins.'),
   names: z
     .enum(NAME_STYLES)

@@ -1,13 +1,15 @@
 // Use cases of secrets. A value goes in and never comes out: views hold names and times.
 
 import * as z from 'zod';
+import { named } from '../catalog/named.ts';
 import { GatewayError } from '../domain/errors.ts';
-import type { McpConfig, StoredSecret } from '../domain/mcp-config.ts';
+import { type StoredSecret, secretIdsOf } from '../domain/mcp-config.ts';
 import type { AccountConfiguration } from '../store/store.ts';
-import { NOTHING, type Operation, operation } from './operation.ts';
+import { find } from './change.ts';
+import { NOTHING, type Operation, read, write } from './operation.ts';
 import { pageQuery, pageView, toPage } from './page.ts';
 import { secretName } from './schema-parts.ts';
-import { change, find, requireApiManaged, requireFreeName, type UseCaseDeps } from './use-case.ts';
+import { requireFreeName, type UseCaseDeps } from './use-case.ts';
 
 const MAX_VALUE_LENGTH = 65_536;
 
@@ -18,11 +20,12 @@ const value = z
   .refine((text) => text.isWellFormed(), 'holds half of a surrogate pair, which no text has')
   .meta({ writeOnly: true });
 
-const viewSchema = z.object({
+export const viewSchema = z.object({
   id: z.string(),
   name: z.string(),
   create_time_ms: z.int(),
   update_time_ms: z.int(),
+  revision: z.int().describe('Counts the values written, from 1.'),
   managed_by: z.enum(['api', 'file']),
 });
 
@@ -31,7 +34,7 @@ const listView = z.object({ secrets: z.array(viewSchema), ...pageView });
 export function secretOperations(deps: UseCaseDeps): Operation[] {
   const shared = { tag: 'secrets', query: NOTHING, body: NOTHING, view: viewSchema };
   return [
-    operation({
+    write({
       ...shared,
       name: 'createSecret',
       summary: 'Store a secret. Its value is sealed, and never shown again.',
@@ -39,27 +42,24 @@ export function secretOperations(deps: UseCaseDeps): Operation[] {
       path: '/secrets',
       role: 'editor',
       body: z.strictObject({ name: secretName, value }),
-      run: async ({ operator: { accountId }, body }) => {
-        const created = await change(deps, accountId, async (writer) => {
-          requireFreeName((await writer.readConfiguration()).secrets, body.name, 'secret');
-          const ref = { accountId, secretId: deps.newId('sec'), name: body.name, version: 1 };
-          const nowMs = deps.now();
-          const secret: StoredSecret = {
-            id: ref.secretId,
-            name: body.name,
-            version: 1,
-            sealed: deps.sealSecret(ref, body.value),
-            managedBy: 'api',
-            createTimeMs: nowMs,
-            updateTimeMs: nowMs,
-          };
-          await writer.putSecret(secret);
-          return secret;
-        });
-        return toView(created);
+      run: async ({ body }, change) => {
+        requireFreeName(change.before.secrets, body.name, 'secret');
+        const { accountId, nowMs } = change;
+        const ref = { accountId, secretId: deps.newId('sec'), name: body.name, version: 1 };
+        const secret: StoredSecret = {
+          id: ref.secretId,
+          name: body.name,
+          version: 1,
+          sealed: deps.sealSecret(ref, body.value),
+          managedBy: 'api',
+          createTimeMs: nowMs,
+          updateTimeMs: nowMs,
+        };
+        await change.put('secret', secret, 'create');
+        return toView(secret);
       },
     }),
-    operation({
+    read({
       ...shared,
       name: 'listSecrets',
       summary: 'List secrets, newest first.',
@@ -74,7 +74,7 @@ export function secretOperations(deps: UseCaseDeps): Operation[] {
         return { secrets: items.map(toView), ...page };
       },
     }),
-    operation({
+    read({
       ...shared,
       name: 'getSecret',
       summary: 'Get a secret by its name or id, without its value.',
@@ -86,7 +86,7 @@ export function secretOperations(deps: UseCaseDeps): Operation[] {
         return toView(find(secrets, id, 'secret'));
       },
     }),
-    operation({
+    write({
       ...shared,
       name: 'updateSecret',
       summary: 'Replace the value of a secret. Requests to upstreams carry the new one from then on.',
@@ -94,37 +94,28 @@ export function secretOperations(deps: UseCaseDeps): Operation[] {
       path: '/secrets/{id}',
       role: 'editor',
       body: z.strictObject({ value }),
-      run: async ({ operator: { accountId }, id, body }) => {
-        const updated = await change(deps, accountId, async (writer) => {
-          const current = find((await writer.readConfiguration()).secrets, id, 'secret');
-          requireApiManaged(current, 'secret');
-          const version = current.version + 1;
-          const ref = { accountId, secretId: current.id, name: current.name, version };
-          const sealed = deps.sealSecret(ref, body.value);
-          const secret: StoredSecret = { ...current, version, sealed, updateTimeMs: deps.now() };
-          await writer.putSecret(secret);
-          return secret;
-        });
-        return toView(updated);
+      run: async ({ id, body }, change) => {
+        const current = change.findEditable('secret', id);
+        const version = current.version + 1;
+        const ref = { accountId: change.accountId, secretId: current.id, name: current.name, version };
+        const sealed = deps.sealSecret(ref, body.value);
+        const secret: StoredSecret = { ...current, version, sealed, updateTimeMs: change.nowMs };
+        await change.put('secret', secret, 'update');
+        return toView(secret);
       },
     }),
-    operation({
+    write({
       ...shared,
       name: 'deleteSecret',
       summary: 'Delete a secret that nothing uses.',
       method: 'post',
       path: '/secrets/{id}/delete',
       role: 'editor',
-      run: async ({ operator, id }) => {
-        const deleted = await change(deps, operator.accountId, async (writer) => {
-          const before = await writer.readConfiguration();
-          const secret = find(before.secrets, id, 'secret');
-          requireApiManaged(secret, 'secret');
-          requireUnused(before, secret);
-          await writer.deleteSecret(secret.id);
-          return secret;
-        });
-        return toView(deleted);
+      run: async ({ id }, change) => {
+        const secret = change.findEditable('secret', id);
+        requireUnused(change.before, secret);
+        await change.delete('secret', secret);
+        return toView(secret);
       },
     }),
   ];
@@ -136,6 +127,7 @@ function toView(secret: StoredSecret): z.input<typeof viewSchema> {
     name: secret.name,
     create_time_ms: secret.createTimeMs,
     update_time_ms: secret.updateTimeMs,
+    revision: secret.version,
     managed_by: secret.managedBy,
   };
 }
@@ -143,18 +135,11 @@ function toView(secret: StoredSecret): z.input<typeof viewSchema> {
 /** Throws `conflict`, naming what would be left without its credential. */
 function requireUnused({ mcpConfigs, tokens }: AccountConfiguration, { id, name }: StoredSecret): void {
   const users = [
-    ...mcpConfigs.filter((config) => secretsOf(config).includes(id)).map((config) => `McpConfig ${config.name}`),
+    ...mcpConfigs.filter((config) => secretIdsOf(config).includes(id)).map((config) => `McpConfig ${config.name}`),
     ...tokens
       .filter(({ grants, revokedAtMs }) => revokedAtMs === null && grants.some(({ secretId }) => secretId === id))
       .map((token) => `token ${token.name}`),
   ];
   if (users.length === 0) return;
-  const shown = users.slice(0, 10).join(', ');
-  const more = users.length > 10 ? ` and ${users.length - 10} more` : '';
-  throw new GatewayError('conflict', `The secret '${name}' is in use by ${shown}${more}: take it out there first.`);
-}
-
-function secretsOf({ customHeaders, tls, proxy }: McpConfig): (string | null | undefined)[] {
-  const ofHeaders = customHeaders.flatMap((header) => ('secretId' in header ? header.secretId : []));
-  return [...ofHeaders, tls?.clientKeySecretId, proxy?.secretId];
+  throw new GatewayError('conflict', `The secret '${name}' is in use by ${named(users)}: take it out there first.`);
 }

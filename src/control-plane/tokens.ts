@@ -1,10 +1,14 @@
-// Use cases of tokens: made, listed and revoked. A token's value leaves this file once, when it is made.
+// Tokens in a change: made, rotated and revoked. A token's value leaves this file once, when it is made.
 
+import { isDeepStrictEqual } from 'node:util';
 import { GatewayError } from '../domain/errors.ts';
-import { type AccountId, serviceOf } from '../domain/mcp-config.ts';
+import { secretIdsOf, serviceOf } from '../domain/mcp-config.ts';
 import { type Grant, type NameStyle, type StoredToken, TOKEN_NAME } from '../domain/principal.ts';
 import { hashToken, mintToken } from '../identity/tokens.ts';
-import type { AccountConfiguration, Store } from '../store/store.ts';
+import type { AccountConfiguration } from '../store/store.ts';
+import type { Change } from './change.ts';
+import { requireBound } from './secret-binding.ts';
+import { refer, requireFreeName } from './use-case.ts';
 
 export interface GrantInput {
   /** Name or id. */
@@ -19,68 +23,116 @@ export interface TokenInput {
   readonly grants: readonly GrantInput[];
   readonly nameStyle: NameStyle;
   readonly expiresAtMs: number | null;
+  readonly devboxId?: string;
+  /** Of the operator's own; one is made if it is left out. */
+  readonly value?: string | undefined;
 }
 
-export interface TokenDeps {
-  readonly store: Store;
-  readonly pepper: Buffer;
-  readonly now: () => number;
+/** What is `undefined` stays as it is. */
+export interface TokenUpdate {
+  readonly name: string | undefined;
+  readonly grants: readonly GrantInput[] | undefined;
+  readonly nameStyle: NameStyle | undefined;
+  readonly expiresAtMs: number | undefined;
 }
 
-/** Makes a token; `value` is not kept and cannot be had again. Throws `invalid_argument`, `not_found`, `conflict`. */
-export async function createToken(
-  deps: TokenDeps,
-  account: AccountId,
-  input: TokenInput,
-): Promise<{ token: StoredToken; value: string }> {
+/** What is stored, and the value, which is not kept and cannot be had again. */
+export interface Minted<T> {
+  readonly stored: T;
+  readonly value: string;
+}
+
+/** Throws `invalid_argument`, `conflict`. */
+export async function createToken(pepper: Buffer, change: Change, input: TokenInput): Promise<Minted<StoredToken>> {
+  const { before, nowMs } = change;
   requireName(input.name, 'a token');
+  requireFreeName(before.tokens, input.name, 'token');
+  const grants = resolveGrants(change, input.grants, []);
+  if (input.nameStyle === 'bare') requireOneService(before, grants);
   const minted = mintToken('agt');
-  const token = await deps.store.write(account, async (writer) => {
-    const configuration = await writer.readConfiguration();
-    const taken = configuration.tokens.find((each) => each.name === input.name && each.revokedAtMs === null);
-    if (taken !== undefined) {
-      throw new GatewayError(
-        'conflict',
-        `name: the token '${input.name}' (${taken.id}) exists; revoke it, or choose another name.`,
-      );
-    }
-    const grants = input.grants.map((grant) => resolveGrant(configuration, grant));
-    if (input.nameStyle === 'bare') requireOneService(configuration, grants);
-    const created: StoredToken = {
-      id: minted.id,
-      name: input.name,
-      hash: hashToken(deps.pepper, minted.text),
-      nameStyle: input.nameStyle,
-      grants,
-      managedBy: 'api',
-      createTimeMs: deps.now(),
-      expiresAtMs: input.expiresAtMs,
-      revokedAtMs: null,
-    };
-    await writer.putToken(created);
-    return created;
-  });
-  return { token, value: minted.text };
+  const value = input.value ?? minted.text;
+  const token: StoredToken = {
+    id: minted.id,
+    name: input.name,
+    hash: hashToken(pepper, value),
+    previousHash: null,
+    previousExpiresAtMs: null,
+    nameStyle: input.nameStyle,
+    grants,
+    devboxId: input.devboxId ?? null,
+    revision: 1,
+    managedBy: 'api',
+    createTimeMs: nowMs,
+    expiresAtMs: input.expiresAtMs,
+    revokedAtMs: null,
+  };
+  await change.put('token', token, 'create');
+  return { stored: token, value };
 }
 
-/** Revokes a token by name or id; from the next epoch on it opens nothing. Throws `not_found`. */
-export async function revokeToken(deps: TokenDeps, account: AccountId, nameOrId: string): Promise<StoredToken> {
-  return deps.store.write(account, async (writer) => {
-    const { tokens } = await writer.readConfiguration();
-    const token = findLive(tokens, nameOrId, 'token');
-    const revoked: StoredToken = { ...token, revokedAtMs: deps.now() };
-    await writer.putToken(revoked);
-    return revoked;
-  });
+/** Throws `not_found`, `invalid_argument`, `conflict`. */
+export async function updateToken(change: Change, nameOrId: string, update: TokenUpdate): Promise<StoredToken> {
+  const { before } = change;
+  const token = requireLive(change.findEditable('token', nameOrId), 'token');
+  const next: StoredToken = {
+    ...token,
+    name: update.name ?? token.name,
+    grants: update.grants === undefined ? token.grants : resolveGrants(change, update.grants, token.grants),
+    nameStyle: update.nameStyle ?? token.nameStyle,
+    expiresAtMs: update.expiresAtMs ?? token.expiresAtMs,
+  };
+  if (isDeepStrictEqual(next, token)) return token;
+  requireName(next.name, 'a token');
+  requireFreeName(before.tokens, next.name, 'token', token.id);
+  if (next.nameStyle === 'bare') requireOneService(before, next.grants);
+  const updated = { ...next, revision: token.revision + 1 };
+  await change.put('token', updated, 'update');
+  return updated;
+}
+
+/**
+ * Gives a token another value; the one before is good for `overlapMs` more, and the one before that ends now. Throws
+ * `not_found`, `conflict`.
+ */
+export async function rotateToken(
+  pepper: Buffer,
+  change: Change,
+  nameOrId: string,
+  { overlapMs, value = mintToken('agt').text }: { readonly overlapMs: number; readonly value?: string | undefined },
+): Promise<Minted<StoredToken>> {
+  const token = requireLive(change.findEditable('token', nameOrId), 'token');
+  const rotated: StoredToken = {
+    ...token,
+    hash: hashToken(pepper, value),
+    previousHash: overlapMs === 0 ? null : token.hash,
+    previousExpiresAtMs: overlapMs === 0 ? null : change.nowMs + overlapMs,
+    revision: token.revision + 1,
+  };
+  await change.put('token', rotated, 'rotate');
+  return { stored: rotated, value };
+}
+
+/** From the next epoch on neither value of it opens anything. Throws `conflict` when it is revoked already. */
+export async function revokeToken(change: Change, token: StoredToken): Promise<StoredToken> {
+  requireLive(token, 'token');
+  const revoked: StoredToken = { ...token, revokedAtMs: change.nowMs, revision: token.revision + 1 };
+  await change.put('token', revoked, 'revoke');
+  return revoked;
 }
 
 /** Throws `invalid_argument` for a name that no token and no API key may have; `what` is `a token` or `an API key`. */
 export function requireName(name: string, what: string): void {
   if (TOKEN_NAME.test(name)) return;
-  throw new GatewayError(
-    'invalid_argument',
-    `name: '${name.slice(0, 64)}' is not a name for ${what}; use 1 to 128 of A-Z a-z 0-9 _ . -, starting with a letter or digit.`,
-  );
+  const message = `'${name.slice(0, 64)}' is not a name for ${what}; use 1 to 128 of A-Z a-z 0-9 _ . -, starting with a letter or digit`;
+  throw new GatewayError('invalid_argument', `name: ${message}.`, { problems: [{ path: 'name', message }] });
+}
+
+/** Throws `conflict` for a token or an API key that is revoked. */
+export function requireLive<
+  T extends { readonly id: string; readonly name: string; readonly revokedAtMs: number | null },
+>(each: T, kind: string): T {
+  if (each.revokedAtMs === null) return each;
+  throw new GatewayError('conflict', `The ${kind} '${each.name}' (${each.id}) is revoked already.`);
 }
 
 /** Bare names of two services could be each other's. */
@@ -88,45 +140,26 @@ function requireOneService({ mcpConfigs }: AccountConfiguration, grants: readonl
   const granted = new Set(grants.map((grant) => grant.mcpConfigId));
   const services = new Set(mcpConfigs.filter(({ id }) => granted.has(id)).map(({ name }) => serviceOf(name)));
   if (services.size < 2) return;
-  throw new GatewayError(
-    'invalid_argument',
-    `names: bare needs a token of one service; this one has ${[...services].join(', ')}. Choose dot or underscore, or make a token for each.`,
-  );
+  const message = `bare needs a token of one service; this one has ${[...services].join(', ')}. Choose dot or underscore, or make a token for each`;
+  throw new GatewayError('invalid_argument', `names: ${message}.`, { problems: [{ path: 'names', message }] });
 }
 
-/** The one object that is not revoked and has this id or name. */
-export function findLive<T extends { id: string; name: string; revokedAtMs: number | null }>(
-  all: readonly T[],
-  nameOrId: string,
-  kind: string,
-): T {
-  const found =
-    all.find((each) => each.id === nameOrId) ?? all.find((each) => each.name === nameOrId && each.revokedAtMs === null);
-  if (found === undefined) throw new GatewayError('not_found', `There is no ${kind} '${nameOrId.slice(0, 64)}'.`);
-  if (found.revokedAtMs !== null)
-    throw new GatewayError('conflict', `The ${kind} '${found.name}' (${found.id}) is revoked already.`);
-  return found;
+function resolveGrants(change: Change, inputs: readonly GrantInput[], current: readonly Grant[]): Grant[] {
+  return inputs.map((grant, index) => resolveGrant(change, grant, current, `grants[${index}]`));
 }
 
-function resolveGrant(configuration: AccountConfiguration, input: GrantInput): Grant {
-  const config = pick(configuration.mcpConfigs, input.mcpConfig, 'McpConfig');
-  const secret = input.secret === null ? null : pick(configuration.secrets, input.secret, 'secret');
-  return {
-    mcpConfigId: config.id,
-    secretId: secret?.id ?? null,
-    allowedTools: input.allowedTools,
-    // Who makes the grant says that this secret may go to where the config points now (design §3.13).
-    secretOrigin: secret === null ? null : new URL(config.endpoint).origin,
-  };
-}
-
-function pick<T extends { id: string; name: string }>(all: readonly T[], nameOrId: string, kind: string): T {
-  const found = all.find((each) => each.id === nameOrId || each.name === nameOrId);
-  if (found !== undefined) return found;
-  const names =
-    all
-      .map((each) => each.name)
-      .slice(0, 10)
-      .join(', ') || 'none';
-  throw new GatewayError('not_found', `There is no ${kind} '${nameOrId.slice(0, 64)}'; there are: ${names}.`);
+function resolveGrant(change: Change, input: GrantInput, current: readonly Grant[], path: string): Grant {
+  const { before } = change;
+  const config = refer(before.mcpConfigs, input.mcpConfig, 'McpConfig', `${path}.mcp_config`);
+  const secret = input.secret === null ? null : refer(before.secrets, input.secret, 'secret', `${path}.secret`);
+  const secretId = secret?.id ?? null;
+  const granted = { mcpConfigId: config.id, secretId, allowedTools: input.allowedTools };
+  // Written again it is the same grant: one that is suspended stays so.
+  const same = current.find((grant) => grant.mcpConfigId === config.id && grant.secretId === secretId);
+  if (same !== undefined) return { ...granted, secretOrigin: same.secretOrigin };
+  const { origin } = new URL(config.endpoint);
+  const secretIds = [...(secretId === null ? [] : [secretId]), ...secretIdsOf(config)];
+  if (!change.isOwner) requireBound(before, secretIds, origin, path);
+  // Who makes the grant says that secrets may go to where the config points now (design §3.13).
+  return { ...granted, secretOrigin: origin };
 }

@@ -4,17 +4,17 @@ import { EVENT_CUT, EVENT_END, EVENT_HEAD } from '../protocol/sse-relay.ts';
 import type { Exchange } from './exchange.ts';
 import {
   breakOff,
+  COMMENT,
   type Framing,
   type HttpResponse,
   reply,
   replyEmpty,
   replyShort,
+  STREAM_HEADERS,
   toDataLines,
   toEvent,
   writeHead,
 } from './reply.ts';
-
-const COMMENT = Buffer.from(':\n\n');
 
 export class CallReply {
   readonly #response: HttpResponse;
@@ -22,6 +22,8 @@ export class CallReply {
   readonly #framing: Framing;
   readonly #onDrain: () => void;
   #begun: 'nothing' | 'parts' | 'events' = 'nothing';
+  /** How many bytes of an answer the client has been sent. */
+  bytes = 0;
   /** Nothing is written to a client that has left. */
   isClientGone = false;
   /** `performance.now()` of the last write of a stream, and since when the client has not taken what was written. */
@@ -41,6 +43,7 @@ export class CallReply {
   /** Sends a whole answer: bytes, or short bytes as latin1 text. */
   whole(answer: Buffer | string, headers: readonly string[]): void {
     if (this.isClientGone) return;
+    this.bytes += answer.length;
     if (typeof answer === 'string') replyShort(this.#response, answer, this.#framing, headers);
     else reply(this.#response, 200, answer, this.#framing, headers);
   }
@@ -69,8 +72,10 @@ export class CallReply {
   /** Ends with an error that the client can see, whatever it has been sent already. */
   fail(body: Buffer, isInsideEvent: boolean): void {
     if (this.isClientGone) return;
-    if (this.#begun === 'nothing') reply(this.#response, 200, body, this.#framing);
-    else if (this.#begun === 'parts' && this.#framing === 'json') {
+    if (this.#begun === 'nothing') {
+      this.bytes += body.length;
+      reply(this.#response, 200, body, this.#framing);
+    } else if (this.#begun === 'parts' && this.#framing === 'json') {
       // Half an answer was sent: only a broken connection says that the rest is missing.
       breakOff(this.#response);
     } else {
@@ -103,14 +108,14 @@ export class CallReply {
     this.#begun = begun;
     this.lastWriteMs = performance.now();
     if (this.isClientGone) return;
-    const type = framing === 'sse' ? 'text/event-stream' : 'application/json';
-    const streaming = framing === 'sse' ? ['cache-control', 'no-cache', 'x-accel-buffering', 'no'] : [];
-    writeHead(this.#response, 200, ['content-type', type, ...streaming, ...headers]);
+    const kind = framing === 'sse' ? STREAM_HEADERS : ['content-type', 'application/json'];
+    writeHead(this.#response, 200, [...kind, ...headers]);
     if ('flushHeaders' in this.#response) this.#response.flushHeaders();
   }
 
   #write(bytes: Buffer): boolean {
     if (this.isClientGone || bytes.length === 0) return true;
+    this.bytes += bytes.length;
     const response = this.#response as { write(bytes: Buffer): boolean };
     this.lastWriteMs = performance.now();
     if (response.write(bytes)) return true;

@@ -3,6 +3,7 @@
 
 import type { IncomingHttpHeaders } from 'node:http';
 import { performance } from 'node:perf_hooks';
+import type { CallReason } from '../audit-log/call-record.ts';
 import type { Route } from '../catalog/catalog.ts';
 import { ERRORS, type UpstreamFailureReason } from '../domain/errors.ts';
 import type { AnswerRewrite } from '../protocol/answer-splice.ts';
@@ -43,7 +44,8 @@ const ENDING_MS = 1_000;
 
 /** What the calls of the process share. */
 export interface CallShared {
-  readonly count: (route: Route, outcome: CallOutcome) => void;
+  /** Told once of every call, when it is decided how it ends; `nowMs` is `performance.now()`. */
+  readonly onOutcome: (call: ToolCall, outcome: CallOutcome, reason: CallReason | null, nowMs: number) => void;
   readonly observeOverhead: (seconds: number) => void;
   /** A notification of the upstream that is not for the client, such as a changed list. */
   readonly onNotification: (route: Route, method: string) => void;
@@ -133,6 +135,11 @@ export class ToolCall implements DispatchHandler, AnswerSink {
     return !this.#isAnswered;
   }
 
+  /** How long the upstream took to its first byte, or to fail; `null` when the call was not sent. */
+  upstreamMs(nowMs: number): number | null {
+    return this.#sentMs === 0 ? null : (this.#firstByteMs || nowMs) - this.#sentMs;
+  }
+
   /** Gives the call up if it has had its time, or the upstream's connection if it does not end behind the answer. */
   expire(nowMs: number): void {
     if (this.#isOverdue(nowMs)) {
@@ -156,7 +163,7 @@ export class ToolCall implements DispatchHandler, AnswerSink {
   cancel(): void {
     if (this.#isAnswered) return;
     this.reply.endUnanswered();
-    this.#giveUp('the client has cancelled');
+    this.#giveUp('client_cancelled');
   }
 
   /** The token has been revoked: nothing more of the answer may reach its holder. */
@@ -167,7 +174,7 @@ export class ToolCall implements DispatchHandler, AnswerSink {
       const error = { code: ERRORS.unauthenticated.jsonRpcCode, message: TOKEN_GONE };
       this.reply.fail(Buffer.from(errorAnswer(this.request.idText, error)), this.#reader?.isInsideEvent === true);
     }
-    if (!this.#isAnswered) this.#giveUp('the token was revoked');
+    if (!this.#isAnswered) this.#giveUp('token_revoked');
   }
 
   /** Says something on a stream that has been silent for long, unless that would fall into the middle of an event. */
@@ -290,7 +297,7 @@ export class ToolCall implements DispatchHandler, AnswerSink {
         code: 'invalid_request',
         message: `params.arguments has a key twice, or more than ${MAX_MEMBERS} keys, on the way to a value that its server wants as a header.`,
       });
-      this.#conclude('invalid');
+      this.#conclude('invalid', 'invalid_request');
       return;
     }
     this.#link = link;
@@ -433,7 +440,7 @@ export class ToolCall implements DispatchHandler, AnswerSink {
     const { jsonRpcCode: code, message, data } = toUpstreamFailedError(this.route.service, failure);
     const body = Buffer.from(errorAnswer(this.request.idText, { code, message, data }));
     this.reply.fail(body, this.#reader?.isInsideEvent === true);
-    this.#conclude('upstream_failed');
+    this.#conclude('upstream_failed', failure.reason);
   }
 
   /** A modern client that leaves has cancelled (2026-07-28 basic/patterns/cancellation); a legacy one has not, and its call runs on. */
@@ -445,14 +452,14 @@ export class ToolCall implements DispatchHandler, AnswerSink {
     }
     this.reply.isClientGone = true;
     if (this.request.era === 'legacy') this.#controller?.resume();
-    else this.#giveUp('the client has left');
+    else this.#giveUp('client_left');
   }
 
-  /** Ends the call on both sides by the client's wish. */
-  #giveUp(why: string): void {
+  /** Ends the call on both sides by the client's wish, or because its token is no longer good. */
+  #giveUp(why: CallReason): void {
     this.#cancelUpstream();
     this.route.upstream.abandon(this);
-    this.#conclude('cancelled');
+    this.#conclude('cancelled', why);
     this.#controller?.abort(new Error(why));
   }
 
@@ -468,14 +475,14 @@ export class ToolCall implements DispatchHandler, AnswerSink {
     if (this.reply.hasBegun) this.reply.end();
     // What is left to read is the end of the upstream's answer, and waits for no client.
     this.#controller?.resume();
-    this.#conclude('answered');
+    this.#conclude('answered', null);
   }
 
-  #conclude(outcome: CallOutcome): void {
-    this.#shared.count(this.route, outcome);
+  #conclude(outcome: CallOutcome, reason: CallReason | null): void {
+    const nowMs = performance.now();
+    this.#shared.onOutcome(this, outcome, reason, nowMs);
     this.#phase = 'answered';
     this.#refusal = undefined;
-    const nowMs = performance.now();
     this.#deadlineMs = nowMs + ENDING_MS;
     this.reply.stalledSinceMs ??= nowMs;
     this.#leave();

@@ -1,29 +1,41 @@
 // `/mcp`: authenticates, reads the body once, decides the era once and hands the message to that era's methods.
 
 import { performance } from 'node:perf_hooks';
-import { NAME_STYLES, type NameStyle } from '../domain/principal.ts';
 import type { Authenticator } from '../identity/authenticate.ts';
 import { classify, type Era } from '../protocol/era.ts';
 import type { Member } from '../protocol/json-scan.ts';
 import { errorAnswer, type Message, rawText, scanMessage } from '../protocol/jsonrpc.ts';
-import { Exchange, OVERLOADED, RpcRequest, TOKEN_GONE } from './exchange.ts';
+import { Exchange, OVERLOADED, type Refusal, RpcRequest, TOKEN_GONE } from './exchange.ts';
 import { type MethodDeps, Methods } from './methods.ts';
 import { type HttpRequest, type HttpResponse, reply, replyEmpty } from './reply.ts';
 import { readBody } from './request-body.ts';
+import {
+  asksForStream,
+  findMediaProblem,
+  findRevisionProblem,
+  oneHeader,
+  readNameStyle,
+  refuseHttpMethod,
+} from './request-head.ts';
+import { SessionStreams, type SessionStreamsOptions } from './session-streams.ts';
 import type { Session } from './sessions.ts';
 
 export interface EndpointDeps extends MethodDeps {
   readonly authenticator: Authenticator;
-  readonly limits: MethodDeps['limits'] & { readonly bodyBytes: number };
+  readonly limits: MethodDeps['limits'] & SessionStreamsOptions['limits'] & { readonly bodyBytes: number };
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
 }
 
 export class McpEndpoint {
   readonly #deps: EndpointDeps;
   readonly #methods: Methods;
+  readonly #streams: SessionStreams;
 
   constructor(deps: EndpointDeps) {
     this.#deps = deps;
-    this.#methods = new Methods(deps);
+    this.#streams = new SessionStreams(deps);
+    this.#methods = new Methods(deps, (request, catalog) => this.#streams.noteListed(request, catalog));
   }
 
   /** Serves one request to `/mcp`. Never throws. */
@@ -37,22 +49,38 @@ export class McpEndpoint {
     const exchange = new Exchange(request, response, principal, startedMs, this.#deps.telemetry);
     if (request.method === 'POST') this.#post(exchange);
     else if (request.method === 'DELETE') this.#delete(exchange);
+    else if (request.method === 'GET' && asksForStream(request)) this.#openStream(exchange);
     else {
       request.resume();
-      const message = 'This endpoint serves POST, and DELETE to end a session. It offers no stream of its own to GET.';
-      const body = JSON.stringify({ message, code: 'method_not_allowed', status: 405 });
-      reply(response, 405, Buffer.from(body), 'json', ['allow', 'POST, DELETE']);
+      refuseHttpMethod(request, response);
     }
   }
 
-  /** Ends the calls in flight of tokens that are no longer good. */
+  /** Open streams of sessions. */
+  get streams(): number {
+    return this.#streams.count;
+  }
+
+  /** Ends the calls in flight and the streams of tokens that are no longer good. */
   endRevoked(): void {
     this.#methods.endRevoked();
+    this.#streams.endRevoked();
+  }
+
+  /** What some tokens may list may be another: their sessions are told, if it is. */
+  noteChange(): void {
+    this.#streams.noteChange();
+  }
+
+  /** Ends the streams of sessions, which would never end by themselves, and opens no more. */
+  endStreams(): void {
+    this.#streams.close();
   }
 
   /** Stops the timers; calls in flight go on. */
   close(): void {
     this.#methods.close();
+    this.#streams.close();
   }
 
   #post(exchange: Exchange): void {
@@ -110,13 +138,7 @@ export class McpEndpoint {
     // A modern request has no session, whatever an old client's header says (2026-07-28 streamable-http#sessions).
     const session = era.era === 'legacy' ? this.#findSession(exchange) : NO_SESSION;
     if (session === UNKNOWN_SESSION) {
-      exchange.refuse(
-        {
-          code: 'unknown_session',
-          message: 'This session is unknown, or has ended. Send initialize without Mcp-Session-Id to open another.',
-        },
-        textOf(message, id),
-      );
+      exchange.refuse(UNKNOWN_SESSION_REFUSAL, textOf(message, id));
       return;
     }
     if (message.kind !== 'request' || id === undefined) {
@@ -130,6 +152,15 @@ export class McpEndpoint {
     else method(new RpcRequest(exchange, message, id, era.era, style, session));
   }
 
+  #openStream(exchange: Exchange): void {
+    const { request } = exchange;
+    request.resume();
+    const session = this.#findSession(exchange);
+    const refusal =
+      findRevisionProblem(request) ?? (session ? this.#streams.open(exchange, session) : UNKNOWN_SESSION_REFUSAL);
+    if (refusal !== undefined) exchange.refuse(refusal);
+  }
+
   #delete(exchange: Exchange): void {
     exchange.request.resume();
     const session = this.#findSession(exchange);
@@ -139,6 +170,7 @@ export class McpEndpoint {
       return;
     }
     this.#deps.sessions.end(session);
+    this.#streams.endSession(session);
     for (const upstream of this.#deps.catalogs.upstreams()) upstream.end(session.nonce);
     replyEmpty(exchange.response, 204);
   }
@@ -160,6 +192,10 @@ export class McpEndpoint {
 
 const NO_SESSION = undefined;
 const UNKNOWN_SESSION = null;
+const UNKNOWN_SESSION_REFUSAL: Refusal = {
+  code: 'unknown_session',
+  message: 'This session is unknown, or has ended. Send initialize without Mcp-Session-Id to open another.',
+};
 
 /** 404 in the modern era, an ordinary answer in the legacy one (2026-07-28 basic/transports/streamable-http#status-codes). */
 function refuseMethod(exchange: Exchange, era: Era, id: string): void {
@@ -173,27 +209,4 @@ function refuseMethod(exchange: Exchange, era: Era, id: string): void {
 
 function textOf(message: Message, id: Member | undefined): string | undefined {
   return id === undefined ? undefined : rawText(message.bytes, id);
-}
-
-function oneHeader(value: string | string[] | undefined): string | undefined {
-  return Array.isArray(value) ? value[0] : value;
-}
-
-function findMediaProblem(request: HttpRequest): string | undefined {
-  const type = request.headers['content-type'];
-  if (type !== 'application/json' && !/^application\/json\s*(;\s*charset="?utf-8"?\s*)?$/i.test(type ?? '')) {
-    return 'Content-Type must be application/json.';
-  }
-  const encoding = request.headers['content-encoding'];
-  return encoding === undefined || encoding === 'identity'
-    ? undefined
-    : 'A compressed request body is not served; send it plain.';
-}
-
-/** `?names=` overrides the token's spelling; an unknown value changes nothing. */
-function readNameStyle(url: string | undefined): NameStyle | undefined {
-  const query = url === undefined ? -1 : url.indexOf('?');
-  if (url === undefined || query < 0) return undefined;
-  const asked = new URLSearchParams(url.slice(query + 1)).get('names');
-  return NAME_STYLES.find((style) => style === asked);
 }

@@ -58,14 +58,15 @@ export class Exchange {
     this.telemetry = telemetry;
   }
 
-  /** Refuses with a JSON-RPC error; `id` is raw JSON, `undefined` where it could not be read. */
-  refuse(refusal: Refusal, id?: string): void {
+  /** Refuses with a JSON-RPC error, and returns its size in bytes; `id` is raw JSON, `undefined` where it could not be read. */
+  refuse(refusal: Refusal, id?: string): number {
     const { status, jsonRpcCode } = ERRORS[refusal.code];
     const { message, data, retryAfterMs } = refusal;
     if (retryAfterMs !== undefined) this.response.setHeader('retry-after', toRetryAfter(retryAfterMs));
     this.telemetry.httpRefusals.labels(refusal.code).add();
-    const body = errorAnswer(id, { code: jsonRpcCode, message, ...(data === undefined ? {} : { data }) });
-    reply(this.response, status, Buffer.from(body), this.framing);
+    const body = Buffer.from(errorAnswer(id, { code: jsonRpcCode, message, ...(data === undefined ? {} : { data }) }));
+    reply(this.response, status, body, this.framing);
+    return body.length;
   }
 
   /** Ends an exchange on which the gateway itself has failed, wherever it stands. */
@@ -120,7 +121,7 @@ export class RpcRequest {
     reply(response, 200, Buffer.from(resultAnswer(this.idText, result)), framing, headers);
   }
 
-  refuse(refusal: Refusal): void {
-    this.exchange.refuse(refusal, this.idText);
+  refuse(refusal: Refusal): number {
+    return this.exchange.refuse(refusal, this.idText);
   }
 }

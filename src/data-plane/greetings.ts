@@ -9,7 +9,7 @@ const DISCOVER_TTL_MS = 3_600_000;
 /** Agrees on the client's revision if it is served, else offers the newest (2025-11-25 basic/lifecycle#version-negotiation). */
 export function legacyInitializeResult(asked: string): { revision: string; result: string } {
   const revision = LEGACY_REVISIONS.find((served) => served === asked) ?? LEGACY_REVISIONS[0];
-  const result = `{"protocolVersion":"${revision}","capabilities":{"tools":{}},"serverInfo":${IMPLEMENTATION}}`;
+  const result = `{"protocolVersion":"${revision}","capabilities":{"tools":{"listChanged":true}},"serverInfo":${IMPLEMENTATION}}`;
   return { revision, result };
 }
 

@@ -1,6 +1,7 @@
 // The methods each era has. A method that is not in its era's table does not exist; absence is the check.
 
 import { performance } from 'node:perf_hooks';
+import type { AuditLog } from '../audit-log/audit-log.ts';
 import type { Catalog, Route } from '../catalog/catalog.ts';
 import type { Catalogs } from '../catalog/catalogs.ts';
 import type { TokenPrincipal } from '../identity/authenticate.ts';
@@ -11,6 +12,7 @@ import { findParamMismatch, findRepeatedParam } from '../protocol/param-headers.
 import type { Logger } from '../telemetry/logger.ts';
 import type { Counter } from '../telemetry/metrics.ts';
 import type { CallOutcome, Telemetry } from '../telemetry/telemetry.ts';
+import { CallAudit } from './call-audit.ts';
 import { type CallShared, ToolCall } from './call-tool.ts';
 import { type CallLimits, CallsInFlight, type ExceededLimit } from './calls-in-flight.ts';
 import { OVERLOADED, RETRY_AFTER_MS, type Refusal, type RpcRequest, TOKEN_GONE } from './exchange.ts';
@@ -25,16 +27,22 @@ export interface MethodDeps {
   readonly sessions: Sessions;
   readonly toolPages: ToolPages;
   readonly telemetry: Telemetry;
+  readonly auditLog?: AuditLog | undefined;
   readonly log: Logger;
   readonly limits: CallLimits & { readonly callTimeoutMs: number; readonly listWaitMs: number };
 }
 
 export type Method = (request: RpcRequest) => void;
 
+/** Told of every page of a list, and the catalog it was made from. */
+export type OnListed = (request: RpcRequest, catalog: Catalog) => void;
+
 /** A call whose tool is still being looked for; it may be cancelled meanwhile. */
 interface Wait {
   readonly conversation: string;
   readonly request: RpcRequest;
+  /** Of the tool, as the client spells it. */
+  readonly name: string;
   isOver: boolean;
 }
 
@@ -44,13 +52,20 @@ export class Methods {
   readonly #calls: CallsInFlight;
   readonly #waits = new Set<Wait>();
   readonly #callShared: CallShared;
+  readonly #audit: CallAudit;
   readonly #answered = new WeakMap<Route, Counter>();
+  readonly #onListed: OnListed;
 
-  constructor(deps: MethodDeps) {
+  constructor(deps: MethodDeps, onListed: OnListed) {
     this.#deps = deps;
+    this.#onListed = onListed;
     this.#calls = new CallsInFlight(deps.limits, () => performance.now());
+    this.#audit = new CallAudit(deps.auditLog);
     this.#callShared = {
-      count: (route, outcome) => this.#countCall(route, outcome),
+      onOutcome: (call, outcome, reason, nowMs) => {
+        this.#countCall(call.route, outcome);
+        this.#audit.ended(call, outcome, reason, nowMs);
+      },
       observeOverhead: (seconds) => deps.telemetry.callOverhead.observe(seconds),
       onNotification: (route, method) => this.#onNotification(route, method),
       onEnd: (call) => this.#calls.remove(call),
@@ -135,6 +150,7 @@ export class Methods {
         return;
       }
       telemetry.lists.labels(catalogs.isSettling(catalog) ? 'partial' : 'complete').add();
+      this.#onListed(request, catalog);
       reply(request.exchange.response, 200, answer, request.exchange.framing);
     });
   }
@@ -144,25 +160,35 @@ export class Methods {
     const { accountId, token } = request.exchange.principal;
     const at = findMember(message.params, 'name');
     const name = at === undefined ? undefined : stringAt(message.bytes, at);
+    if (!this.#audit.admits(request)) {
+      this.#deps.telemetry.calls.labels('', '', 'limited').add();
+      request.refuse(OVERLOADED);
+      return;
+    }
     if (name === undefined) {
-      request.refuse({ code: 'invalid_params', message: 'params.name is required and must be a string.' });
+      const message = 'params.name is required and must be a string.';
+      this.#audit.refuse(request, { code: 'invalid_params', message }, { of: name, outcome: 'invalid' });
       return;
     }
     const catalog = this.#deps.catalogs.current(accountId, token.id);
     const route = catalog?.route(name, style);
     if (route !== undefined) this.#startCall(request, route);
-    else if (catalog !== undefined && !this.#deps.catalogs.isSettling(catalog)) this.#refuseTool(request, name);
+    else if (catalog !== undefined && !this.#deps.catalogs.isSettling(catalog))
+      this.#refuseTool(request, name, catalog);
     else {
       // The tool may belong to an upstream that is only just being asked for its tools.
       const wait = {
         conversation: conversationOf(request.exchange.principal, request.session),
         request,
+        name,
         isOver: false,
       };
       const next = (settled: Catalog): void => {
         const found = settled.route(name, style);
-        if (wait.isOver) replyEmpty(request.exchange.response, 202);
-        else if (found === undefined) this.#refuseTool(request, name);
+        if (wait.isOver) {
+          this.#audit.cancelled(request, name, settled.epoch);
+          replyEmpty(request.exchange.response, 202);
+        } else if (found === undefined) this.#refuseTool(request, name, settled);
         else this.#startCall(request, found);
       };
       this.#settled(request, next, wait);
@@ -174,8 +200,12 @@ export class Methods {
     const { accountId, token } = request.exchange.principal;
     const { catalogs, limits, log } = this.#deps;
     const bytes = request.message.bytes.length;
+    const refuse = (refusal: Refusal, outcome: 'limited' | 'invalid'): void => {
+      if (wait === undefined) request.refuse(refusal);
+      else this.#audit.refuse(request, refusal, { of: wait.name, outcome });
+    };
     if (!this.#calls.tryHold(token.id, bytes)) {
-      request.refuse(OVERLOADED);
+      refuse(OVERLOADED, 'limited');
       return;
     }
     if (wait !== undefined) this.#waits.add(wait);
@@ -185,7 +215,7 @@ export class Methods {
     };
     const onCatalog = (catalog: Catalog | undefined): void => {
       if (catalog !== undefined && catalogs.isInForce(accountId, token)) next(catalog);
-      else request.refuse({ code: 'unauthenticated', message: TOKEN_GONE });
+      else refuse({ code: 'unauthenticated', message: TOKEN_GONE }, 'invalid');
     };
     catalogs
       .settled(accountId, token.id, limits.listWaitMs)
@@ -202,12 +232,12 @@ export class Methods {
     const limit = this.#calls.findLimit(exchange.principal.token.id, route, message.bytes.length);
     if (limit !== undefined) {
       this.#countCall(route, 'limited');
-      request.refuse(toRefusal(limit, route.service));
+      this.#audit.refuse(request, toRefusal(limit, route.service), { of: route, outcome: 'limited' });
       return;
     }
     const mismatch = era === 'modern' ? findHeaderMismatch(request, route) : undefined;
     if (mismatch !== undefined) {
-      request.refuse({ code: 'header_mismatch', message: mismatch });
+      this.#audit.refuse(request, { code: 'header_mismatch', message: mismatch }, { of: route, outcome: 'invalid' });
       return;
     }
     const conversation = conversationOf(exchange.principal, request.session);
@@ -227,9 +257,10 @@ export class Methods {
   }
 
   /** Hidden, forbidden and missing look alike (design §3.3). */
-  #refuseTool(request: RpcRequest, name: string): void {
+  #refuseTool(request: RpcRequest, name: string, { epoch }: Catalog): void {
     this.#deps.telemetry.calls.labels('', '', 'unknown_tool').add();
-    request.refuse({ code: 'unknown_tool', message: `Unknown tool: ${name.slice(0, 256)}` });
+    const refusal: Refusal = { code: 'unknown_tool', message: `Unknown tool: ${name.slice(0, 256)}` };
+    this.#audit.refuse(request, refusal, { of: name, outcome: 'unknown_tool', epoch });
   }
 
   #countCall(route: Route, outcome: CallOutcome): void {

@@ -90,6 +90,16 @@ function wholeHeaders(framing: Framing, length: number, headers: readonly string
 
 const NO_HEADERS: readonly string[] = [];
 
+/** Of an event stream that goes on: proxies must neither keep its events nor hold them back. */
+export const STREAM_HEADERS: readonly string[] = [
+  'content-type',
+  'text/event-stream',
+  'cache-control',
+  'no-cache',
+  'x-accel-buffering',
+  'no',
+];
+
 /** Sends a status without a body. */
 export function replyEmpty(response: HttpResponse, status: number, headers: readonly string[] = []): void {
   writeHead(response, status, status === 204 ? headers : [...headers, 'content-length', '0']);
@@ -126,6 +136,8 @@ export function toEvent(body: Buffer): Buffer {
   return Buffer.concat([EVENT_HEAD, toDataLines(body), EVENT_END]);
 }
 
+/** Ends no event and begins none: bytes that mean nothing to whoever reads events. */
+export const COMMENT = Buffer.from(':\n\n');
 export const EVENT_HEAD = Buffer.from('event: message\ndata: ');
 export const EVENT_END = Buffer.from('\n\n');
 

@@ -8,6 +8,7 @@ export type ErrorCode =
   | 'invalid_argument'
   | 'not_found'
   | 'conflict'
+  | 'revision_mismatch'
   | 'unauthenticated'
   | 'forbidden'
   | 'method_not_allowed'
@@ -42,6 +43,7 @@ export const ERRORS: Readonly<Record<ErrorCode, ErrorRow>> = {
   not_found: { status: 404, jsonRpcCode: -32601, fault: 'client', title: 'Not found' },
   // 400, not 409: Runloop's clients retry a 409 five times.
   conflict: { status: 400, jsonRpcCode: -32602, fault: 'client', title: 'Conflict' },
+  revision_mismatch: { status: 412, jsonRpcCode: -32602, fault: 'client', title: 'Another revision' },
   unauthenticated: { status: 401, jsonRpcCode: -32600, fault: 'client', title: 'Not authenticated' },
   forbidden: { status: 403, jsonRpcCode: -32600, fault: 'client', title: 'Forbidden' },
   method_not_allowed: { status: 405, jsonRpcCode: -32600, fault: 'client', title: 'Method not allowed' },

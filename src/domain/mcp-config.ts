@@ -76,6 +76,13 @@ export function serviceOf(configName: string): string {
   return dash < 0 ? configName : configName.slice(0, dash);
 }
 
+/** The secrets that a config itself sends or shows, whoever is granted it. */
+export function secretIdsOf({ customHeaders, tls, proxy }: McpConfig): string[] {
+  const ofHeaders = customHeaders.map((header) => ('secretId' in header ? header.secretId : null));
+  const ids = [...ofHeaders, tls?.clientKeySecretId ?? null, proxy?.secretId ?? null];
+  return ids.filter((id) => id !== null);
+}
+
 const SECRET_NAME = /^[A-Za-z0-9_-]{1,128}$/;
 
 export function isSecretName(name: string): boolean {

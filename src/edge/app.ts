@@ -3,9 +3,14 @@
 
 import { getRequestListener, type HttpBindings } from '@hono/node-server';
 import { type Context, Hono } from 'hono';
-import { problemBody, type RestDoor } from '../control-plane/rest.ts';
+import { METHOD_NAME_ALL } from 'hono/router';
+import type { ClaimDoor } from '../control-plane/claim-door.ts';
+import type { ManagementDoor } from '../control-plane/management-mcp.ts';
+import { problemBody, type RestDoor, takePermit } from '../control-plane/rest.ts';
 import { ERRORS, GatewayError, toRetryAfter } from '../domain/errors.ts';
-import type { Authenticator } from '../identity/authenticate.ts';
+import type { Authenticator, Operator } from '../identity/authenticate.ts';
+import type { RateLimiter } from '../rate-limiter.ts';
+import { DEFAULT_ACCOUNT } from '../store/store.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { METRICS_CONTENT_TYPE } from '../telemetry/metrics.ts';
 import type { Telemetry } from '../telemetry/telemetry.ts';
@@ -16,6 +21,10 @@ import type { EdgeRequest, OnRequest } from './request-gate.ts';
 
 export interface AppDeps {
   readonly rest: RestDoor;
+  readonly manage: ManagementDoor;
+  readonly claim: ClaimDoor;
+  /** Requests of one API key, through any door. */
+  readonly limiter: RateLimiter;
   readonly authenticator: Authenticator;
   readonly telemetry: Telemetry;
   readonly log: Logger;
@@ -65,7 +74,21 @@ export function createApp(deps: AppDeps): Hono<Bindings> {
     });
   }
   app.route('/v1', deps.rest);
-  app.notFound((context) => toResponse(context, new GatewayError('not_found', describeNothingAt(context.req.path))));
+  app.all('/admin/mcp', async (context) => {
+    const operator = authenticate(context, deps.authenticator);
+    takePermit(deps.limiter, operator, (name, value) => context.header(name, value));
+    const { status, headers, body } = await deps.manage(context.req.raw, operator);
+    return context.newResponse(body, status as 200, Object.fromEntries(headers));
+  });
+  app.on(['GET', 'POST'], '/claim/:code', (context) => deps.claim(context.req.raw, context.req.param('code')));
+  app.notFound((context) => {
+    const { method, path } = context.req;
+    const methods = methodsAt(app, path);
+    if (methods.length === 0) return toResponse(context, new GatewayError('not_found', describeNothingAt(path)));
+    // The path is not repeated: that of a claim holds its code.
+    const message = `${shown(method)} is not a method of this path. Send ${methods.join(' or ')}.`;
+    return toResponse(context, new GatewayError('method_not_allowed', message), { allow: methods.join(', ') });
+  });
   app.onError((error, context) => {
     if (error instanceof GatewayError) return toResponse(context, error);
     deps.log.error('request failed', { error });
@@ -82,7 +105,7 @@ export interface RequestHandlerDeps {
   readonly telemetry: Telemetry;
   /** False until the configuration that is to be served is in force. */
   readonly isStarted: () => boolean;
-  /** What this listener serves: with an admin listener, agents find `/mcp` and nothing else on the main one. */
+  /** What this listener serves: with an admin listener, `/mcp` and claim links are on the main one, and nothing else. */
   readonly serves: 'all' | 'mcp' | 'admin';
 }
 
@@ -98,21 +121,24 @@ export function createRequestHandler(deps: RequestHandlerDeps): OnRequest {
     const url = request.url ?? '';
     // Probes come by address, whatever name the gateway goes by, and are told a word.
     const isProbe = url === '/livez' || url === '/readyz';
-    const problem = isProbe ? undefined : deps.findOriginProblem(request);
+    const isClaim = url.startsWith('/claim/');
+    // A claim link is opened from wherever it was written; its page shows nothing but a button, and to nobody's frame.
+    const isLinked = isClaim && request.method === 'GET';
+    const problem = isProbe ? undefined : deps.findOriginProblem(request, isLinked);
     if (problem !== undefined) {
       deps.telemetry.httpRefusals.labels('forbidden').add();
       writeRefusal(response, 403, 'forbidden', problem);
       return;
     }
     const isMcp = url === '/mcp' || url.startsWith('/mcp?');
-    const nothing = findNothing(url, isMcp, deps.serves);
+    const nothing = findNothing(url, isMcp, isClaim, deps.serves);
     if (nothing !== undefined) {
       writeRefusal(response, 404, 'not_found', nothing);
       return;
     }
     const { origin } = request.headers;
     // Not for metrics and details, which need no key from a peer on this machine: its browser is one.
-    if (origin !== undefined && (isMcp || isRest(url)) && deps.serveCors(request, response, origin)) return;
+    if (origin !== undefined && (isMcp || isForOperators(url)) && deps.serveCors(request, response, origin)) return;
     if (!isProbe && !deps.isStarted()) {
       response.setHeader('retry-after', toRetryAfter(STARTING_RETRY_MS));
       const message = 'The gateway is starting: its configuration is not in force yet. Try again in a second.';
@@ -133,38 +159,70 @@ function refuseHost(): Response {
 }
 
 /** Why this listener serves nothing at the target, where that is known without looking at the routes. */
-function findNothing(url: string, isMcp: boolean, serves: RequestHandlerDeps['serves']): string | undefined {
+function findNothing(
+  url: string,
+  isMcp: boolean,
+  isClaim: boolean,
+  serves: RequestHandlerDeps['serves'],
+): string | undefined {
   if (isMcp) return serves === 'admin' ? 'Agents connect to the main listener.' : undefined;
-  if (serves === 'mcp') return 'Only /mcp is served here.';
+  // Whoever is to get a token may have no way to the admin listener.
+  if (serves === 'mcp' && !isClaim) return 'Only /mcp is served here.';
   const [path = ''] = url.split('?', 1);
   return PLAIN_PATH.test(path) ? undefined : describeNothingAt(path);
 }
 
-function isRest(url: string): boolean {
-  return url.startsWith('/v1/');
+function isForOperators(url: string): boolean {
+  return url.startsWith('/v1/') || /^\/admin\/mcp(?:\?|$)/.test(url);
 }
 
 function describeNothingAt(path: string): string {
   return `Nothing is served at ${shown(path)}. Agents connect to /mcp.`;
 }
 
-/** Metrics and details name services and tools: an API key, or a peer on this machine. */
+/** Those that the table of routes has for a path; HEAD is answered wherever GET is. */
+function methodsAt({ router, routes }: Hono<Bindings>, path: string): string[] {
+  // What is for all methods stands in front of routes, as authentication does, and matches with every one of them.
+  const known = [...new Set(routes.map(({ method }) => method))].filter((each) => each !== METHOD_NAME_ALL);
+  const methods = known.filter((each) => router.match(each, path)[0].some(([[, { method }]]) => method === each));
+  return methods.flatMap((each) => (each === 'GET' ? ['GET', 'HEAD'] : each));
+}
+
+/** Metrics and details name the services and tools of all accounts: a key of the first one, or a peer on this machine. */
 function requireOperator(context: Context<Bindings>, authenticator: Authenticator): void {
   const { incoming } = context.env;
   if (incoming !== undefined && isLocalPeer(incoming as EdgeRequest)) return;
-  const operator = authenticator.authenticateApiKey(context.req.header('authorization'));
-  if (operator.kind === 'denied') throw new GatewayError(operator.code, operator.message);
+  if (authenticate(context, authenticator).accountId === DEFAULT_ACCOUNT) return;
+  throw new GatewayError(
+    'forbidden',
+    'This is about all accounts, and the API key is of one of them. Use an API key of the default account.',
+  );
 }
 
-function toResponse(context: Context<Bindings>, error: GatewayError): Response {
-  const headers: Record<string, string> = { 'content-type': 'application/problem+json' };
+function authenticate(context: Context<Bindings>, authenticator: Authenticator): Operator {
+  const operator = authenticator.authenticateApiKey(context.req.header('authorization'));
+  if (operator.kind === 'denied') throw new GatewayError(operator.code, operator.message);
+  return operator;
+}
+
+function toResponse(
+  context: Context<Bindings>,
+  error: GatewayError,
+  more: Readonly<Record<string, string>> = {},
+): Response {
+  const headers: Record<string, string> = { 'content-type': 'application/problem+json', ...more };
   if (error.code === 'unauthenticated') {
     headers['www-authenticate'] = 'Bearer';
     // HTTP/2 has no such header (RFC 9113 §8.2.2).
     if (context.env.incoming?.httpVersionMajor === 1) headers.connection = 'close';
   }
-  if (error.retryAfterMs !== undefined) headers['retry-after'] = toRetryAfter(error.retryAfterMs);
   const { status } = ERRORS[error.code];
+  if (error.retryAfterMs !== undefined) {
+    headers['retry-after'] = toRetryAfter(error.retryAfterMs);
+    headers['retry-after-ms'] = String(error.retryAfterMs);
+  }
+  // Runloop's clients try what may be transient five times, over half a minute, unless they are told.
+  if (status === 429 || status >= 500) headers['x-should-retry'] = String(error.retryAfterMs !== undefined);
   return context.body(JSON.stringify(problemBody(error)), status as 400, headers);
 }
 

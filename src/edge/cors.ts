@@ -16,10 +16,25 @@ const REQUEST_HEADERS = [
   'mcp-method',
   'mcp-name',
   'last-event-id',
+  'if-match',
+  'x-request-id',
 ];
 /** Named by a tool's schema, so no list can hold them; `*` is no answer, as it does not cover `authorization`. */
 const PARAM_HEADER = /^mcp-param-[!#$%&'*+\-.^_`|~0-9a-z]{1,128}$/;
-const ANSWER_HEADERS = 'mcp-session-id, www-authenticate, server-timing, retry-after';
+const ANSWER_HEADERS = [
+  'mcp-session-id',
+  'www-authenticate',
+  'server-timing',
+  'retry-after',
+  'retry-after-ms',
+  'x-should-retry',
+  'x-request-id',
+  'etag',
+  'idempotent-replayed',
+  'ratelimit',
+  'ratelimit-policy',
+  'allow',
+].join(', ');
 /** Two hours, the longest that Chromium keeps an answer. */
 const MAX_AGE_SECONDS = '7200';
 

@@ -19,7 +19,8 @@ export interface OriginRules {
 const FROM_ANOTHER_SITE =
   'Pages of another site may not load or open this. Open the address itself, or let a page of allowed_origins fetch it.';
 
-export type FindOriginProblem = (request: EdgeRequest) => string | undefined;
+/** `isLinked` for what pages of other sites may link to, though not load. */
+export type FindOriginProblem = (request: EdgeRequest, isLinked?: boolean) => string | undefined;
 
 /** Compiles the rules; the check returns the message of a 403, or `undefined`. */
 export function createOriginCheck(rules: OriginRules): FindOriginProblem {
@@ -36,14 +37,16 @@ export function createOriginCheck(rules: OriginRules): FindOriginProblem {
   /** Clients say one host again and again: it is looked at when it changes. */
   let knownHost: string | undefined;
 
-  return (request) => {
+  return (request, isLinked = false) => {
     const host = forwarded?.hostOf(request) ?? hostOf(request);
     if (checksHost && host !== knownHost && isKnownHost(host, hosts, isBoundToLoopback)) knownHost = host;
     if (checksHost && host !== knownHost) {
       return `The Host '${host.slice(0, 100)}' is not served here. Use the gateway's own address, or add the name to allowed_hosts.`;
     }
-    const { origin, 'sec-fetch-site': site } = request.headers;
-    if (origin === undefined) return site === 'cross-site' ? FROM_ANOTHER_SITE : undefined;
+    const { origin, 'sec-fetch-site': site, 'sec-fetch-dest': destination } = request.headers;
+    if (origin === undefined) {
+      return site === 'cross-site' && !(isLinked && destination === 'document') ? FROM_ANOTHER_SITE : undefined;
+    }
     if (origins.has(origin)) return undefined;
     // The scheme of the public URL is part of its one spelling, which is in `origins`.
     if (host !== publicUrl?.host && isSameOrigin(origin, host, forwarded?.schemeOf(request))) return undefined;

@@ -2,11 +2,11 @@
 
 import type { ServerResponse } from 'node:http';
 import { constants, Http2ServerResponse } from 'node:http2';
-import type { ErrorCode } from '../domain/errors.ts';
+import { ERRORS, type ErrorCode } from '../domain/errors.ts';
 
-/** The body of a refusal: `{"message":…,"code":…,"status":…}`; Runloop's clients show a top-level `message` as it is. */
+/** A body in the shape of the control plane's problems. The status may be another than the code's own, as 431 is. */
 export function refusalBody(status: number, code: ErrorCode, message: string): string {
-  return JSON.stringify({ message, code, status });
+  return JSON.stringify({ message, code, title: ERRORS[code].title, status });
 }
 
 /**

@@ -13,6 +13,8 @@ export interface TokenPrincipal {
   readonly kind: 'token';
   readonly accountId: AccountId;
   readonly token: StoredToken;
+  /** When the value that was presented ends; earlier than the token if it is the one before the last rotation. */
+  readonly endsAtMs: number | null;
 }
 
 /** A person or a program that runs the gateway. */
@@ -77,7 +79,7 @@ export class Authenticator {
     const snapshot = this.#snapshot;
     const last = this.#lastOn.get(connection);
     if (last !== undefined && last.snapshot === snapshot && last.authorization === authorization) {
-      return this.#refuseToken(last.principal.token) ?? last.principal;
+      return this.#refuseToken(last.principal) ?? last.principal;
     }
     const principal = this.#authenticate(authorization);
     if (principal.kind === 'token' && authorization !== undefined) {
@@ -90,7 +92,7 @@ export class Authenticator {
     const { recent } = this.#snapshot;
     if (authorization !== undefined) {
       const principal = recent.get(hash('sha256', authorization, 'base64url'));
-      if (principal !== undefined) return this.#refuseToken(principal.token) ?? principal;
+      if (principal !== undefined) return this.#refuseToken(principal) ?? principal;
     }
     return this.#lookUpToken(authorization);
   }
@@ -117,24 +119,23 @@ export class Authenticator {
     const { tokens, keys, recent } = this.#snapshot;
     const principal = tokens.get(digest);
     if (principal === undefined) return explainUnknown(value, 'agt', keys.has(digest));
-    const refusal = this.#refuseToken(principal.token);
+    const refusal = this.#refuseToken(principal);
     if (refusal === undefined) recent.set(hash('sha256', authorization, 'base64url'), principal);
     return refusal ?? principal;
   }
 
   /** The value has matched: whoever sent it may be told which token it is. */
-  #refuseToken(token: StoredToken): Denied | undefined {
+  #refuseToken({ token, endsAtMs }: TokenPrincipal): Denied | undefined {
     if (token.revokedAtMs !== null) {
       return deny(
         `The token "${token.name}" (${token.id}) was revoked on ${toDate(token.revokedAtMs)}. Ask the operator for a new one.`,
       );
     }
-    if (token.expiresAtMs !== null && this.#now() >= token.expiresAtMs) {
-      return deny(
-        `The token "${token.name}" (${token.id}) expired on ${toDate(token.expiresAtMs)}. Ask the operator for a new one.`,
-      );
-    }
-    return undefined;
+    if (endsAtMs === null || this.#now() < endsAtMs) return undefined;
+    const what = endsAtMs === token.expiresAtMs ? 'expired' : 'was given another value, and this one ended';
+    return deny(
+      `The token "${token.name}" (${token.id}) ${what} on ${toDate(endsAtMs)}. Ask the operator for a new one.`,
+    );
   }
 }
 
@@ -142,7 +143,14 @@ function toSnapshot(accounts: readonly AccountConfiguration[]): Snapshot {
   const tokens = new Map<string, TokenPrincipal>();
   const keys = new Map<string, KnownKey>();
   for (const { accountId, tokens: storedTokens, apiKeys } of accounts) {
-    for (const token of storedTokens) tokens.set(token.hash, { kind: 'token', accountId, token });
+    for (const token of storedTokens) {
+      const { previousHash, previousExpiresAtMs, expiresAtMs } = token;
+      if (previousHash !== null && previousExpiresAtMs !== null) {
+        const endsAtMs = Math.min(previousExpiresAtMs, expiresAtMs ?? Infinity);
+        tokens.set(previousHash, { kind: 'token', accountId, token, endsAtMs });
+      }
+      tokens.set(token.hash, { kind: 'token', accountId, token, endsAtMs: expiresAtMs });
+    }
     for (const key of apiKeys) {
       keys.set(key.hash, {
         key,

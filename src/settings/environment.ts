@@ -1,9 +1,9 @@
 // The only place that reads the process environment.
 
 import { GatewayError } from '../domain/errors.ts';
+import { nearest } from '../domain/nearest.ts';
 import { Secret } from '../domain/secret.ts';
 import { LOG_LEVELS, type LogLevel } from '../telemetry/logger.ts';
-import { nearest } from './nearest.ts';
 
 export type Lookup = (name: string) => string | undefined;
 

@@ -6,6 +6,7 @@ import type { FileProblem } from './file-problem.ts';
 import { digestOf } from './read-bytes.ts';
 import { settingsSchema } from './schema.ts';
 import { type Settings, toSettings } from './settings.ts';
+import { parseYamlSource } from './yaml-source.ts';
 
 export type SettingsOutcome =
   | { readonly ok: true; readonly settings: Settings; readonly warnings: readonly FileProblem[] }
@@ -18,7 +19,7 @@ export type SettingsOutcome =
 export async function loadSettings(file: string | undefined, environment: Environment): Promise<SettingsOutcome> {
   if (file === undefined) {
     const document = settingsSchema.parse({});
-    const values = { secrets: new Map(), tokens: new Map(), certificates: new Map() };
+    const values = { secrets: new Map(), tokens: new Map(), certificates: new Map(), positions: parseYamlSource('') };
     const source = { document, ...values, digest: digestOf(Buffer.alloc(0)), file };
     return { ok: true, settings: toSettings(source, environment), warnings: [] };
   }

@@ -3,8 +3,8 @@
 
 import { compileAllowList, findPatternProblem } from '../catalog/allow-list.ts';
 import { serviceOf } from '../domain/mcp-config.ts';
+import { nearest } from '../domain/nearest.ts';
 import type { Finding } from './file-problem.ts';
-import { nearest } from './nearest.ts';
 import type { Path } from './yaml-source.ts';
 
 type Entry = { readonly path: Path; readonly fields: Readonly<Record<string, unknown>> };

@@ -1,8 +1,8 @@
 // The schema's issues as sentences an operator can act on. A value is never repeated: it may be a secret in the wrong place.
 
 import type * as z from 'zod';
+import { nearest } from '../domain/nearest.ts';
 import type { Finding } from './file-problem.ts';
-import { nearest } from './nearest.ts';
 import type { JsonSchema } from './schema.ts';
 import type { Path } from './yaml-source.ts';
 

@@ -2,6 +2,7 @@
 
 import { isIP } from 'node:net';
 import * as z from 'zod';
+import { OVERFLOW_POLICIES } from '../audit-log/overflow-policy.ts';
 import { callTimeout, count, milliseconds } from '../control-plane/schema-parts.ts';
 import { mcpConfigInputSchema, secretInputSchema, tokenInputSchema } from '../control-plane/schemas.ts';
 import { LOG_LEVELS } from '../telemetry/logger.ts';
@@ -66,6 +67,9 @@ const limitsSchema = z.strictObject({
     .describe('How long a session with an upstream is kept open without a call.'),
   connections_per_credential: count.default(256).describe('Most connections to one upstream with one credential.'),
   calls_per_token: count.default(1000).describe('Most calls in flight of one token.'),
+  streams_per_token: count
+    .default(256)
+    .describe('Most streams of legacy sessions (GET) that one token has open at once.'),
   calls_per_upstream: count.default(2000).describe('Most calls in flight to one upstream with one credential.'),
   calls: count.default(10_000).describe('Most calls in flight of all tokens together.'),
   bytes_in_flight: z
@@ -79,6 +83,9 @@ const limitsSchema = z.strictObject({
     .max(100)
     .default(85)
     .describe('Share of the JavaScript heap in use from which calls are turned away with 503.'),
+  api_requests_per_minute: count
+    .default(6000)
+    .describe('Most requests of one API key in a minute, to the REST API and the management MCP server together.'),
   drain_ms: milliseconds().default(60_000).describe('How long calls under way may finish when the gateway stops.'),
 });
 
@@ -88,6 +95,42 @@ const BODIES_FIT = {
     'is less than four times limits.body_bytes, and one token gets a quarter of it, so that a body of that size could never be let in: raise it, or lower limits.body_bytes',
 };
 
+const auditSchema = z.strictObject({
+  calls: z.boolean().default(true).describe('Whether every call is recorded. Changes are, whatever this says.'),
+  directory: z
+    .string()
+    .min(1, 'is empty: write the path of a directory')
+    .optional()
+    .describe(
+      'Where the records of calls are kept: `audit` beside the SQLite file, or `.switchboard/audit`, unless told. A relative path starts at the directory of this file.',
+    ),
+  checkpoint_file: z
+    .string()
+    .min(1, 'is empty: write the path of a file')
+    .optional()
+    .describe(
+      'File that is told once a second how far the audit has come. Kept where the records are not, it shows what was cut off their end.',
+    ),
+  on_overflow: z
+    .enum(OVERFLOW_POLICIES)
+    .default('drop')
+    .describe(
+      'What gives when records cannot be written fast enough, or at all: `drop` leaves them out and counts them, `block` refuses calls with 503.',
+    ),
+  segment_bytes: z
+    .int()
+    .min(65_536)
+    .max(1_073_741_824)
+    .default(33_554_432)
+    .describe('Size from which another file is begun; a file is a day old at most.'),
+  keep_days: z.int().min(0).default(90).describe('Files whose last record is older are deleted. 0 keeps all.'),
+  keep_bytes: z
+    .int()
+    .min(0)
+    .default(4_294_967_296)
+    .describe('The oldest files are deleted while all together are larger. 0 keeps all.'),
+});
+
 /** The config file. Keys are snake_case, as written; `toSettings` gives what the program works with. */
 export const settingsSchema = z
   .strictObject({
@@ -96,7 +139,7 @@ export const settingsSchema = z
     admin: z
       .strictObject({ listen: listenSchema(9090) })
       .optional()
-      .describe('A second listener for everything but `/mcp`. Without it one port serves all.'),
+      .describe('A second listener for everything but `/mcp` and claim links. Without it one port serves all.'),
     public_url: z
       .string()
       .refine(isPublicUrl, 'is not an http(s) URL without user, query and fragment, such as https://mcp.example.com')
@@ -125,10 +168,12 @@ export const settingsSchema = z
           .regex(
             // SQLite would read `:memory:` as a database that is gone with the process.
             /^(?:sqlite:(?!:memory:).+|postgres(?:ql)?:\/\/.+)$/,
-            'is not a store: write sqlite:PATH',
+            'is not a store: write sqlite:PATH or postgres://USER@HOST:5432/DATABASE',
           )
           .default('sqlite:.switchboard/switchboard.db')
-          .describe('`sqlite:PATH`; a relative path starts at the directory of this file.'),
+          .describe(
+            '`sqlite:PATH`, where a relative path starts at the directory of this file, or `postgres://USER@HOST:5432/DATABASE`, its password in `PGPASSWORD`.',
+          ),
       })
       .prefault({}),
     upstreams: z
@@ -152,6 +197,7 @@ export const settingsSchema = z
           .describe(`Lowest level that is logged: ${LOG_LEVELS.join(', ')}.`),
       })
       .prefault({}),
+    audit: auditSchema.prefault({}),
     secrets: z.array(secretInputSchema).default([]).describe('Credentials for upstreams, sealed in the store.'),
     mcp_configs: z.array(mcpConfigInputSchema).default([]).describe('The upstream MCP servers.'),
     tokens: z.array(tokenInputSchema).default([]).describe('The tokens of agents.'),

@@ -1,10 +1,12 @@
 // Settings as the program works with them, and the one place where the words of the file become them.
 
-import { dirname, isAbsolute, resolve } from 'node:path';
+import { basename, dirname, isAbsolute, join, resolve } from 'node:path';
+import type { AuditSettings } from '../audit-log/audit-log.ts';
 import type { Declared, DeclaredMcpConfig, DeclaredToken } from '../control-plane/declared.ts';
 import type { McpConfigInput, TokenInput } from '../control-plane/schemas.ts';
 import { GatewayError } from '../domain/errors.ts';
 import type { ConfigLimits } from '../domain/mcp-config.ts';
+import type { ObjectKind } from '../domain/revision.ts';
 import type { Secret } from '../domain/secret.ts';
 import type { LogLevel } from '../telemetry/logger.ts';
 import type { ConfigFile } from './config-file.ts';
@@ -28,9 +30,13 @@ export interface Limits {
   readonly callsPerToken: number;
   readonly callsPerUpstream: number;
   readonly calls: number;
+  /** Open at once, of one token's legacy sessions. */
+  readonly streamsPerToken: number;
   /** Request bodies held for calls in flight. */
   readonly bytesInFlight: number;
   readonly heapPercent: number;
+  /** Of one API key. */
+  readonly apiRequestsPerMinute: number;
   readonly drainMs: number;
 }
 
@@ -53,6 +59,8 @@ export interface Settings {
   readonly upstreams: { readonly allowHttp: boolean; readonly allowCidrs: readonly string[] };
   readonly limits: Limits;
   readonly log: { readonly level: LogLevel };
+  /** Paths from a file are absolute here. */
+  readonly audit: AuditSettings;
   /** What the file declares, to be applied to the store. */
   readonly declared: Declared;
 }
@@ -126,7 +134,10 @@ function toStoreUrl(url: string, directory: string): string {
 }
 
 /** What a config file contributes; without a file, the values are empty and the directory is unknown. */
-export type SettingsSource = Pick<ConfigFile, 'document' | 'secrets' | 'tokens' | 'certificates' | 'digest'> & {
+export type SettingsSource = Pick<
+  ConfigFile,
+  'document' | 'secrets' | 'tokens' | 'certificates' | 'digest' | 'positions'
+> & {
   readonly file: string | undefined;
 };
 
@@ -137,11 +148,21 @@ function openedValue(values: ReadonlyMap<string, Secret>, name: string): Secret 
   return value;
 }
 
-function toDeclared({ document, secrets, tokens, certificates, digest }: SettingsSource): Declared {
+function toDeclared({ document, secrets, tokens, certificates, digest, file, positions }: SettingsSource): Declared {
+  const placesOf = (kind: ObjectKind, list: 'secrets' | 'mcp_configs' | 'tokens') =>
+    document[list].map(({ name }, index): [string, string] => {
+      const { line, column } = positions.positionOf([list, index]);
+      return [`${kind} ${name}`, `${basename(file ?? '')}:${line}:${column}`];
+    });
   return {
     secrets: document.secrets.map(({ name }) => ({ name, value: openedValue(secrets, name) })),
     mcpConfigs: document.mcp_configs.map((input) => toDeclaredConfig(input, certificates)),
     tokens: document.tokens.map((input) => toDeclaredToken(input, openedValue(tokens, input.name))),
+    positions: new Map([
+      ...placesOf('secret', 'secrets'),
+      ...placesOf('mcp_config', 'mcp_configs'),
+      ...placesOf('token', 'tokens'),
+    ]),
     digest,
   };
 }
@@ -166,11 +187,27 @@ function toLimits(limits: SettingsDocument['limits']): Limits {
     sessionIdleMs: limits.session_idle_ms,
     connectionsPerCredential: limits.connections_per_credential,
     callsPerToken: limits.calls_per_token,
+    streamsPerToken: limits.streams_per_token,
     callsPerUpstream: limits.calls_per_upstream,
     calls: limits.calls,
     bytesInFlight: limits.bytes_in_flight,
     heapPercent: limits.heap_percent,
+    apiRequestsPerMinute: limits.api_requests_per_minute,
     drainMs: limits.drain_ms,
+  };
+}
+
+function toAudit(audit: SettingsDocument['audit'], storeUrl: string, directory: string | undefined): AuditSettings {
+  const place = (path: string): string => (directory === undefined ? path : resolve(directory, path));
+  const store = storeUrl.startsWith('sqlite:') ? dirname(storeUrl.slice('sqlite:'.length)) : place('.switchboard');
+  return {
+    calls: audit.calls,
+    directory: audit.directory === undefined ? join(store, 'audit') : place(audit.directory),
+    checkpointFile: audit.checkpoint_file === undefined ? undefined : place(audit.checkpoint_file),
+    onOverflow: audit.on_overflow,
+    segmentBytes: audit.segment_bytes,
+    keepDays: audit.keep_days,
+    keepBytes: audit.keep_bytes,
   };
 }
 
@@ -178,6 +215,7 @@ function toLimits(limits: SettingsDocument['limits']): Limits {
 export function toSettings(source: SettingsSource, environment: Environment): Settings {
   const { document, file } = source;
   const directory = file === undefined ? '.' : dirname(file);
+  const storeUrl = file === undefined ? document.store.url : toStoreUrl(document.store.url, directory);
   return {
     listen: { ...toListen(document.listen, directory), ...environment.listen },
     admin: document.admin && { listen: toListen(document.admin.listen, directory) },
@@ -185,10 +223,11 @@ export function toSettings(source: SettingsSource, environment: Environment): Se
     trustedProxies: document.trusted_proxies,
     allowedHosts: document.allowed_hosts,
     allowedOrigins: document.allowed_origins,
-    store: { url: file === undefined ? document.store.url : toStoreUrl(document.store.url, dirname(file)) },
+    store: { url: storeUrl },
     upstreams: { allowHttp: document.upstreams.allow_http, allowCidrs: document.upstreams.allow_cidrs },
     limits: toLimits(document.limits),
     log: { level: environment.logLevel ?? document.log.level },
+    audit: toAudit(document.audit, storeUrl, file === undefined ? undefined : directory),
     declared: toDeclared(source),
   };
 }

@@ -3,7 +3,7 @@
 import type { DatabaseSync } from 'node:sqlite';
 import { GatewayError } from '../domain/errors.ts';
 
-/** Version n of the schema is what the first n steps made. Every table but `schema_version` and `pins`, which belong to the deployment, has `account_id`. */
+/** Version n of the schema is what the first n steps made, written as SQLite reads it and in words `toPostgres` knows. Every table but `schema_version` and `pins`, which belong to the deployment, has `account_id`. */
 export const MIGRATIONS: readonly string[] = [
   `
   CREATE TABLE accounts (
@@ -80,28 +80,94 @@ export const MIGRATIONS: readonly string[] = [
   ALTER TABLE mcp_configs ADD COLUMN proxy TEXT NOT NULL DEFAULT 'null';
   ALTER TABLE mcp_configs ADD COLUMN limits TEXT NOT NULL DEFAULT '{}';
   `,
+  // Rotation with overlap, devboxes, the record of every write, and answers that are given again.
+  `
+  ALTER TABLE tokens ADD COLUMN previous_hash TEXT;
+  ALTER TABLE tokens ADD COLUMN previous_expires_at_ms INTEGER;
+  CREATE INDEX tokens_by_previous_hash ON tokens (previous_hash);
+  ALTER TABLE tokens ADD COLUMN devbox_id TEXT;
+  ALTER TABLE tokens ADD COLUMN revision INTEGER NOT NULL DEFAULT 1;
+  CREATE TABLE devboxes (
+    account_id TEXT NOT NULL REFERENCES accounts,
+    id TEXT NOT NULL,
+    name TEXT,
+    mounts TEXT NOT NULL,
+    metadata TEXT NOT NULL,
+    create_time_ms INTEGER NOT NULL,
+    end_time_ms INTEGER,
+    PRIMARY KEY (account_id, id)
+  ) STRICT;
+  CREATE INDEX devboxes_by_time ON devboxes (account_id, create_time_ms, id);
+  CREATE TABLE revisions (
+    account_id TEXT NOT NULL REFERENCES accounts,
+    sequence INTEGER NOT NULL,
+    time_ms INTEGER NOT NULL,
+    actor_id TEXT,
+    action TEXT NOT NULL,
+    object_kind TEXT NOT NULL,
+    object_id TEXT NOT NULL,
+    object_revision INTEGER NOT NULL,
+    content TEXT NOT NULL,
+    mac TEXT NOT NULL,
+    PRIMARY KEY (account_id, sequence)
+  ) STRICT;
+  CREATE INDEX revisions_of_object ON revisions (account_id, object_id, sequence);
+  CREATE TABLE replies (
+    account_id TEXT NOT NULL REFERENCES accounts,
+    key TEXT NOT NULL,
+    sealed TEXT NOT NULL,
+    expires_at_ms INTEGER NOT NULL,
+    PRIMARY KEY (account_id, key)
+  ) STRICT;
+  CREATE INDEX replies_by_expiry ON replies (account_id, expires_at_ms);
+  `,
 ];
 
+/** Where the version is kept; the table has one row, or none before the first step. */
+export const SCHEMA_VERSION_TABLE = 'CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL) STRICT';
+
+/** A step as PostgreSQL reads it. Text is ordered by its bytes there, too, whatever the language of the database is. */
+export function toPostgres(step: string): string {
+  return step
+    .replaceAll(/\bINTEGER\b/g, 'BIGINT')
+    .replaceAll(/\bBLOB\b/g, 'BYTEA')
+    .replaceAll(/\bTEXT\b/g, 'TEXT COLLATE "C"')
+    .replaceAll(/\) STRICT\b/g, ')');
+}
+
 /**
- * Brings the database to the newest schema, inside the caller's transaction, so that two processes that start
+ * The steps that a store at `version` still lacks. Throws `store_unavailable` for one that is newer than this build;
+ * `store` names it in the message.
+ */
+export function stepsAfter(version: number, store: string): readonly string[] {
+  if (version <= MIGRATIONS.length) return MIGRATIONS.slice(version);
+  throw new GatewayError(
+    'store_unavailable',
+    `The store ${store} was written by a newer Switchboard (schema ${version}, this one knows ${MIGRATIONS.length}). ` +
+      'Start the newer version, or restore a backup.',
+  );
+}
+
+/** The tables of a schema but `schema_version`, each after those that it refers to. */
+export function tablesOf(version: number): readonly string[] {
+  const steps = MIGRATIONS.slice(0, version).join('\n');
+  return [...steps.matchAll(/CREATE TABLE (\w+)/g)].map(([, table]) => table ?? '');
+}
+
+/**
+ * Brings a SQLite database to the newest schema, inside the caller's transaction, so that two processes that start
  * together migrate once. A newer schema than this build knows is refused before anything is written.
  */
 export function migrate(database: DatabaseSync, file: string): void {
-  const version = readSchemaVersion(database);
-  if (version > MIGRATIONS.length) {
-    throw new GatewayError(
-      'store_unavailable',
-      `The store ${file} was written by a newer Switchboard (schema ${version}, this one knows ${MIGRATIONS.length}). ` +
-        'Start the newer version, or restore a backup.',
-    );
-  }
-  if (version === MIGRATIONS.length) return;
-  for (const step of MIGRATIONS.slice(version)) database.exec(step);
+  const steps = stepsAfter(readSchemaVersion(database), file);
+  if (steps.length === 0) return;
+  for (const step of steps) database.exec(step);
   database.exec('DELETE FROM schema_version');
   database.prepare('INSERT INTO schema_version (version) VALUES (?)').run(MIGRATIONS.length);
 }
 
-function readSchemaVersion(database: DatabaseSync): number {
-  database.exec('CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL) STRICT');
+/** 0 before the first step; the table of the version is made. */
+export function readSchemaVersion(database: DatabaseSync): number {
+  database.exec(SCHEMA_VERSION_TABLE);
   return Number(database.prepare('SELECT version FROM schema_version').get()?.version ?? 0);
 }

@@ -1,23 +1,52 @@
-// The queries of the Store port, over any SQL database Kysely speaks to. Every one filters on the account, but for pins,
-// which belong to the deployment.
+// The queries of the Store port, over any SQL database Kysely speaks to. Every one filters on the account, but for pins
+// and the values of tokens, which belong to the deployment.
 
 import type { Transaction } from 'kysely';
 import { GatewayError } from '../domain/errors.ts';
 import type { AccountId, McpConfig, StoredSecret } from '../domain/mcp-config.ts';
 import type { StoredApiKey, StoredToken } from '../domain/principal.ts';
-import type { AccountConfiguration, StoredToolList, Writer } from './store.ts';
-import { type Tables, toMcpConfig, toMcpConfigRow, toToken, toTokenRow, withoutAccount } from './tables.ts';
+import type { Devbox } from '../domain/revision.ts';
+import { toConflict } from './conflict.ts';
+import type {
+  Account,
+  AccountConfiguration,
+  DevboxFilter,
+  DevboxQuery,
+  RevisionQuery,
+  StoredReply,
+  StoredRevision,
+  StoredToolList,
+  Writer,
+} from './store.ts';
+import {
+  type Tables,
+  toDevbox,
+  toDevboxRow,
+  toMcpConfig,
+  toMcpConfigRow,
+  toToken,
+  toTokenRow,
+  withoutAccount,
+} from './tables.ts';
 
 type Sql = Transaction<Tables>;
 
-/** One account's configuration, oldest object first. Throws `not_found` for an account the store does not have. */
-export async function selectConfiguration(sql: Sql, accountId: AccountId): Promise<AccountConfiguration> {
+/**
+ * One account's configuration, oldest object first; `known`, if it is of the epoch that the account is at. Throws
+ * `not_found` for an account the store does not have.
+ */
+export async function selectConfiguration(
+  sql: Sql,
+  accountId: AccountId,
+  known?: AccountConfiguration,
+): Promise<AccountConfiguration> {
   const account = await sql
     .selectFrom('accounts')
     .select('epoch')
     .where('accountId', '=', accountId)
     .executeTakeFirst();
   if (account === undefined) throw new GatewayError('not_found', `There is no account ${accountId} in the store.`);
+  if (known?.accountId === accountId && known.epoch === account.epoch) return known;
   const mcpConfigs = sql.selectFrom('mcpConfigs').selectAll().where('accountId', '=', accountId);
   const secrets = sql.selectFrom('secrets').selectAll().where('accountId', '=', accountId);
   const tokens = sql.selectFrom('tokens').selectAll().where('accountId', '=', accountId);
@@ -58,8 +87,8 @@ export class SqlWriter implements Writer {
     return this.#hasChanged;
   }
 
-  readConfiguration(): Promise<AccountConfiguration> {
-    return selectConfiguration(this.#sql, this.#accountId);
+  readConfiguration(known?: AccountConfiguration): Promise<AccountConfiguration> {
+    return selectConfiguration(this.#sql, this.#accountId, this.#hasChanged ? undefined : known);
   }
 
   async putMcpConfig(config: McpConfig): Promise<void> {
@@ -84,12 +113,19 @@ export class SqlWriter implements Writer {
 
   async putToken(token: StoredToken): Promise<void> {
     const row = toTokenRow(this.#accountId, token);
+    await this.#requireUnusedHash(token);
     await this.#sql
       .insertInto('tokens')
       .values(row)
       .onConflict((conflict) => conflict.columns(['accountId', 'id']).doUpdateSet(row))
       .execute();
     this.#hasChanged = true;
+  }
+
+  /** The schema keeps current values apart; one that a rotated token still answers to must be no other's either. */
+  async #requireUnusedHash({ id, hash }: StoredToken): Promise<void> {
+    const others = this.#sql.selectFrom('tokens').select('id').where('previousHash', '=', hash).where('id', '!=', id);
+    if ((await others.executeTakeFirst()) !== undefined) throw toConflict('tokens', undefined);
   }
 
   async putApiKey(key: StoredApiKey): Promise<void> {
@@ -100,6 +136,60 @@ export class SqlWriter implements Writer {
       .onConflict((conflict) => conflict.columns(['accountId', 'id']).doUpdateSet(row))
       .execute();
     this.#hasChanged = true;
+  }
+
+  async putDevbox(devbox: Devbox): Promise<void> {
+    const row = toDevboxRow(this.#accountId, devbox);
+    await this.#sql
+      .insertInto('devboxes')
+      .values(row)
+      .onConflict((conflict) => conflict.columns(['accountId', 'id']).doUpdateSet(row))
+      .execute();
+  }
+
+  findDevbox(id: string): Promise<Devbox | undefined> {
+    return selectDevbox(this.#sql, this.#accountId, id);
+  }
+
+  async createAccount({ id, name }: Account, firstKey: StoredApiKey): Promise<void> {
+    await this.#sql.insertInto('accounts').values({ accountId: id, name, epoch: 1 }).execute();
+    await this.#sql
+      .insertInto('apiKeys')
+      .values({ ...firstKey, accountId: id })
+      .execute();
+  }
+
+  async lastRevision(): Promise<StoredRevision | undefined> {
+    const [last] = await selectRevisions(this.#sql, this.#accountId, { limit: 1 });
+    return last;
+  }
+
+  async appendRevision(revision: StoredRevision): Promise<void> {
+    await this.#sql
+      .insertInto('revisions')
+      .values({ ...revision, accountId: this.#accountId })
+      .execute();
+  }
+
+  async findReply(key: string): Promise<StoredReply | undefined> {
+    const replies = this.#sql.selectFrom('replies').selectAll().where('accountId', '=', this.#accountId);
+    const row = await replies.where('key', '=', key).executeTakeFirst();
+    return row && withoutAccount(row);
+  }
+
+  async putReply(reply: StoredReply, nowMs: number): Promise<void> {
+    const ofAccount = this.#sql.deleteFrom('replies').where('accountId', '=', this.#accountId);
+    await ofAccount.where('expiresAtMs', '<=', nowMs).execute();
+    await this.#sql
+      .insertInto('replies')
+      .values({ ...reply, accountId: this.#accountId })
+      .execute();
+  }
+
+  async takeReply(key: string): Promise<StoredReply | undefined> {
+    const ofAccount = this.#sql.deleteFrom('replies').where('accountId', '=', this.#accountId);
+    const row = await ofAccount.where('key', '=', key).returningAll().executeTakeFirst();
+    return row && withoutAccount(row);
   }
 
   deleteMcpConfig(id: string): Promise<void> {
@@ -122,6 +212,55 @@ export class SqlWriter implements Writer {
       .executeTakeFirst();
     if (numDeletedRows > 0n) this.#hasChanged = true;
   }
+}
+
+/** Newest first. */
+export async function selectRevisions(
+  sql: Sql,
+  accountId: AccountId,
+  { before, beforeObjectRevision, limit, sinceMs, untilMs, ...equal }: RevisionQuery,
+): Promise<StoredRevision[]> {
+  let query = sql.selectFrom('revisions').selectAll().where('accountId', '=', accountId);
+  if (before !== undefined) query = query.where('sequence', '<', before);
+  if (beforeObjectRevision !== undefined) query = query.where('objectRevision', '<', beforeObjectRevision);
+  if (sinceMs !== undefined) query = query.where('timeMs', '>=', sinceMs);
+  if (untilMs !== undefined) query = query.where('timeMs', '<', untilMs);
+  for (const column of ['objectKind', 'objectId', 'objectRevision', 'actorId', 'action'] as const) {
+    const value = equal[column];
+    if (value !== undefined) query = query.where(column, '=', value);
+  }
+  const rows = await query.orderBy('sequence', 'desc').limit(limit).execute();
+  return rows.map(withoutAccount);
+}
+
+/** Newest first. */
+export async function selectDevboxes(
+  sql: Sql,
+  accountId: AccountId,
+  { hasEnded, after, limit }: DevboxQuery,
+): Promise<Devbox[]> {
+  let query = sql.selectFrom('devboxes').selectAll().where('accountId', '=', accountId);
+  if (hasEnded !== undefined) query = query.where('endTimeMs', hasEnded ? 'is not' : 'is', null);
+  if (after !== undefined) {
+    query = query.where(({ eb, refTuple, tuple }) =>
+      eb(refTuple('createTimeMs', 'id'), '<', tuple(after.createTimeMs, after.id)),
+    );
+  }
+  const rows = await query.orderBy('createTimeMs', 'desc').orderBy('id', 'desc').limit(limit).execute();
+  return rows.map(toDevbox);
+}
+
+export async function countDevboxes(sql: Sql, accountId: AccountId, { hasEnded }: DevboxFilter): Promise<number> {
+  let query = sql.selectFrom('devboxes').where('accountId', '=', accountId);
+  if (hasEnded !== undefined) query = query.where('endTimeMs', hasEnded ? 'is not' : 'is', null);
+  const { count } = await query.select(({ fn }) => fn.countAll().as('count')).executeTakeFirstOrThrow();
+  return Number(count);
+}
+
+export async function selectDevbox(sql: Sql, accountId: AccountId, id: string): Promise<Devbox | undefined> {
+  const devboxes = sql.selectFrom('devboxes').selectAll().where('accountId', '=', accountId);
+  const row = await devboxes.where('id', '=', id).executeTakeFirst();
+  return row && toDevbox(row);
 }
 
 export async function selectToolLists(sql: Sql, accountId: AccountId): Promise<StoredToolList[]> {

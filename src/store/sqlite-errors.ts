@@ -1,6 +1,7 @@
 // What SQLite's result codes mean to a caller of the store: which are the caller's, which the operator's.
 
 import { GatewayError } from '../domain/errors.ts';
+import { toConflict } from './conflict.ts';
 
 const BUSY = 5;
 const CORRUPT = 11;
@@ -12,14 +13,6 @@ const UNIQUE = 2067;
 /** A lock is held for moments, and a full disk for longer: seldom enough for both. */
 const RETRY_AFTER_MS = 1_000;
 
-/** What to tell the caller who broke a UNIQUE constraint, by table. */
-const CONFLICTS: ReadonlyMap<string, string> = new Map([
-  ['mcp_configs', 'Another McpConfig of this account has this name. Choose another name, or update that McpConfig.'],
-  ['secrets', 'Another secret of this account has this name. Choose another name, or update that secret.'],
-  ['tokens', 'Another token has this value. Give every token a value of its own.'],
-  ['api_keys', 'Another API key has this value. Give every API key a value of its own.'],
-]);
-
 /** True when another connection holds the lock: the only failure that waiting cures. */
 export function isBusy(error: unknown): boolean {
   return (sqliteCode(error) ?? 0) % 256 === BUSY;
@@ -30,9 +23,7 @@ export function toStoreError(error: unknown): unknown {
   const code = sqliteCode(error);
   if (code === UNIQUE || code === PRIMARY_KEY) {
     const table = /failed: (\w+)\./.exec(textOf(error))?.[1] ?? '';
-    return new GatewayError('conflict', CONFLICTS.get(table) ?? 'An object like this exists already.', {
-      cause: error,
-    });
+    return toConflict(table, error);
   }
   if (code === FOREIGN_KEY) return new GatewayError('not_found', 'There is no such account.', { cause: error });
   if (code === undefined && !isClosed(error)) return error;
@@ -41,6 +32,10 @@ export function toStoreError(error: unknown): unknown {
     `The store did not take part: ${textOf(error)}. Nothing was changed; try again.`,
     { cause: error, retryAfterMs: RETRY_AFTER_MS },
   );
+}
+
+export function isSqliteError(error: unknown): boolean {
+  return sqliteCode(error) !== undefined;
 }
 
 /** A failure to open `file`, with what the operator can do about it. */

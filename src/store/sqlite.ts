@@ -5,14 +5,19 @@ import type { DatabaseSync } from 'node:sqlite';
 import type { Transaction } from 'kysely';
 import { GatewayError } from '../domain/errors.ts';
 import type { AccountId } from '../domain/mcp-config.ts';
+import type { Devbox } from '../domain/revision.ts';
 import { ChangeFeed } from './change-feed.ts';
 import { migrate } from './migrations.ts';
 import {
+  countDevboxes,
   deleteOldToolLists,
   pinValue,
   raiseEpoch,
   SqlWriter,
   selectConfiguration,
+  selectDevbox,
+  selectDevboxes,
+  selectRevisions,
   selectToolLists,
   upsertToolList,
 } from './queries.ts';
@@ -22,11 +27,16 @@ import {
   type Account,
   type AccountConfiguration,
   DEFAULT_ACCOUNT,
+  type DevboxFilter,
+  type DevboxQuery,
+  type RevisionQuery,
   type Store,
+  type StoredRevision,
   type StoredToolList,
   type Writer,
 } from './store.ts';
 import type { Tables } from './tables.ts';
+import { Turns } from './turns.ts';
 
 export interface SqliteStoreOptions {
   readonly file: string;
@@ -82,6 +92,7 @@ class SqliteStore implements Store {
   readonly #identity: string | undefined;
   readonly #writer: Connection;
   readonly #reader: Connection;
+  readonly #turns = new Turns();
   readonly #feed: ChangeFeed;
   readonly #poll: NodeJS.Timeout;
   /** Changes when another connection commits; cheaper to ask for than the epochs (sqlite.org/pragma.html#pragma_data_version). */
@@ -130,6 +141,22 @@ class SqliteStore implements Store {
     return result;
   }
 
+  readRevisions(account: AccountId, query: RevisionQuery): Promise<readonly StoredRevision[]> {
+    return this.#read((sql) => selectRevisions(sql, account, query));
+  }
+
+  readDevboxes(account: AccountId, query: DevboxQuery): Promise<readonly Devbox[]> {
+    return this.#read((sql) => selectDevboxes(sql, account, query));
+  }
+
+  countDevboxes(account: AccountId, filter: DevboxFilter): Promise<number> {
+    return this.#read((sql) => countDevboxes(sql, account, filter));
+  }
+
+  findDevbox(account: AccountId, id: string): Promise<Devbox | undefined> {
+    return this.#read((sql) => selectDevbox(sql, account, id));
+  }
+
   readToolLists(account: AccountId): Promise<readonly StoredToolList[]> {
     return this.#read((sql) => selectToolLists(sql, account));
   }
@@ -161,7 +188,12 @@ class SqliteStore implements Store {
     }
   }
 
-  async #transact<T>(work: (sql: Transaction<Tables>) => Promise<T>): Promise<T> {
+  /** In the order asked: Kysely wakes all who wait for its connection, and gives it to any of them. */
+  #transact<T>(work: (sql: Transaction<Tables>) => Promise<T>): Promise<T> {
+    return this.#turns.take('', () => this.#transactNow(work));
+  }
+
+  async #transactNow<T>(work: (sql: Transaction<Tables>) => Promise<T>): Promise<T> {
     try {
       return await this.#writer.sql.transaction().execute(async (sql) => {
         const result = await work(sql);

@@ -3,7 +3,8 @@
 
 import type { McpConfig, StoredSecret } from '../domain/mcp-config.ts';
 import type { StoredApiKey, StoredToken } from '../domain/principal.ts';
-import type { StoredToolList } from './store.ts';
+import type { Devbox } from '../domain/revision.ts';
+import type { StoredReply, StoredRevision, StoredToolList } from './store.ts';
 
 type Row<T, JsonColumn extends keyof T = never> = { readonly accountId: string } & {
   readonly [K in keyof T]: K extends JsonColumn ? string : T[K];
@@ -14,6 +15,7 @@ export type McpConfigRow = Row<
   'allowedTools' | 'authMechanism' | 'customHeaders' | 'tls' | 'proxy' | 'limits'
 >;
 export type TokenRow = Row<StoredToken, 'grants'>;
+export type DevboxRow = Row<Devbox, 'mounts' | 'metadata'>;
 
 export interface Tables {
   readonly accounts: { readonly accountId: string; readonly name: string; readonly epoch: number };
@@ -21,6 +23,9 @@ export interface Tables {
   readonly secrets: Row<StoredSecret>;
   readonly tokens: TokenRow;
   readonly apiKeys: Row<StoredApiKey>;
+  readonly devboxes: DevboxRow;
+  readonly revisions: Row<StoredRevision>;
+  readonly replies: Row<StoredReply>;
   readonly toolLists: Row<StoredToolList>;
   readonly pins: { readonly name: string; readonly value: string };
 }
@@ -56,6 +61,14 @@ export function toTokenRow(accountId: string, token: StoredToken): TokenRow {
 
 export function toToken({ accountId: _, ...row }: TokenRow): StoredToken {
   return { ...row, grants: JSON.parse(row.grants) };
+}
+
+export function toDevboxRow(accountId: string, devbox: Devbox): DevboxRow {
+  return { ...devbox, accountId, mounts: JSON.stringify(devbox.mounts), metadata: JSON.stringify(devbox.metadata) };
+}
+
+export function toDevbox({ accountId: _, ...row }: DevboxRow): Devbox {
+  return { ...row, mounts: JSON.parse(row.mounts), metadata: JSON.parse(row.metadata) };
 }
 
 /** Takes the account off a row that is its domain object otherwise. */

@@ -47,6 +47,7 @@ export interface Telemetry {
   readonly upstreamFailures: CounterFamily<[service: string, reason: UpstreamFailureReason]>;
   readonly callsInFlight: GaugeFamily<[service: string]>;
   readonly clientConnections: GaugeFamily<[]>;
+  readonly clientStreams: GaugeFamily<[]>;
   readonly poolConnections: GaugeFamily<[service: string, state: ConnectionState]>;
   readonly upstreamSessions: GaugeFamily<[service: string]>;
   readonly residentMemory: GaugeFamily<[]>;
@@ -55,6 +56,9 @@ export interface Telemetry {
   readonly configReloadFailures: Counter;
   readonly configLastReloadOk: Gauge;
   readonly httpRefusals: CounterFamily<[reason: ErrorCode]>;
+  readonly auditDropped: Counter;
+  readonly auditFailing: Gauge;
+  readonly auditPendingBytes: GaugeFamily<[]>;
   readonly buildInfo: GaugeFamily<[version: string, node: string]>;
 }
 
@@ -79,6 +83,7 @@ export function createTelemetry(): Telemetry {
     upstreamFailures: metrics.counter('upstream_failures_total', 'Failed upstream requests.', 'service', 'reason'),
     callsInFlight: metrics.gauge('calls_in_flight', 'Tool calls that have not ended.', 'service'),
     clientConnections: metrics.gauge('client_connections', 'Open connections of clients.'),
+    clientStreams: metrics.gauge('client_streams', 'Open streams of legacy sessions (GET).'),
     poolConnections: metrics.gauge('pool_connections', 'Open upstream connections.', 'service', 'state'),
     upstreamSessions: metrics.gauge('upstream_sessions', 'Open sessions with stateful upstreams.', 'service'),
     residentMemory: metrics.gauge('resident_memory_bytes', 'Memory of the process.'),
@@ -89,6 +94,9 @@ export function createTelemetry(): Telemetry {
       .labels(),
     configLastReloadOk,
     httpRefusals: metrics.counter('http_refusals_total', 'Requests refused by the gateway.', 'reason'),
+    auditDropped: metrics.counter('audit_dropped_total', 'Calls that are not in the audit log.').labels(),
+    auditFailing: metrics.gauge('audit_failing', '1 while the audit log or its checkpoint cannot be written.').labels(),
+    auditPendingBytes: metrics.gauge('audit_pending_bytes', 'Audit records that wait to be written.'),
     buildInfo: metrics.gauge('build_info', 'Always 1; the labels say what is running.', 'version', 'node'),
   };
 }

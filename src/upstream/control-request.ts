@@ -73,6 +73,8 @@ class ControlExchange implements Dispatcher.DispatchHandler {
 
   onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: IncomingHttpHeaders): void {
     const { id } = this.#request;
+    // What says itself that it is too large need not be read so far.
+    if (!this.#hasRoom(Number(headers['content-length'] ?? 0))) return;
     this.#status = status;
     this.#headers = headers;
     if (status >= 200 && id !== undefined) this.#reader = createControlReader(headers, id, status);
@@ -80,10 +82,7 @@ class ControlExchange implements Dispatcher.DispatchHandler {
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
     this.#bytes += chunk.length;
-    if (this.#bytes > this.#request.maxBytes) {
-      this.#fail('broken_answer', `its answer is larger than ${this.#request.maxBytes} bytes`);
-      return;
-    }
+    if (!this.#hasRoom(this.#bytes)) return;
     const found = this.#reader?.push(chunk);
     if (found === undefined) return;
     if (found === 'misdirected' || this.#reader?.isOverrun) {
@@ -105,6 +104,14 @@ class ControlExchange implements Dispatcher.DispatchHandler {
     const { reason, message } = classifyUpstreamError(error);
     this.#isEnded = true;
     this.#fail(reason, message, error);
+  }
+
+  /** Ends the exchange when the answer has more bytes than it may. */
+  #hasRoom(bytes: number): boolean {
+    const { maxBytes } = this.#request;
+    if (bytes <= maxBytes) return true;
+    this.#fail('broken_answer', `its answer is larger than ${maxBytes} bytes`);
+    return false;
   }
 
   /** The answer is there and its stream goes on: nobody waits for its end, but it will not hold the connection for ever. */

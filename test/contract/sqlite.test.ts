@@ -13,7 +13,10 @@ import { openStore } from '../../src/store/open-store.ts';
 import { openSqliteStore } from '../../src/store/sqlite.ts';
 import { openReader, openWriter } from '../../src/store/sqlite-connection.ts';
 import { DEFAULT_ACCOUNT, type Store } from '../../src/store/store.ts';
-import { aConfig, aSecret, storeContract, until } from './store.ts';
+import { aSecret } from '../support/store-objects.ts';
+import { isolationContract } from './isolation.ts';
+import { migrationContract, toSqliteStatements } from './migrations.ts';
+import { storeContract, until } from './store.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'switchboard-store-'));
 after(() => rmSync(directory, { recursive: true }));
@@ -21,7 +24,7 @@ after(() => rmSync(directory, { recursive: true }));
 let files = 0;
 const newFile = () => join(directory, `${++files}.db`);
 
-storeContract('sqlite', async () => {
+const open = async () => {
   const file = newFile();
   const handles: Store[] = [];
   const reopen = async () => {
@@ -41,6 +44,16 @@ storeContract('sqlite', async () => {
       for (const handle of handles) await handle.close();
     },
   };
+};
+
+storeContract('sqlite', open);
+isolationContract('sqlite', open);
+migrationContract('sqlite', async (steps, rows) => {
+  const file = newFile();
+  const database = new DatabaseSync(file);
+  database.exec(toSqliteStatements(steps, rows));
+  database.close();
+  return openSqliteStore({ file });
 });
 
 function refusal(...parts: readonly (string | RegExp)[]): (error: unknown) => boolean {
@@ -190,26 +203,6 @@ describe('the SQLite store', () => {
     database.close();
   });
 
-  test('a store of schema 1 is brought to the newest one, its configs reached as before', async () => {
-    const file = newFile();
-    const database = new DatabaseSync(file);
-    database.exec(`${MIGRATIONS[0]}
-      CREATE TABLE schema_version (version INTEGER NOT NULL) STRICT;
-      INSERT INTO schema_version VALUES (1);
-      INSERT INTO accounts VALUES ('${DEFAULT_ACCOUNT}', 'default', 3);
-      INSERT INTO mcp_configs VALUES ('${DEFAULT_ACCOUNT}', 'mcp_a', 'a', 'https://mcp.example.com/mcp',
-        '["get_*"]', '{"type":"bearer"}', '[]', NULL, 4, 'file', 1)`);
-    database.close();
-    const store = await openSqliteStore({ file });
-    const { epoch, mcpConfigs } = await store.readConfiguration(DEFAULT_ACCOUNT);
-    const unchanged = { authMechanism: { type: 'bearer' }, customHeaders: [], managedBy: 'file' } as const;
-    const config = aConfig('a', { ...unchanged, allowedTools: ['get_*'], revision: 4, createTimeMs: 1 });
-    assert.deepEqual([epoch, mcpConfigs], [3, [config]]);
-    await store.write(DEFAULT_ACCOUNT, (writer) => writer.putMcpConfig({ ...config, limits: { calls: 1 } }));
-    assert.deepEqual((await store.readConfiguration(DEFAULT_ACCOUNT)).mcpConfigs[0]?.limits, { calls: 1 });
-    await store.close();
-  });
-
   test('a schema newer than this build is refused, and left as it is', async () => {
     const file = newFile();
     await (await openSqliteStore({ file })).close();
@@ -263,9 +256,9 @@ describe('a store URL', () => {
   });
 
   test('of another database is refused without repeating its password', async () => {
-    await assert.rejects(openStore('postgres://user:hunter2@127.0.0.1/db'), (error) => {
+    await assert.rejects(openStore('mysql://user:hunter2@127.0.0.1/db'), (error) => {
       assert.ok(isInvalid(error) && error instanceof Error);
-      assert.match(error.message, /SQLite only, not in "postgres:"/);
+      assert.match(error.message, /in SQLite or in PostgreSQL, not in "mysql:"/);
       assert.doesNotMatch(error.message, /hunter2/);
       return true;
     });

@@ -4,9 +4,9 @@ import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { GatewayError } from '../../src/domain/errors.ts';
-import type { AccountId, McpConfig, StoredSecret } from '../../src/domain/mcp-config.ts';
-import type { StoredApiKey, StoredToken } from '../../src/domain/principal.ts';
+import type { AccountId } from '../../src/domain/mcp-config.ts';
 import { DEFAULT_ACCOUNT, type Store } from '../../src/store/store.ts';
+import { aConfig, aDevbox, anApiKey, aReply, aRevision, aSecret, aToken } from '../support/store-objects.ts';
 
 export interface OpenedStore {
   readonly store: Store;
@@ -19,71 +19,6 @@ export interface OpenedStore {
 }
 
 const OTHER_ACCOUNT = 'acct_other' as AccountId;
-
-export function aConfig(name: string, changes: Partial<McpConfig> = {}): McpConfig {
-  return {
-    id: `mcp_${name}`,
-    name,
-    endpoint: 'https://mcp.example.com/mcp',
-    allowedTools: ['get_*', 'github.search_*'],
-    authMechanism: { type: 'header', key: 'x-api-key' },
-    customHeaders: [
-      { name: 'x-team', value: 'a "quoted" value' },
-      { name: 'x-key', secretId: 'sec_1' },
-    ],
-    tls: null,
-    proxy: null,
-    limits: {},
-    description: null,
-    revision: 1,
-    managedBy: 'api',
-    createTimeMs: 1_790_000_000_000,
-    ...changes,
-  };
-}
-
-export function aSecret(name: string, changes: Partial<StoredSecret> = {}): StoredSecret {
-  return {
-    id: `sec_${name}`,
-    name,
-    version: 1,
-    sealed: `v1.sealed-${name}`,
-    managedBy: 'file',
-    createTimeMs: 1,
-    updateTimeMs: 2,
-    ...changes,
-  };
-}
-
-export function aToken(name: string, changes: Partial<StoredToken> = {}): StoredToken {
-  return {
-    id: `tok_${name}`,
-    name,
-    hash: `hash-of-${name}`,
-    nameStyle: 'underscore',
-    grants: [
-      { mcpConfigId: 'mcp_b', secretId: 'sec_1', allowedTools: ['get_*'], secretOrigin: 'https://mcp.example.com' },
-      { mcpConfigId: 'mcp_a', secretId: null, allowedTools: null, secretOrigin: null },
-    ],
-    managedBy: 'api',
-    createTimeMs: 1,
-    expiresAtMs: 1_790_000_000_000,
-    revokedAtMs: null,
-    ...changes,
-  };
-}
-
-export function anApiKey(name: string, changes: Partial<StoredApiKey> = {}): StoredApiKey {
-  return {
-    id: `key_${name}`,
-    name,
-    hash: `hash-of-${name}`,
-    role: 'editor',
-    createTimeMs: 1,
-    revokedAtMs: null,
-    ...changes,
-  };
-}
 
 /** Polls until `condition` holds; fails after two seconds. */
 export async function until(condition: () => boolean, what: string): Promise<void> {
@@ -214,6 +149,94 @@ export function storeContract(name: string, open: () => Promise<OpenedStore>): v
       await assert.rejects(work, (error) => error === failure);
       const { epoch, mcpConfigs, secrets } = await store.readConfiguration(DEFAULT_ACCOUNT);
       assert.deepEqual([epoch, mcpConfigs.length, secrets.length], [1, 1, 0]);
+    });
+
+    test('after a throw nothing is left of any kind of change', async () => {
+      const listed = () => store.readRevisions(DEFAULT_ACCOUNT, { limit: 9 });
+      const work = store.write(DEFAULT_ACCOUNT, async (writer) => {
+        await writer.putMcpConfig(aConfig('a'));
+        await writer.putSecret(aSecret('s'));
+        await writer.putToken(aToken('t'));
+        await writer.putApiKey(anApiKey('k'));
+        await writer.putDevbox(aDevbox('dbx_d'));
+        await writer.createAccount({ id: OTHER_ACCOUNT, name: 'other' }, anApiKey('other'));
+        await writer.putReply(aReply('reply'), 0);
+        await writer.appendRevision(aRevision(1));
+        assert.deepEqual(await writer.lastRevision(), aRevision(1));
+        throw new Error('changed my mind');
+      });
+      await assert.rejects(work, { message: 'changed my mind' });
+      const { epoch, mcpConfigs, secrets, tokens, apiKeys } = await store.readConfiguration(DEFAULT_ACCOUNT);
+      assert.deepEqual([epoch, mcpConfigs, secrets, tokens, apiKeys], [0, [], [], [], []]);
+      assert.deepEqual([await listed(), await store.readDevboxes(DEFAULT_ACCOUNT, { limit: 9 })], [[], []]);
+      assert.equal((await store.accounts()).length, 1);
+      assert.equal(await store.write(DEFAULT_ACCOUNT, (writer) => writer.findReply('reply')), undefined);
+    });
+
+    test('of two who take a reply at once one gets it, and then it is gone', async () => {
+      const other = await opened.reopen();
+      await store.write(DEFAULT_ACCOUNT, (writer) => writer.putReply(aReply('once'), 0));
+      const take = (handle: Store) => handle.write(DEFAULT_ACCOUNT, (writer) => writer.takeReply('once'));
+      const taken = await Promise.all([take(store), take(other), take(store)]);
+      assert.deepEqual(
+        taken.filter((each) => each !== undefined),
+        [aReply('once')],
+      );
+      assert.equal(await store.write(DEFAULT_ACCOUNT, (writer) => writer.findReply('once')), undefined);
+      assert.equal((await store.epochs()).get(DEFAULT_ACCOUNT), 0);
+    });
+
+    test('two writes never append a revision of one number', async () => {
+      const other = await opened.reopen();
+      const append = (handle: Store) =>
+        handle.write(DEFAULT_ACCOUNT, async (writer) => {
+          const last = await writer.lastRevision();
+          await writer.appendRevision(aRevision((last?.sequence ?? 0) + 1));
+        });
+      await Promise.all(Array.from({ length: 20 }, (_, i) => append(i % 2 ? store : other)));
+      const revisions = await store.readRevisions(DEFAULT_ACCOUNT, { limit: 100 });
+      assert.deepEqual(
+        revisions.map(({ sequence }) => sequence),
+        Array.from({ length: 20 }, (_, i) => 20 - i),
+      );
+    });
+
+    test('revisions are found by the revision of their object, newest first', async () => {
+      await store.write(DEFAULT_ACCOUNT, async (writer) => {
+        for (let n = 1; n <= 6; n++) {
+          await writer.appendRevision(aRevision(n, { objectId: `mcp_${n % 2}`, objectRevision: Math.ceil(n / 2) }));
+        }
+      });
+      const find = async (query: object) =>
+        (await store.readRevisions(DEFAULT_ACCOUNT, { limit: 9, objectId: 'mcp_1', ...query })).map(
+          (each) => each.sequence,
+        );
+      assert.deepEqual(await find({}), [5, 3, 1]);
+      assert.deepEqual(await find({ objectRevision: 2 }), [3]);
+      assert.deepEqual(await find({ beforeObjectRevision: 3, limit: 1 }), [3]);
+      assert.deepEqual(await find({ objectRevision: 4 }), []);
+    });
+
+    test('devboxes are listed newest first, from any of them on, counted, and found by their ids', async () => {
+      const boxes = [
+        aDevbox('dbx_d', { createTimeMs: 3 }),
+        aDevbox('dbx_c', { createTimeMs: 2, endTimeMs: 5 }),
+        aDevbox('dbx_b', { createTimeMs: 2, name: 'b' }),
+        aDevbox('dbx_a', { createTimeMs: 1 }),
+      ];
+      await store.write(DEFAULT_ACCOUNT, async (writer) => {
+        for (const box of boxes) await writer.putDevbox(box);
+      });
+      const list = (query: object) => store.readDevboxes(DEFAULT_ACCOUNT, { limit: 9, ...query });
+      assert.deepEqual(await list({}), boxes);
+      assert.deepEqual(await list({ after: boxes[1], limit: 1 }), [boxes[2]]);
+      assert.deepEqual(await list({ hasEnded: false, after: boxes[0] }), boxes.slice(2));
+      assert.deepEqual(await list({ hasEnded: true }), [boxes[1]]);
+      const filters = [{}, { hasEnded: true }, { hasEnded: false }];
+      const counts = await Promise.all(filters.map((filter) => store.countDevboxes(DEFAULT_ACCOUNT, filter)));
+      assert.deepEqual(counts, [4, 1, 3]);
+      assert.deepEqual(await store.findDevbox(DEFAULT_ACCOUNT, 'dbx_b'), boxes[2]);
+      assert.equal(await store.findDevbox(DEFAULT_ACCOUNT, 'dbx_e'), undefined);
     });
 
     test('a writer kept beyond its transaction changes nothing', async () => {

@@ -7,9 +7,11 @@ import { Agent } from 'node:http';
 import type http2 from 'node:http2';
 import { after, before, suite, test } from 'node:test';
 import { createOperations, type OperationsDeps } from '../../src/control-plane/operations.ts';
+import { createPerform, type PerformDeps } from '../../src/control-plane/perform.ts';
 import { createRestDoor } from '../../src/control-plane/rest.ts';
 import { createApp } from '../../src/edge/app.ts';
 import { Authenticator } from '../../src/identity/authenticate.ts';
+import { RateLimiter } from '../../src/rate-limiter.ts';
 import { createLogger } from '../../src/telemetry/logger.ts';
 import { createTelemetry } from '../../src/telemetry/telemetry.ts';
 import {
@@ -77,12 +79,14 @@ const METHODS = ['GET', 'POST', 'DELETE', 'PUT', 'PATCH', 'HEAD', 'OPTIONS'];
 /** A peer on this machine needs no key for these, unless it speaks for somebody else. */
 const FORWARDED = 'X-Forwarded-For: 203.0.113.7';
 
-/** Paths that answer somebody without credentials, with the statuses they do it with; every other method is 404. */
+/** Paths that answer somebody without credentials, with the statuses they do it with. */
 const PUBLIC: Readonly<Record<string, Readonly<Record<string, number>>>> = {
   '/livez': { GET: 200, HEAD: 200 },
   '/readyz': { GET: 200, HEAD: 200 },
   '/schema/config.json': { GET: 200, HEAD: 200 },
   '/openapi.json': { GET: 200, HEAD: 200 },
+  // Its code is the credential: test/integration/claims.test.ts.
+  '/claim/:code': {},
 };
 
 interface Guarded {
@@ -105,6 +109,7 @@ const GUARDED: readonly Guarded[] = [
     methods: METHODS,
     lines: [],
   },
+  { route: '/admin/mcp', path: '/admin/mcp', door: 'control', methods: METHODS, lines: [] },
   { route: '/metrics', path: '/metrics', door: 'control', methods: ['GET', 'HEAD'], lines: [FORWARDED] },
   { route: '/readyz', path: '/readyz?detail', door: 'control', methods: ['GET', 'HEAD'], lines: [FORWARDED] },
 ];
@@ -293,8 +298,17 @@ suite('the table of routes', () => {
   /** The real table, over use cases that are never reached. */
   function routes(): string[] {
     const authenticator = new Authenticator({ pepper: Buffer.alloc(32), now: Date.now });
+    const limiter = new RateLimiter({ permits: 1, windowMs: 1, now: Date.now });
     const app = createApp({
-      rest: createRestDoor({ authenticator, operations: createOperations({} as OperationsDeps) }),
+      rest: createRestDoor({
+        authenticator,
+        operations: createOperations({} as OperationsDeps),
+        perform: createPerform({} as PerformDeps),
+        limiter,
+      }),
+      manage: () => assert.fail(),
+      claim: () => assert.fail(),
+      limiter,
       authenticator,
       telemetry: createTelemetry(),
       log: createLogger({ level: 'silent' }),
@@ -307,6 +321,8 @@ suite('the table of routes', () => {
   }
   /** Where clients look for OAuth: 404 for everybody. */
   const isOAuth = (path: string) => path.startsWith('/.well-known/') || path === '/register';
+  /** To whom a path may answer, for methods it does not have; that of a claim is no code here. */
+  const otherwise = (path: string) => (isOAuth(path) || path === '/claim/:code' ? 404 : 405);
 
   test('holds nothing that is neither public nor guarded', () => {
     const known = [...Object.keys(PUBLIC), ...GUARDED.map(({ route }) => route)];
@@ -329,7 +345,7 @@ suite('the table of routes', () => {
         answered.push(`${method} ${path} ${status}`);
         const isGuarded =
           path.startsWith('/v1/') || guarded?.methods.includes(method) || (path === '/metrics' && method === 'GET');
-        expected.push(`${method} ${path} ${isGuarded ? 401 : (PUBLIC[path]?.[method] ?? 404)}`);
+        expected.push(`${method} ${path} ${isGuarded ? 401 : (PUBLIC[path]?.[method] ?? otherwise(path))}`);
       }
     }
     assert.deepEqual(answered, expected);
@@ -406,9 +422,12 @@ suite('whoever is authenticated', () => {
       for (const knock of served(each)) {
         const calls = upstream.calls.length;
         const { answers, bytes } = await exchangeRaw(gateway.url, requestOf(each, knock).bytes);
-        assert.equal(answers[0]?.status, 200, `${knock.path}: ${bytes}`);
+        // By GET there is nothing to be had there, and whoever is not authenticated is not told so.
+        const isManagement = knock.path === '/admin/mcp';
+        assert.equal(answers[0]?.status, isManagement ? 405 : 200, `${knock.path}: ${bytes}`);
         assert.equal(upstream.calls.length - calls, knock.door === 'data' ? 1 : 0);
-        assert.match(answers[0].body, knock.door === 'data' ? /"result":/ : /echo|"rec"|switchboard_/);
+        if (!isManagement)
+          assert.match(answers[0].body, knock.door === 'data' ? /"result":/ : /echo|"rec"|switchboard_/);
       }
     });
   }

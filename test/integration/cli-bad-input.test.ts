@@ -80,11 +80,6 @@ describe('a config file with problems is not served, and every problem has a lin
         'a.yaml:3:35 tokens[1].value_from.env the value must be 32 to 256 visible ASCII characters, without blanks: make one with `openssl rand -hex 32`',
       ],
     ],
-    [
-      'a kind of store that is not in this version',
-      'store: { url: "postgres://user:hunter2@db.example/switchboard" }\n',
-      ['a.yaml:1:10 store.url names a PostgreSQL, which is not in this version: write sqlite:PATH'],
-    ],
   ];
   for (const [fact, text, lines] of files) {
     test(fact, async () => {
@@ -100,6 +95,24 @@ describe('a config file with problems is not served, and every problem has a lin
       assert.equal(existsSync(join(cwd, '.switchboard')), false, 'a store was made');
     });
   }
+
+  test('a store in PostgreSQL without a master key, which is said before anybody is asked for a connection', async () => {
+    const cwd = await scratchFolder();
+    await writeFile(join(cwd, 'a.yaml'), 'store: { url: "postgres://user:hunter2@127.0.0.1:1/switchboard" }\n');
+    const { code, stderr } = await runCli(['serve', '--config', 'a.yaml'], { cwd });
+    assert.equal(code, 1);
+    assert.match(
+      stderr,
+      /^switchboard: There is no master key\. Set SWITCHBOARD_MASTER_KEY or SWITCHBOARD_MASTER_KEY_FILE\./,
+    );
+    const env = { SWITCHBOARD_MASTER_KEY: 'a-master-key-of-the-tests-0123456789' };
+    const unreachable = await runCli(['serve', '--config', 'a.yaml'], { cwd, env });
+    assert.match(
+      unreachable.stderr,
+      /^switchboard: The store in PostgreSQL at 127\.0\.0\.1:1 .* cannot be opened: .*ECONNREFUSED/,
+    );
+    assert.doesNotMatch(unreachable.stderr, /hunter2/);
+  });
 
   test('there is no such file', async () => {
     const cwd = await scratchFolder();
@@ -254,7 +267,10 @@ describe('a variable that cannot be read is named', PARALLEL, () => {
 describe('a command that was called wrongly exits with 2 and says what is wrong', PARALLEL, () => {
   const cases: readonly [args: string, line: string][] = [
     ['srve --config a.yaml', "unknown command 'srve' (did you mean serve?)"],
-    ['proxy', "unknown command 'proxy'; there are demo, serve, check, explain, keys, tokens, help"],
+    [
+      'proxy',
+      "unknown command 'proxy'; there are demo, serve, check, configs, secrets, tokens, keys, explain, preview, issues, catalog, history, revert, diff, apply, export, audit, backup, restore, help",
+    ],
     ['tokens creat ci', "unknown command 'creat' (did you mean create?)"],
     ['serve', "required option '-c, --config <file>' not specified"],
     ['check', "missing required argument 'file'"],
@@ -275,6 +291,15 @@ describe('a command that was called wrongly exits with 2 and says what is wrong'
     [
       'tokens create a --grant b --expires tomorrow',
       "option '--expires <date>' argument 'tomorrow' is invalid. Write a date in the future as 2027-01-31 or 2027-01-31T18:00:00Z.",
+    ],
+    ['configs create --name a --endpoint b', "required option '--allowed-tools <patterns>' not specified"],
+    [
+      'configs delete a -y --if-match 0',
+      "option '--if-match <revision>' argument '0' is invalid. Write a whole number from 1 on.",
+    ],
+    [
+      'tokens create a --grant b --stdin -c a.yaml',
+      "option '--stdin' cannot be used with option '-c, --config <file>'",
     ],
     ['explain a.b', "required option '--token <name>' not specified"],
     [

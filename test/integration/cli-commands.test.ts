@@ -163,7 +163,7 @@ describe('keys', () => {
     assert.equal(code, 1);
     assert.match(
       stderr,
-      /^switchboard: name: the API key 'tests' \(key_\S+\) exists; revoke it, or choose another name\.\n$/,
+      /^switchboard: name: the API key 'tests' exists already \(key_\S+\): choose another name, or revoke that one\.\n$/,
     );
   });
 });
@@ -219,8 +219,11 @@ describe('tokens', () => {
 
   test('an unknown config or secret is named, with those there are', async () => {
     for (const [grant, line] of [
-      ['jira', "There is no McpConfig 'jira'; there are: gone, github-admin, github-readonly, wiki."],
-      ['wiki=JIRA', "There is no secret 'JIRA'; there are: SECRET_GITHUB_READONLY."],
+      [
+        'jira',
+        "grants[0].mcp_config: there is no McpConfig 'jira'; there are: gone, github-admin, github-readonly, wiki.",
+      ],
+      ['wiki=JIRA', 'grants[0].secret: there is no secret of this name or id; there are: SECRET_GITHUB_READONLY.'],
     ] as const) {
       const { code, stderr } = await run('tokens', 'create', 'devbox-4', '--grant', grant, '-c', FILE);
       assert.equal(code, 1);
@@ -301,7 +304,7 @@ To admit it: add 'github.delete_repo' to allowed_tools of McpConfig 'github-read
   - token 'narrow' (tok_…) has 1 grant(s), at epoch N
   - McpConfig 'github-readonly' (revision 1) admits 'search_issues', but the grant's own allow-list does not
   - its upstream has the tool as of TIME
-To admit it: add 'github.search_issues' to allowed_tools of McpConfig 'github-readonly' and of the grant
+To admit it: add 'github.search_issues' to allowed_tools of the token's grants of McpConfig 'github-readonly'
 `,
     },
     {
@@ -403,7 +406,7 @@ To admit it: add 'github.search_issues' to allowed_tools of McpConfig 'github-re
       'a gateway and no key',
       ['--url', 'http://127.0.0.1:9'],
       {},
-      /^switchboard: Set SWITCHBOARD_API_KEY to an API key of http:\/\/127\.0\.0\.1:9; `switchboard keys create NAME` makes one there\.\n$/,
+      /^switchboard: Set SWITCHBOARD_API_KEY to an API key of http:\/\/127\.0\.0\.1:9; `switchboard keys create NAME -c CONFIG` makes one in its store\.\n$/,
     ],
     [
       'nobody there',
@@ -425,7 +428,10 @@ To admit it: add 'github.search_issues' to allowed_tools of McpConfig 'github-re
       const all = { SWITCHBOARD_URL: gateway.url, SWITCHBOARD_API_KEY: apiKey, ...env };
       return (await runCli(['explain', 'a.b', '--token', 'nobody'], { cwd, env: all })).stderr;
     };
-    assert.match(await refused({}), /^switchboard: The gateway refused \(HTTP 404\): There is no token 'nobody'\.\n$/);
+    assert.match(
+      await refused({}),
+      /^switchboard: The gateway refused \(HTTP 404\): There is no token 'nobody' in this account\.\n$/,
+    );
     assert.match(
       await refused({ SWITCHBOARD_API_KEY: tokenValue('reader') }),
       /^switchboard: The gateway refused \(HTTP 401\): This is a token, .*\n$/,

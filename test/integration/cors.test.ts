@@ -9,9 +9,12 @@ import { sendHttp2 } from '../support/raw-http2.ts';
 import { type RecordingUpstream, startRecordingUpstream } from '../support/recording-upstream.ts';
 
 const ORIGIN = 'https://app.example.com';
-const EXPOSED = 'mcp-session-id, www-authenticate, server-timing, retry-after';
+const EXPOSED =
+  'mcp-session-id, www-authenticate, server-timing, retry-after, retry-after-ms, x-should-retry, x-request-id, etag, ' +
+  'idempotent-replayed, ratelimit, ratelimit-policy, allow';
 const ALLOWED =
-  'authorization, content-type, accept, mcp-protocol-version, mcp-session-id, mcp-method, mcp-name, last-event-id';
+  'authorization, content-type, accept, mcp-protocol-version, mcp-session-id, mcp-method, mcp-name, last-event-id, ' +
+  'if-match, x-request-id';
 
 let upstream: RecordingUpstream;
 let gateway: TestGateway;
@@ -50,7 +53,7 @@ function corsHeaders({ headers }: Answer): string[] {
 
 for (const [protocol, ask] of ASKS) {
   suite(`over ${protocol}`, () => {
-    for (const path of ['/mcp', '/mcp?names=underscore', '/v1/explain?tool=rec.echo&token=agent']) {
+    for (const path of ['/mcp', '/mcp?names=underscore', '/v1/explain?tool=rec.echo&token=agent', '/admin/mcp']) {
       test(`a preflight of an allowed origin for ${path} is answered without a token`, async () => {
         const { status, headers, text } = await ask(path, preflight());
         assert.deepEqual([status, text], [204, '']);

@@ -143,7 +143,7 @@ suite('over HTTP/2', () => {
     const { body } = toolCall('rec.plain');
     assert.equal((await ask({ body, headers: { 'content-type': 'text/plain' } })).status, 415);
     const put = await ask({ method: 'PUT' });
-    assert.deepEqual([put.status, put.headers.allow], [405, 'POST, DELETE']);
+    assert.deepEqual([put.status, put.headers.allow], [405, 'GET, POST, DELETE']);
     assert.equal((await ask({ body, headers: { origin: 'https://evil.example' } })).status, 403);
     assert.equal((await ask({ body, headers: { ':authority': 'evil.example' } })).status, 403);
     const wellKnown = await ask({ method: 'GET' }, '/.well-known/oauth-protected-resource/mcp');

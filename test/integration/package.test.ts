@@ -84,6 +84,9 @@ describe('the packed tarball', { skip: PLATFORM !== 'linux-x64' && `Node 24 is n
       assert.ok(result.content.length > 0);
       assert.equal(upstream.calls.at(-1)?.headers.authorization, 'Bearer ghp_example');
       assert.equal((await gateway.stop()).code, 0);
+      // The thread that records calls is a file of its own, which nothing imports.
+      const verify = ['audit', 'verify', '-c', 'switchboard.json'];
+      assert.match((await runCli(verify, { cwd: folder, env, ...installed })).stdout, /^calls: 1 records /);
     } finally {
       await upstream.close();
     }

@@ -50,6 +50,10 @@ suite('each operation needs its role:', () => {
     ['editor', { method: 'POST', path: '/v1/mcp-configs', body: {} }],
     ['editor', { method: 'POST', path: '/v1/mcp-configs/none' }],
     ['editor', { method: 'POST', path: '/v1/mcp-configs/none/delete' }],
+    ['viewer', { method: 'GET', path: '/v1/mcp-configs/none/history' }],
+    ['viewer', { method: 'GET', path: '/v1/mcp-configs/none/diff' }],
+    ['editor', { method: 'POST', path: '/v1/mcp-configs/none/revert', body: { revision: 1 } }],
+    ['owner', { method: 'POST', path: '/v1/mcp-configs/none/confirm_endpoint', body: { origin: 'x' } }],
     ['viewer', { method: 'GET', path: '/v1/secrets' }],
     ['viewer', { method: 'GET', path: '/v1/secrets/none' }],
     ['editor', { method: 'POST', path: '/v1/secrets', body: {} }],
@@ -58,12 +62,31 @@ suite('each operation needs its role:', () => {
     ['viewer', { method: 'GET', path: '/v1/mcp-tokens' }],
     ['viewer', { method: 'GET', path: '/v1/mcp-tokens/none' }],
     ['editor', { method: 'POST', path: '/v1/mcp-tokens', body: {} }],
+    ['editor', { method: 'POST', path: '/v1/mcp-tokens/none' }],
     ['editor', { method: 'POST', path: '/v1/mcp-tokens/none/revoke' }],
+    ['editor', { method: 'POST', path: '/v1/mcp-tokens/none/rotate' }],
+    ['editor', { method: 'POST', path: '/v1/mcp-token-claims', body: {} }],
+    ['viewer', { method: 'GET', path: '/v1/devboxes' }],
+    ['viewer', { method: 'GET', path: '/v1/devboxes/none' }],
+    ['viewer', { method: 'POST', path: '/v1/devboxes/none/wait_for_status' }],
+    ['editor', { method: 'POST', path: '/v1/devboxes', body: { mcp: [] } }],
+    ['editor', { method: 'POST', path: '/v1/devboxes/create_and_await_running' }],
+    ['editor', { method: 'POST', path: '/v1/devboxes/none/create_mcp_token', body: { mcp_config: 'none' } }],
+    ['editor', { method: 'POST', path: '/v1/devboxes/none/shutdown' }],
     ['viewer', { method: 'GET', path: '/v1/accounts/me' }],
+    ['viewer', { method: 'GET', path: '/v1/accounts/me/context' }],
+    ['owner', { method: 'GET', path: '/v1/accounts' }],
+    ['owner', { method: 'POST', path: '/v1/accounts', body: {} }],
     ['owner', { method: 'GET', path: '/v1/api-keys' }],
     ['owner', { method: 'POST', path: '/v1/api-keys', body: {} }],
     ['owner', { method: 'POST', path: '/v1/api-keys/none/revoke' }],
+    ['viewer', { method: 'GET', path: '/v1/audit?limit=1' }],
+    ['viewer', { method: 'GET', path: '/v1/export' }],
     ['viewer', { method: 'GET', path: '/v1/explain?tool=a&token=none' }],
+    ['viewer', { method: 'GET', path: '/v1/catalog?token=none' }],
+    ['viewer', { method: 'GET', path: '/v1/issues' }],
+    ['viewer', { method: 'POST', path: '/v1/mcp-configs/preview', body: {} }],
+    ['viewer', { method: 'POST', path: '/v1/mcp-configs/none/preview' }],
   ];
 
   test('the table is whole', async () => {
@@ -109,6 +132,7 @@ suite('a body that cannot be used is refused at its place:', () => {
       ['custom_headers[0].secret'],
     ],
     ['a header mechanism without its key', { ...CONFIG, auth_mechanism: { type: 'header' } }, ['auth_mechanism.key']],
+    ['half of a character', { ...CONFIG, description: 'half of \ud83d' }, ['description']],
     ['an array', [], ['']],
   ];
   for (const [what, body, paths] of cases) {
@@ -151,7 +175,7 @@ test('what the config file declares is shown as its own, and not changed', async
   for (const path of [`/v1/mcp-configs/${body.id}`, `/v1/mcp-configs/${body.id}/delete`]) {
     const told = await post(path, { description: 'mine' });
     assert.equal(told.status, 400);
-    assert.match(told.body.message, /is declared in the config file of the gateway: change it there/);
+    assert.match(told.body.message, /is declared at switchboard\.json:\d+:\d+: change it there/);
   }
 });
 

@@ -7,6 +7,7 @@ import http, { type ServerResponse } from 'node:http';
 import http2 from 'node:http2';
 import { join } from 'node:path';
 import { suite, type TestContext, test } from 'node:test';
+import { COMMAND, change } from '../../src/control-plane/change.ts';
 import { revokeToken } from '../../src/control-plane/tokens.ts';
 import { ERRORS } from '../../src/domain/errors.ts';
 import { openVaulted } from '../../src/gateway.ts';
@@ -76,7 +77,8 @@ async function start(t: TestContext, era: Era, { now, tokens, ...options }: Opti
     revoke: async (name) => {
       // As the command line does it: in the store of the running gateway, which hears of it.
       const { store, keys } = await openVaulted({ store: { url: `sqlite:${folder}/store/switchboard.db` } }, {});
-      await revokeToken({ store, pepper: keys.tokenPepper, now: Date.now }, DEFAULT_ACCOUNT, name);
+      const deps = { store, auditKey: keys.audit, now: Date.now };
+      await change(deps, DEFAULT_ACCOUNT, { actor: COMMAND }, (each) => revokeToken(each, each.find('token', name)));
       await store.close();
     },
   };

@@ -1,12 +1,12 @@
 // What a gateway process still holds of clients that are gone without a word: nothing. The short version; test/full has
-// ten times the clients.
+// twenty times the clients.
 
 import { test } from 'node:test';
 import { proveNothingIsLeft } from '../support/vanished-clients.ts';
 
 test(
-  'of 100 sessions and 100 streams whose clients vanish nothing is left after the idle time',
+  'of 50 sessions and 50 streams whose clients vanish nothing is left after the idle time',
   { timeout: 120_000 },
   (t) =>
-    proveNothingIsLeft(t, { clients: 100, rounds: 1, sessionIdleMs: 500, callTimeoutMs: 3_000, rememberedSessions: 0 }),
+    proveNothingIsLeft(t, { clients: 50, rounds: 1, sessionIdleMs: 500, callTimeoutMs: 3_000, rememberedSessions: 0 }),
 );

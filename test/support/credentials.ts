@@ -4,6 +4,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createApiKey, revokeApiKey } from '../../src/control-plane/api-keys.ts';
+import { type Change, COMMAND, change } from '../../src/control-plane/change.ts';
 import { createToken, revokeToken } from '../../src/control-plane/tokens.ts';
 import { openVaulted } from '../../src/gateway.ts';
 import { hashToken, mintToken } from '../../src/identity/tokens.ts';
@@ -49,22 +50,28 @@ type Vaulted = Awaited<ReturnType<typeof openVaulted>>;
 class Mint {
   readonly store: Vaulted['store'];
   readonly pepper: Vaulted['keys']['tokenPepper'];
+  readonly auditKey: Vaulted['keys']['audit'];
   readonly now: () => number;
   readonly #grants: readonly { mcpConfig: string; secret: string; allowedTools: null }[];
 
   constructor({ store, keys }: Vaulted, { now, mcpConfig, secret }: CredentialsOptions) {
     this.store = store;
     this.pepper = keys.tokenPepper;
+    this.auditKey = keys.audit;
     this.now = now;
     this.#grants = [{ mcpConfig, secret, allowedTools: null }];
   }
 
   token(name: string, expiresAtMs: number | null = null, grants = this.#grants) {
-    return createToken(this, DEFAULT_ACCOUNT, { name, grants, nameStyle: 'dot', expiresAtMs });
+    return this.write((each) => createToken(this.pepper, each, { name, grants, nameStyle: 'dot', expiresAtMs }));
   }
 
   key(name: string, role: 'owner' | 'viewer' = 'owner') {
-    return createApiKey(this, DEFAULT_ACCOUNT, { name, role });
+    return this.write((each) => createApiKey(this.pepper, each, { name, role }));
+  }
+
+  write<T>(work: (each: Change) => Promise<T>): Promise<T> {
+    return change(this, DEFAULT_ACCOUNT, { actor: COMMAND }, work);
   }
 }
 
@@ -77,8 +84,8 @@ async function makeUsual(mint: Mint): Promise<Credentials> {
     good: { data: good.value, control: key.value },
     other: { data: key.value, control: good.value },
     'other-least': { data: viewer.value, control: least.value },
-    id: good.token.id,
-    hash: good.token.hash,
+    id: good.stored.id,
+    hash: good.stored.hash,
   };
 }
 
@@ -86,11 +93,11 @@ async function makeRevoked(mint: Mint, endsAtMs: number): Promise<Credentials> {
   const expired = await mint.token('late', endsAtMs);
   const revoked = await mint.token('revoked');
   const both = await mint.token('both', endsAtMs);
-  for (const name of ['revoked', 'both']) await revokeToken(mint, DEFAULT_ACCOUNT, name);
+  for (const name of ['revoked', 'both']) await mint.write((each) => revokeToken(each, each.find('token', name)));
   const key = await mint.key('gone');
-  await revokeApiKey(mint, DEFAULT_ACCOUNT, 'gone');
+  await mint.write((each) => revokeApiKey(each, 'gone'));
   const replaced = await mint.key('again');
-  await revokeApiKey(mint, DEFAULT_ACCOUNT, 'again');
+  await mint.write((each) => revokeApiKey(each, 'again'));
   await mint.key('again');
   return {
     expired: expired.value,
@@ -108,12 +115,12 @@ async function makeRewritten(mint: Mint): Promise<Credentials> {
   const rotated = await mint.token('rotated');
   const [second, third, copied] = [mintToken('agt'), mintToken('agt'), mintToken('agt')];
   await mint.store.write(DEFAULT_ACCOUNT, async (writer) => {
-    await writer.deleteToken(deleted.token.id);
-    await writer.deleteToken(reused.token.id);
+    await writer.deleteToken(deleted.stored.id);
+    await writer.deleteToken(reused.stored.id);
     const foreignHash = hashToken(Buffer.alloc(32), copied.text);
-    await writer.putToken({ ...rotated.token, id: copied.id, name: 'copied', hash: foreignHash });
+    await writer.putToken({ ...rotated.stored, id: copied.id, name: 'copied', hash: foreignHash });
     for (const { text } of [second, third]) {
-      await writer.putToken({ ...rotated.token, hash: hashToken(mint.pepper, text) });
+      await writer.putToken({ ...rotated.stored, hash: hashToken(mint.pepper, text) });
     }
   });
   await mint.token('reused');
@@ -122,7 +129,7 @@ async function makeRewritten(mint: Mint): Promise<Credentials> {
     rotated: second.text,
     'rotated-new': third.text,
     deleted: deleted.value,
-    'deleted-id': deleted.token.id,
+    'deleted-id': deleted.stored.id,
     'deleted-reused': reused.value,
     copied: copied.text,
   };

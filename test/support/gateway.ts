@@ -5,6 +5,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createApiKey } from '../../src/control-plane/api-keys.ts';
+import { COMMAND, change } from '../../src/control-plane/change.ts';
 import { createGateway, type Gateway, openVaulted } from '../../src/gateway.ts';
 import { readEnvironment } from '../../src/settings/environment.ts';
 import { formatProblem } from '../../src/settings/file-problem.ts';
@@ -47,6 +48,8 @@ export interface ConfigFileOptions {
 export interface GatewayOptions extends ConfigFileOptions {
   /** Holds the config file, the store and its key, and is left behind; otherwise a temporary one that is removed. */
   readonly folder?: string;
+  /** A store in PostgreSQL needs one; beside a SQLite file one is made. */
+  readonly masterKey?: string;
   /** Milliseconds since 1970; the system's clock unless told. */
   readonly now?: () => number;
   /** Silent unless told. */
@@ -79,9 +82,10 @@ export async function startGateway(options: GatewayOptions): Promise<TestGateway
     return outcome.settings;
   };
   const settings = await load(options);
-  const apiKey = await makeApiKey(settings);
+  const masterKey = options.masterKey === undefined ? {} : { value: options.masterKey };
+  const apiKey = await makeApiKey(settings, masterKey);
   const clock = options.now === undefined ? {} : { now: options.now };
-  const gateway = await createGateway({ settings, masterKey: {}, log: options.log ?? SILENT, ...clock });
+  const gateway = await createGateway({ settings, masterKey, log: options.log ?? SILENT, ...clock });
   const { url, adminUrl } = await gateway.listen();
   return {
     url,
@@ -116,6 +120,8 @@ export function configFile(options: ConfigFileOptions): string {
     listen: { host: '127.0.0.1', port: 0 },
     store: { url: 'sqlite:store/switchboard.db' },
     limits,
+    // The log of calls has tests of its own; its thread would take longer to start than the rest of a gateway.
+    audit: { calls: false },
     ...settings,
     secrets: [
       ...Object.keys(secrets),
@@ -173,12 +179,15 @@ function toVariable(name: string): string {
 }
 
 /** On the store itself and before the gateway opens it, as an operator of a fresh server does. */
-async function makeApiKey(settings: Settings): Promise<string> {
-  const { store, keys } = await openVaulted(settings, {});
+async function makeApiKey(settings: Settings, masterKey: { readonly value?: string }): Promise<string> {
+  const { store, keys } = await openVaulted(settings, masterKey);
   try {
-    const deps = { store, pepper: keys.tokenPepper, now: Date.now };
+    const deps = { store, auditKey: keys.audit, now: Date.now };
     const name = `test-${randomBytes(4).toString('hex')}`;
-    return (await createApiKey(deps, DEFAULT_ACCOUNT, { name, role: 'owner' })).value;
+    const minted = await change(deps, DEFAULT_ACCOUNT, { actor: COMMAND }, (each) =>
+      createApiKey(keys.tokenPepper, each, { name, role: 'owner' }),
+    );
+    return minted.value;
   } finally {
     await store.close();
   }

@@ -3,6 +3,7 @@
 import { Client as ModernClient, StreamableHTTPClientTransport as ModernTransport } from '@modelcontextprotocol/client';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
+import { ToolListChangedNotificationSchema } from '@modelcontextprotocol/sdk/types.js';
 
 export const CLIENT_KINDS = ['v1', 'v2 legacy', 'v2 auto', 'v2 pinned'] as const;
 export type ClientKind = (typeof CLIENT_KINDS)[number];
@@ -19,13 +20,26 @@ const INFO = { name: 'sdk-client', version: '1' };
 const TIMEOUT = { timeout: 8_000 };
 const MODES = { 'v2 legacy': 'legacy', 'v2 auto': 'auto', 'v2 pinned': { pin: '2026-07-28' } } as const;
 
-export function connectClient(kind: ClientKind, url: string, token: string): Promise<SdkClient> {
-  const requestInit = { headers: { authorization: `Bearer ${token}` } };
-  return kind === 'v1' ? connectV1(new URL(url), requestInit) : connectV2(new URL(url), requestInit, MODES[kind]);
+/** `onToolsChanged` hears each `notifications/tools/list_changed`. */
+export function connectClient(
+  kind: ClientKind,
+  url: string,
+  token: string,
+  onToolsChanged: () => void = () => undefined,
+): Promise<SdkClient> {
+  const options = { url: new URL(url), requestInit: { headers: { authorization: `Bearer ${token}` } }, onToolsChanged };
+  return kind === 'v1' ? connectV1(options) : connectV2(options, MODES[kind]);
 }
 
-async function connectV1(url: URL, requestInit: RequestInit): Promise<SdkClient> {
+interface ConnectOptions {
+  readonly url: URL;
+  readonly requestInit: RequestInit;
+  readonly onToolsChanged: () => void;
+}
+
+async function connectV1({ url, requestInit, onToolsChanged }: ConnectOptions): Promise<SdkClient> {
   const client = new Client(INFO);
+  client.setNotificationHandler(ToolListChangedNotificationSchema, onToolsChanged);
   const transport = new StreamableHTTPClientTransport(url, { requestInit });
   // The SDK's own types disagree under exactOptionalPropertyTypes (`sessionId`).
   await client.connect(transport as Parameters<typeof client.connect>[0], TIMEOUT);
@@ -43,11 +57,11 @@ async function connectV1(url: URL, requestInit: RequestInit): Promise<SdkClient>
 }
 
 async function connectV2(
-  url: URL,
-  requestInit: RequestInit,
+  { url, requestInit, onToolsChanged }: ConnectOptions,
   mode: 'legacy' | 'auto' | { readonly pin: string },
 ): Promise<SdkClient> {
   const client = new ModernClient(INFO, { versionNegotiation: { mode } });
+  client.setNotificationHandler('notifications/tools/list_changed', onToolsChanged);
   await client.connect(new ModernTransport(url, { requestInit }), TIMEOUT);
   return {
     revision: client.getNegotiatedProtocolVersion(),

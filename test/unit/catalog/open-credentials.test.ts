@@ -5,7 +5,7 @@ import { openCredentials } from '../../../src/catalog/open-credentials.ts';
 import { GatewayError } from '../../../src/domain/errors.ts';
 import type { McpConfig, StoredSecret } from '../../../src/domain/mcp-config.ts';
 import { Secret } from '../../../src/domain/secret.ts';
-import { aConfig, aSecret } from '../../contract/store.ts';
+import { aConfig, aSecret } from '../../support/store-objects.ts';
 
 const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
 const KEY = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();

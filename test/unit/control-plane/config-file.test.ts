@@ -9,6 +9,7 @@ import { GatewayError } from '../../../src/domain/errors.ts';
 import { Secret } from '../../../src/domain/secret.ts';
 import { openSqliteStore } from '../../../src/store/sqlite.ts';
 import { DEFAULT_ACCOUNT, type Store } from '../../../src/store/store.ts';
+import { aToken } from '../../support/store-objects.ts';
 
 let directory: string;
 let store: Store;
@@ -23,10 +24,10 @@ beforeEach(async () => {
 afterEach(() => store.close());
 
 let clock = 1000;
-let ids = 0;
 let seals = 0;
 /** Seals differ from one another, as real ones do; the references they were made for are checked when opened. */
-const deps: ApplyDependencies = {
+const deps: Omit<ApplyDependencies, 'store'> = {
+  auditKey: Buffer.alloc(32),
   sealSecret: (ref, plaintext) => JSON.stringify([ref, plaintext, seals++]),
   openSecret: (ref, sealed) => {
     const [sealedFor, plaintext] = JSON.parse(sealed);
@@ -35,7 +36,6 @@ const deps: ApplyDependencies = {
   },
   hashToken: (text) => `hash of ${text}`,
   now: () => clock++,
-  newId: (prefix) => `${prefix}_${ids++}`,
 };
 
 const CONFIG: DeclaredMcpConfig = {
@@ -60,11 +60,12 @@ const DECLARED: Declared = {
   secrets: [{ name: 'GITHUB_TOKEN', value: new Secret('ghp_1') }],
   mcpConfigs: [CONFIG],
   tokens: [TOKEN],
+  positions: new Map(),
   digest: '',
 };
-const EMPTY: Declared = { secrets: [], mcpConfigs: [], tokens: [], digest: '' };
+const EMPTY: Declared = { secrets: [], mcpConfigs: [], tokens: [], positions: new Map(), digest: '' };
 
-const apply = (declared: Declared) => applyDeclared(store, DEFAULT_ACCOUNT, declared, deps);
+const apply = (declared: Declared) => applyDeclared(DEFAULT_ACCOUNT, declared, { ...deps, store });
 const configuration = () => store.readConfiguration(DEFAULT_ACCOUNT);
 
 async function refusal(declared: Declared): Promise<GatewayError> {
@@ -228,4 +229,29 @@ test('a revoked token stays revoked until the file gives it another value', asyn
   assert.equal((await configuration()).tokens[0]?.revokedAtMs, 5);
   await apply({ ...DECLARED, tokens: [{ ...TOKEN, value: new Secret('token-b') }] });
   assert.equal((await configuration()).tokens[0]?.revokedAtMs, null);
+});
+
+test('what is taken out of the file and put back has the id it had, so that grants made through the API work again', async () => {
+  await apply(DECLARED);
+  const before = await configuration();
+  await apply(EMPTY);
+  await apply(DECLARED);
+  const after = await configuration();
+  assert.deepEqual(
+    after.mcpConfigs.map(({ id }) => id),
+    before.mcpConfigs.map(({ id }) => id),
+  );
+  assert.deepEqual(
+    after.secrets.map(({ id }) => id),
+    before.secrets.map(({ id }) => id),
+  );
+});
+
+test('a revoked token of the API gives its name up to the file', async () => {
+  await store.write(DEFAULT_ACCOUNT, (writer) =>
+    writer.putToken(aToken('devbox', { id: 'tok_old', name: 'devbox', hash: 'old', revokedAtMs: 1 })),
+  );
+  await apply(DECLARED);
+  const { tokens } = await configuration();
+  assert.deepEqual(tokens.map(({ managedBy }) => managedBy).toSorted(), ['api', 'file']);
 });

@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { NOTHING, operation } from '../../../src/control-plane/operation.ts';
+import { NOTHING, read } from '../../../src/control-plane/operation.ts';
+import { createPerform, type PerformDeps } from '../../../src/control-plane/perform.ts';
 import { createRestDoor } from '../../../src/control-plane/rest.ts';
 import { GatewayError } from '../../../src/domain/errors.ts';
 import { createApp } from '../../../src/edge/app.ts';
 import { Authenticator } from '../../../src/identity/authenticate.ts';
 import { hashToken } from '../../../src/identity/tokens.ts';
+import { RateLimiter } from '../../../src/rate-limiter.ts';
 import { DEFAULT_ACCOUNT } from '../../../src/store/store.ts';
 import { createLogger } from '../../../src/telemetry/logger.ts';
 import { createTelemetry } from '../../../src/telemetry/telemetry.ts';
@@ -15,7 +17,7 @@ const KEY = 'k'.repeat(40);
 const ASKED = '/v1/explain?tool=a.b&token=c';
 
 function operationThatFails(error: GatewayError) {
-  return operation({
+  return read({
     name: 'explain',
     tag: 'decisions',
     summary: 'Fails.',
@@ -42,8 +44,17 @@ function appThatFails(error: GatewayError) {
   } as const;
   const empty = { epoch: 1, mcpConfigs: [], secrets: [], tokens: [] };
   authenticator.replace([{ ...empty, accountId: DEFAULT_ACCOUNT, apiKeys: [key] }]);
+  const limiter = new RateLimiter({ permits: 100, windowMs: 1, now: Date.now });
   return createApp({
-    rest: createRestDoor({ authenticator, operations: [operationThatFails(error)] }),
+    rest: createRestDoor({
+      authenticator,
+      operations: [operationThatFails(error)],
+      perform: createPerform({} as PerformDeps),
+      limiter,
+    }),
+    manage: () => Promise.reject(error),
+    claim: () => Promise.reject(error),
+    limiter,
     authenticator,
     telemetry: createTelemetry(),
     log: createLogger({ level: 'silent' }),

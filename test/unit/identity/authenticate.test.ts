@@ -14,7 +14,8 @@ const [agent, operator, brought] = [mintToken('agt'), mintToken('key'), '!operat
 const variable = (name: string) => `$${`{${name}}`}`;
 
 function aToken(text: string, changes: Partial<StoredToken> = {}): StoredToken {
-  const fixed = { nameStyle: 'dot', grants: [], managedBy: 'api', createTimeMs: 0 } as const;
+  const rotation = { previousHash: null, previousExpiresAtMs: null, devboxId: null, revision: 1 };
+  const fixed = { ...rotation, nameStyle: 'dot', grants: [], managedBy: 'api', createTimeMs: 0 } as const;
   return {
     id: 'tok_1',
     name: 'devbox-ci',
@@ -60,7 +61,7 @@ describe('a token', () => {
   test('is known by its value, and gives the same principal object for every call', () => {
     const { authenticator } = setUp();
     const principal = authenticator.authenticateToken(`Bearer ${agent.text}`);
-    assert.deepEqual(principal, { kind: 'token', accountId: 'acct_a', token: aToken(agent.text) });
+    assert.deepEqual(principal, { kind: 'token', accountId: 'acct_a', token: aToken(agent.text), endsAtMs: null });
     assert.equal(authenticator.authenticateToken(`Bearer ${agent.text}`), principal);
     assert.equal(authenticator.authenticateToken(`bearer  ${agent.text}`), principal);
     assert.equal(authenticator.authenticateToken(`BEARER ${agent.text}`), principal);

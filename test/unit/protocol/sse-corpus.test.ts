@@ -123,7 +123,7 @@ function* byByte(bytes: Buffer): Generator<Buffer> {
 /** Everywhere, or in what is large near its ends and near the lengths from which lines are treated differently. */
 function bordersOf({ length }: Buffer): number[] {
   if (length <= 4_096) return Array.from({ length: length + 1 }, (_, at) => at);
-  const around = length > 1_000_000 ? [-2, -1, 0, 1, 2, 6, 7] : Array.from({ length: 80 }, (_, step) => step - 40);
+  const around = length > 1_000_000 ? [-1, 0, 1] : Array.from({ length: 80 }, (_, step) => step - 40);
   const places = [40, 384, CHUNK, 2 * CHUNK, 4 * 1024 * 1024, length - 200, length - 96, length - 2];
   return places.flatMap((place) => around.map((step) => place + step)).filter((at) => at > 0 && at < length);
 }

@@ -63,6 +63,15 @@ test('a relative SQLite path starts at the directory of the file', async () => {
   assert.equal((await load('store: { url: "sqlite:/var/a.db" }')).store.url, 'sqlite:/var/a.db');
 });
 
+test('records of calls are kept beside the SQLite file, and their paths start at the directory of the file', async () => {
+  const directoryOf = async (text: string) => (await load(text)).audit.directory;
+  assert.equal(await directoryOf('{}'), join(directory, '.switchboard/audit'));
+  assert.equal(await directoryOf('store: { url: "sqlite:/var/a.db" }'), '/var/audit');
+  assert.equal(await directoryOf('audit: { directory: logs }'), join(directory, 'logs'));
+  const { audit } = await load('audit: { checkpoint_file: a/b.json, on_overflow: block }');
+  assert.deepEqual([audit.checkpointFile, audit.onOverflow], [join(directory, 'a/b.json'), 'block']);
+});
+
 test('certificate files start at the directory of the file, and SWITCHBOARD_LISTEN does not turn TLS off', async () => {
   const tls = 'tls: { certificate_file: tls/a.crt, key_file: /run/secrets/a.key }';
   const text = `listen: { ${tls} }\nadmin: { listen: { ${tls} } }`;
@@ -137,12 +146,21 @@ test('the effective settings show every default and no secret', async () => {
     'upstreams',
     'limits',
     'log',
+    'audit',
     'secrets',
     'mcp_configs',
     'tokens',
   ]);
   assert.deepEqual(shown.store, { url: 'postgres://db.example.com/switchboard [redacted]' });
   assert.equal(shown.limits.connections_per_credential, 256);
+  assert.deepEqual(shown.audit, {
+    calls: true,
+    directory: join(directory, '.switchboard/audit'),
+    on_overflow: 'drop',
+    segment_bytes: 33_554_432,
+    keep_days: 90,
+    keep_bytes: 4_294_967_296,
+  });
   assert.deepEqual(shown.secrets, [
     { name: 'GITHUB_TOKEN', value: '[redacted]' },
     { name: 'PROXY_LOGIN', value: '[redacted]' },

@@ -10,11 +10,15 @@ test('every metric is declared, also before anything happened', () => {
       .matchAll(/^# TYPE switchboard_(\S+) (\S+)$/gm),
   ];
   assert.deepEqual(types.map(([, name, type]) => `${name} ${type}`).sort(), [
+    'audit_dropped_total counter',
+    'audit_failing gauge',
+    'audit_pending_bytes gauge',
     'build_info gauge',
     'call_overhead_seconds histogram',
     'calls_in_flight gauge',
     'calls_total counter',
     'client_connections gauge',
+    'client_streams gauge',
     'config_last_reload_ok gauge',
     'config_reload_failures_total counter',
     'epoch gauge',

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { editDistance, nearest } from '../../../src/settings/nearest.ts';
+import { editDistance, nearest } from '../../../src/domain/nearest.ts';
 
 test('a slip of the keyboard finds the word that was meant', () => {
   const words = ['endpoint', 'allowed_tools', 'name', 'names'];

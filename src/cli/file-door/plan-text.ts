@@ -1,0 +1,55 @@
+// A plan for eyes: `+` is made, `~` is changed, `-` goes or is only there; below it, its fields and tools.
+
+import { paint, toLine, toText, toTime } from '../output.ts';
+import type { FieldChange, Step, Stuck } from './plan.ts';
+import type { ToolEffect } from './tool-effect.ts';
+
+const SIGNS = { create: '+', update: '~', delete: '-' } as const;
+const PAINTS = { create: 'green', update: 'yellow', delete: 'red' } as const;
+/** More of the same would hide the rest. */
+const MAX_TOOLS = 20;
+
+export function titleOf({ action, kind, name }: Pick<Step, 'action' | 'kind' | 'name'>): string {
+  return `${SIGNS[action]} ${kind} ${name}`;
+}
+
+/** `remark` follows the name; lines end with line breaks. */
+export function toStepText(step: Step, effect: ToolEffect | undefined, remark = ''): string {
+  const value = step.action === 'update' && step.hasValue ? ['    value: as in the file'] : [];
+  const tools = effect === undefined ? [] : toToolLines(effect);
+  return joined([
+    paint(PAINTS[step.action], titleOf(step)) + remark,
+    ...step.changes.map(toChangeLine),
+    ...value,
+    ...tools,
+  ]);
+}
+
+export function toStuckText({ kind, name, changes, reason }: Stuck): string {
+  return joined([`${paint('yellow', `~ ${kind} ${name}`)} (${reason})`, ...changes.map(toChangeLine)]);
+}
+
+function toChangeLine({ field, before, after }: FieldChange): string {
+  const [was, is] = [describe(field, before), describe(field, after)];
+  return `    ${field}: ${before === null ? is : `${was} → ${is}`}`;
+}
+
+function describe(field: string, value: unknown): string {
+  if (value === null || value === '' || (Array.isArray(value) && value.length === 0)) return 'none';
+  return toLine(field === 'expire_time_ms' ? toTime(value) : toText(value));
+}
+
+function toToolLines({ appear, disappear, appear_count, disappear_count, problem }: ToolEffect): string[] {
+  if (problem !== null) return [`    tools: not known (${toLine(problem)})`];
+  const all = [
+    ...appear.map((name) => paint('green', `      + ${name}`)),
+    ...disappear.map((name) => paint('red', `      - ${name}`)),
+  ];
+  const more = appear_count + disappear_count - Math.min(all.length, MAX_TOOLS);
+  const rest = more > 0 ? [`      and ${more} more`] : [];
+  return [`    tools: +${appear_count} −${disappear_count}`, ...all.slice(0, MAX_TOOLS), ...rest];
+}
+
+function joined(lines: readonly string[]): string {
+  return lines.map((line) => `${line}\n`).join('');
+}

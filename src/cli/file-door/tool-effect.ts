@@ -1,0 +1,62 @@
+// The tools that each step of a plan would give and take, as the gateway's own preview says.
+
+import { GatewayError } from '../../domain/errors.ts';
+import type { RestClient, View } from '../rest-client.ts';
+import type { Account } from './account.ts';
+import type { DeclaredFile } from './declared-file.ts';
+import type { Step } from './plan.ts';
+
+export interface ToolEffect {
+  readonly appear: readonly string[];
+  readonly disappear: readonly string[];
+  readonly appear_count: number;
+  readonly disappear_count: number;
+  /** Why nobody can say. */
+  readonly problem: string | null;
+}
+
+/** Of a config that is made or changed; one after the other, for a preview may ask an upstream. */
+export async function previewSteps(
+  client: RestClient,
+  steps: readonly Step[],
+  file: DeclaredFile,
+  account: Account,
+): Promise<ReadonlyMap<Step, ToolEffect>> {
+  const effects = new Map<Step, ToolEffect>();
+  for (const step of steps) {
+    if (step.kind === 'mcp_config' && step.action !== 'delete')
+      effects.set(step, await preview(client, step, file, account));
+  }
+  return effects;
+}
+
+async function preview(
+  client: RestClient,
+  { action, name, path, body }: Step,
+  { document }: DeclaredFile,
+  account: Account,
+): Promise<ToolEffect> {
+  const grants = document.tokens.flatMap((token) => token.grants.filter(({ mcp_config: config }) => config === name));
+  const secret = grants.find((grant) => grant.secret !== undefined && account.secret.has(grant.secret))?.secret;
+  try {
+    return toEffect(
+      await client.post(`${path}/preview`, { ...body, ...(action === 'create' && secret && { secret }) }),
+    );
+  } catch (error) {
+    // A config that names a secret of the same file cannot be asked about before the secret is there.
+    if (!(error instanceof GatewayError)) throw error;
+    return { appear: [], disappear: [], appear_count: 0, disappear_count: 0, problem: error.message };
+  }
+}
+
+function toEffect(view: View): ToolEffect {
+  const namesOf = (key: string): string[] => (view[key] as readonly View[]).map(({ name }) => String(name));
+  const list = view.list as View;
+  return {
+    appear: namesOf('appear'),
+    disappear: namesOf('disappear'),
+    appear_count: Number(view.appear_count),
+    disappear_count: Number(view.disappear_count),
+    problem: list.source === 'none' ? String(list.problem ?? 'its upstream was never seen') : null,
+  };
+}

@@ -1,0 +1,74 @@
+// What a write leaves behind: who changed which object, when and how, and which tools it gave or took.
+
+import type { McpConfig, StoredSecret } from './mcp-config.ts';
+import type { StoredApiKey, StoredToken } from './principal.ts';
+
+/** A sandbox of a user's, as far as the gateway needs to know it: which McpConfigs it mounts, under which variables. */
+export interface Devbox {
+  readonly id: string;
+  readonly name: string | null;
+  readonly mounts: readonly Mount[];
+  readonly metadata: Readonly<Record<string, string>>;
+  readonly createTimeMs: number;
+  readonly endTimeMs: number | null;
+}
+
+export interface Mount {
+  /** The environment variable that is to hold the token. */
+  readonly variable: string;
+  readonly mcpConfigId: string;
+  readonly secretId: string | null;
+}
+
+/** The objects that are written, by kind. */
+export interface Objects {
+  readonly mcp_config: McpConfig;
+  readonly secret: StoredSecret;
+  readonly token: StoredToken;
+  readonly api_key: StoredApiKey;
+  readonly devbox: Devbox;
+  readonly account: { readonly id: string; readonly name: string };
+}
+export const OBJECT_KINDS = ['mcp_config', 'secret', 'token', 'api_key', 'devbox', 'account'] as const;
+export type ObjectKind = (typeof OBJECT_KINDS)[number];
+
+export const ACTIONS = ['create', 'update', 'delete', 'revoke', 'rotate', 'revert', 'confirm', 'shutdown'] as const;
+export type Action = (typeof ACTIONS)[number];
+
+export const ACTOR_KINDS = ['api_key', 'file', 'command'] as const;
+
+/** Who writes: an API key, the config file, or a command that works on the store itself. */
+export interface Actor {
+  readonly kind: (typeof ACTOR_KINDS)[number];
+  /** Of the API key. */
+  readonly id: string | null;
+  readonly name: string;
+}
+
+/** Canonical names of tools that a write makes callable, or ends; the counts go on where the names are cut. */
+export interface ToolEffect {
+  readonly added: readonly string[];
+  readonly removed: readonly string[];
+  readonly addedCount: number;
+  readonly removedCount: number;
+}
+
+export const NO_EFFECT: ToolEffect = { added: [], removed: [], addedCount: 0, removedCount: 0 };
+
+export interface Revision {
+  /** Counts the writes of the account, from 1 and without gaps. */
+  readonly sequence: number;
+  readonly timeMs: number;
+  readonly actor: Actor;
+  readonly requestId: string | null;
+  readonly action: Action;
+  readonly objectKind: ObjectKind;
+  readonly objectId: string;
+  readonly objectName: string;
+  /** Of the object, after the write. */
+  readonly revision: number;
+  readonly effect: ToolEffect;
+  /** The object without what is secret in it; `null` before it was there, and when it is gone. */
+  readonly before: Readonly<Record<string, unknown>> | null;
+  readonly after: Readonly<Record<string, unknown>> | null;
+}
