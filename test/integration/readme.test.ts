@@ -67,7 +67,8 @@ const SHORTENED: ReadonlyMap<string, string> = new Map([
   ['npm run bench', 'npm run bench -- --rounds 1 --seconds 1 --targets gateway'],
 ]);
 
-const SERVES = /\bnpm start$|\bswitchboard serve\b/;
+const NPX = 'npx switchboard';
+const SERVES = /\bnpm start$|\bswitchboard(?:\.cjs)? serve\b/;
 
 /** The cache of compiled modules halves the time a process takes to start. */
 function shellVariables(): Record<string, string> {
@@ -81,17 +82,26 @@ class Reader {
   readonly env = shellVariables();
   #gateway: ChildProcess | undefined;
   #url = DOCUMENTED_URL;
+  #hasUsedNpx = false;
 
   constructor(cwd: string) {
     this.#cwd = cwd;
   }
 
   async type(line: string): Promise<void> {
-    const command = (SHORTENED.get(line) ?? line).replaceAll(DOCUMENTED_URL, this.#url);
+    const command = this.#withoutNpx((SHORTENED.get(line) ?? line).replaceAll(DOCUMENTED_URL, this.#url));
     const variable = /^export (\w+)=/.exec(command)?.[1];
     if (SERVES.test(command)) await this.#serve(command);
     else if (variable === undefined) await this.#run(command);
     else this.env[variable] = await this.#run(`${command}; printf %s "$${variable}"`);
+  }
+
+  /** npx takes longer to find this package's own command than the command takes: it is asked to the first time. */
+  #withoutNpx(command: string): string {
+    if (!command.includes(NPX)) return command;
+    if (this.#hasUsedNpx) return command.replaceAll(NPX, 'node src/switchboard.cjs');
+    this.#hasUsedNpx = true;
+    return command;
   }
 
   /**

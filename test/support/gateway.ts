@@ -76,7 +76,8 @@ export async function startGateway(options: GatewayOptions): Promise<TestGateway
   const folder = options.folder ?? (await makeFolder());
   const file = join(folder, 'switchboard.json');
   const load = async (next: ConfigFileOptions): Promise<Settings> => {
-    await writeFile(file, configFile(next));
+    // The log of calls has tests of its own; its thread would take longer to start than the rest of a gateway.
+    await writeFile(file, configFile({ ...next, settings: { audit: { calls: false }, ...next.settings } }));
     const outcome = await loadSettings(file, readEnvironment(variablesOf(next)));
     if (!outcome.ok) throw new Error(outcome.problems.map(formatProblem).join('\n'));
     return outcome.settings;
@@ -120,8 +121,6 @@ export function configFile(options: ConfigFileOptions): string {
     listen: { host: '127.0.0.1', port: 0 },
     store: { url: 'sqlite:store/switchboard.db' },
     limits,
-    // The log of calls has tests of its own; its thread would take longer to start than the rest of a gateway.
-    audit: { calls: false },
     ...settings,
     secrets: [
       ...Object.keys(secrets),
