@@ -4,37 +4,15 @@
 import { sql, type Transaction } from 'kysely';
 import { GatewayError } from '../domain/errors.ts';
 import type { AccountId } from '../domain/mcp-config.ts';
-import type { Devbox } from '../domain/revision.ts';
 import { ChangeFeed } from './change-feed.ts';
 import { type PostgresAddress, parsePostgresUrl } from './postgres-address.ts';
 import { explained, isTransient } from './postgres-errors.ts';
 import { EPOCH_CHANNEL, EpochFeed } from './postgres-feed.ts';
 import { createPool, type PostgresPoolHandle } from './postgres-pool.ts';
 import { migratePostgres } from './postgres-schema.ts';
-import {
-  countDevboxes,
-  deleteOldToolLists,
-  pinValue,
-  raiseEpoch,
-  SqlWriter,
-  selectConfiguration,
-  selectDevbox,
-  selectDevboxes,
-  selectRevisions,
-  selectToolLists,
-  upsertToolList,
-} from './queries.ts';
-import type {
-  Account,
-  AccountConfiguration,
-  DevboxFilter,
-  DevboxQuery,
-  RevisionQuery,
-  Store,
-  StoredRevision,
-  StoredToolList,
-  Writer,
-} from './store.ts';
+import { raiseEpoch, SqlWriter } from './queries.ts';
+import { SqlStore, type Work } from './sql-store.ts';
+import type { Store, Writer } from './store.ts';
 import type { Tables } from './tables.ts';
 import { Turns } from './turns.ts';
 
@@ -50,8 +28,6 @@ const READERS = 8;
 const WRITERS = 4;
 /** How often a write is done that the database undoes because of another one. */
 const ATTEMPTS = 4;
-
-type Work<T> = (transaction: Transaction<Tables>) => Promise<T>;
 
 /**
  * Opens the store in a database that is there, its tables made or brought to the newest schema. Throws
@@ -71,7 +47,7 @@ export async function openPostgresStore({ url, pollMs = 250 }: PostgresStoreOpti
   }
 }
 
-class PostgresStore implements Store {
+class PostgresStore extends SqlStore implements Store {
   readonly #readers: PostgresPoolHandle;
   readonly #writers: PostgresPoolHandle;
   readonly #changes: ChangeFeed;
@@ -87,21 +63,11 @@ class PostgresStore implements Store {
     epochs: ReadonlyMap<AccountId, number>,
     pollMs: number,
   ) {
+    super();
     this.#readers = readers;
     this.#writers = createPool(config, WRITERS);
     this.#changes = new ChangeFeed(epochs);
     this.#feed = new EpochFeed({ config, pollMs, onEpochs: (found) => this.#changes.announce(found) });
-  }
-
-  accounts(): Promise<readonly Account[]> {
-    return this.#read(async (transaction) => {
-      const rows = await transaction
-        .selectFrom('accounts')
-        .select(['accountId', 'name'])
-        .orderBy('accountId')
-        .execute();
-      return rows.map(({ accountId, name }) => ({ id: accountId as AccountId, name }));
-    });
   }
 
   epochs(): Promise<ReadonlyMap<AccountId, number>> {
@@ -112,48 +78,12 @@ class PostgresStore implements Store {
     return this.#changes.subscribe(listener);
   }
 
-  pin(name: string, value: string): Promise<string> {
-    return this.#transact((transaction) => pinValue(transaction, name, value));
-  }
-
-  readConfiguration(account: AccountId): Promise<AccountConfiguration> {
-    return this.#read((transaction) => selectConfiguration(transaction, account));
-  }
-
   async write<T>(account: AccountId, work: (writer: Writer) => Promise<T>): Promise<T> {
     const { result, epoch } = await this.#track(() =>
       this.#turns.take(account, () => this.#transactAlone((transaction) => writeTo(transaction, account, work))),
     );
     if (epoch !== undefined) this.#changes.announce(new Map([[account, epoch]]));
     return result;
-  }
-
-  readRevisions(account: AccountId, query: RevisionQuery): Promise<readonly StoredRevision[]> {
-    return this.#read((transaction) => selectRevisions(transaction, account, query));
-  }
-
-  readDevboxes(account: AccountId, query: DevboxQuery): Promise<readonly Devbox[]> {
-    return this.#read((transaction) => selectDevboxes(transaction, account, query));
-  }
-
-  countDevboxes(account: AccountId, filter: DevboxFilter): Promise<number> {
-    return this.#read((transaction) => countDevboxes(transaction, account, filter));
-  }
-
-  findDevbox(account: AccountId, id: string): Promise<Devbox | undefined> {
-    return this.#read((transaction) => selectDevbox(transaction, account, id));
-  }
-
-  readToolLists(account: AccountId): Promise<readonly StoredToolList[]> {
-    return this.#read((transaction) => selectToolLists(transaction, account));
-  }
-
-  putToolList(account: AccountId, list: StoredToolList): Promise<void> {
-    return this.#transact((transaction) => upsertToolList(transaction, account, list));
-  }
-
-  deleteToolLists(account: AccountId, olderThanMs: number): Promise<void> {
-    return this.#transact((transaction) => deleteOldToolLists(transaction, account, olderThanMs));
   }
 
   close(): Promise<void> {
@@ -167,13 +97,13 @@ class PostgresStore implements Store {
   }
 
   /** All of one moment, without a lock: what is committed meanwhile is seen by the next read. */
-  #read<T>(work: Work<T>): Promise<T> {
+  protected read<T>(work: Work<T>): Promise<T> {
     return this.#track(() =>
       this.#readers.sql.transaction().setIsolationLevel('repeatable read').setAccessMode('read only').execute(work),
     );
   }
 
-  #transact<T>(work: Work<T>): Promise<T> {
+  protected transact<T>(work: Work<T>): Promise<T> {
     return this.#track(() => this.#transactAlone(work));
   }
 

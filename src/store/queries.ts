@@ -31,6 +31,12 @@ import {
 
 type Sql = Transaction<Tables>;
 
+/** By id. */
+export async function selectAccounts(sql: Sql): Promise<Account[]> {
+  const rows = await sql.selectFrom('accounts').select(['accountId', 'name']).orderBy('accountId').execute();
+  return rows.map(({ accountId, name }) => ({ id: accountId as AccountId, name }));
+}
+
 /**
  * One account's configuration, oldest object first; `known`, if it is of the epoch that the account is at. Throws
  * `not_found` for an account the store does not have.

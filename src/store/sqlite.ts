@@ -2,40 +2,15 @@
 
 import { statSync } from 'node:fs';
 import type { DatabaseSync } from 'node:sqlite';
-import type { Transaction } from 'kysely';
 import { GatewayError } from '../domain/errors.ts';
 import type { AccountId } from '../domain/mcp-config.ts';
-import type { Devbox } from '../domain/revision.ts';
 import { ChangeFeed } from './change-feed.ts';
 import { migrate } from './migrations.ts';
-import {
-  countDevboxes,
-  deleteOldToolLists,
-  pinValue,
-  raiseEpoch,
-  SqlWriter,
-  selectConfiguration,
-  selectDevbox,
-  selectDevboxes,
-  selectRevisions,
-  selectToolLists,
-  upsertToolList,
-} from './queries.ts';
+import { raiseEpoch, SqlWriter } from './queries.ts';
+import { SqlStore, type Work } from './sql-store.ts';
 import { type Connection, createDatabaseFile, openReader, openWriter, toConnection } from './sqlite-connection.ts';
 import { toOpenError, toStoreError } from './sqlite-errors.ts';
-import {
-  type Account,
-  type AccountConfiguration,
-  DEFAULT_ACCOUNT,
-  type DevboxFilter,
-  type DevboxQuery,
-  type RevisionQuery,
-  type Store,
-  type StoredRevision,
-  type StoredToolList,
-  type Writer,
-} from './store.ts';
-import type { Tables } from './tables.ts';
+import { DEFAULT_ACCOUNT, type Store, type Writer } from './store.ts';
 import { Turns } from './turns.ts';
 
 export interface SqliteStoreOptions {
@@ -87,7 +62,7 @@ function prepare(database: DatabaseSync, file: string): void {
   }
 }
 
-class SqliteStore implements Store {
+class SqliteStore extends SqlStore implements Store {
   readonly #file: string;
   readonly #identity: string | undefined;
   readonly #writer: Connection;
@@ -99,6 +74,7 @@ class SqliteStore implements Store {
   #dataVersion: unknown;
 
   constructor(file: string, writer: Connection, reader: Connection, pollMs: number) {
+    super();
     this.#file = file;
     this.#identity = identityOf(file);
     this.#writer = writer;
@@ -108,65 +84,22 @@ class SqliteStore implements Store {
     this.#poll = setInterval(() => this.#lookForChanges(), pollMs).unref();
   }
 
-  accounts(): Promise<readonly Account[]> {
-    return this.#read(async (sql) => {
-      const rows = await sql.selectFrom('accounts').select(['accountId', 'name']).orderBy('accountId').execute();
-      return rows.map(({ accountId, name }) => ({ id: accountId as AccountId, name }));
-    });
-  }
-
   epochs(): Promise<ReadonlyMap<AccountId, number>> {
-    return this.#read(async () => this.#readEpochs());
+    return this.read(async () => this.#readEpochs());
   }
 
   onChange(listener: (accountId: AccountId) => void): () => void {
     return this.#feed.subscribe(listener);
   }
 
-  pin(name: string, value: string): Promise<string> {
-    return this.#transact((sql) => pinValue(sql, name, value));
-  }
-
-  readConfiguration(account: AccountId): Promise<AccountConfiguration> {
-    return this.#read((sql) => selectConfiguration(sql, account));
-  }
-
   async write<T>(account: AccountId, work: (writer: Writer) => Promise<T>): Promise<T> {
-    const { result, epoch } = await this.#transact(async (sql) => {
+    const { result, epoch } = await this.transact(async (sql) => {
       const writer = new SqlWriter(sql, account);
       const result = await work(writer);
       return { result, epoch: writer.hasChanged ? await raiseEpoch(sql, account) : undefined };
     });
     if (epoch !== undefined) this.#feed.announce(new Map([[account, epoch]]));
     return result;
-  }
-
-  readRevisions(account: AccountId, query: RevisionQuery): Promise<readonly StoredRevision[]> {
-    return this.#read((sql) => selectRevisions(sql, account, query));
-  }
-
-  readDevboxes(account: AccountId, query: DevboxQuery): Promise<readonly Devbox[]> {
-    return this.#read((sql) => selectDevboxes(sql, account, query));
-  }
-
-  countDevboxes(account: AccountId, filter: DevboxFilter): Promise<number> {
-    return this.#read((sql) => countDevboxes(sql, account, filter));
-  }
-
-  findDevbox(account: AccountId, id: string): Promise<Devbox | undefined> {
-    return this.#read((sql) => selectDevbox(sql, account, id));
-  }
-
-  readToolLists(account: AccountId): Promise<readonly StoredToolList[]> {
-    return this.#read((sql) => selectToolLists(sql, account));
-  }
-
-  putToolList(account: AccountId, list: StoredToolList): Promise<void> {
-    return this.#transact((sql) => upsertToolList(sql, account, list));
-  }
-
-  deleteToolLists(account: AccountId, olderThanMs: number): Promise<void> {
-    return this.#transact((sql) => deleteOldToolLists(sql, account, olderThanMs));
   }
 
   async close(): Promise<void> {
@@ -180,7 +113,7 @@ class SqliteStore implements Store {
     }
   }
 
-  async #read<T>(work: (sql: Transaction<Tables>) => Promise<T>): Promise<T> {
+  protected async read<T>(work: Work<T>): Promise<T> {
     try {
       return await this.#reader.sql.transaction().execute(work);
     } catch (error) {
@@ -189,11 +122,11 @@ class SqliteStore implements Store {
   }
 
   /** In the order asked: Kysely wakes all who wait for its connection, and gives it to any of them. */
-  #transact<T>(work: (sql: Transaction<Tables>) => Promise<T>): Promise<T> {
+  protected transact<T>(work: Work<T>): Promise<T> {
     return this.#turns.take('', () => this.#transactNow(work));
   }
 
-  async #transactNow<T>(work: (sql: Transaction<Tables>) => Promise<T>): Promise<T> {
+  async #transactNow<T>(work: Work<T>): Promise<T> {
     try {
       return await this.#writer.sql.transaction().execute(async (sql) => {
         const result = await work(sql);
