@@ -22,6 +22,7 @@ export class WriterThread {
   readonly #waiting = new Map<number, Waiting>();
   #worker: Worker | undefined;
   #asked = 0;
+  #isClosing = false;
 
   /** `onDeath` is told when the thread has ended by itself; what it had not written is lost. */
   constructor(
@@ -77,6 +78,8 @@ export class WriterThread {
   async close(): Promise<number> {
     const worker = this.#worker;
     if (worker === undefined) return 0;
+    // Its last answer and its end may be told in one turn, before anybody who waits for the answer goes on.
+    this.#isClosing = true;
     const ended = new Promise((resolve) => worker.once('exit', resolve));
     const { lost = 0 } = await this.ask({ kind: 'close' });
     this.#worker = undefined;
@@ -102,6 +105,6 @@ export class WriterThread {
     for (const { reject } of waiting) {
       reject(new GatewayError('internal', 'The thread that writes the audit log has ended. Try again.', { cause }));
     }
-    this.#onDeath(cause);
+    if (!this.#isClosing) this.#onDeath(cause);
   }
 }
