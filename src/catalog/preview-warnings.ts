@@ -28,7 +28,9 @@ export function findWarnings(edit: Edit): PreviewWarning[] {
 
 function ofFile({ before }: Edit): PreviewWarning[] {
   if (before?.managedBy !== 'file') return [];
-  return [{ path: '', message: 'this McpConfig is declared in the config file of the gateway, and changed only there' }];
+  return [
+    { path: '', message: 'this McpConfig is declared in the config file of the gateway, and changed only there' },
+  ];
 }
 
 function ofName({ before, after, tokens }: Edit): PreviewWarning[] {
