@@ -92,15 +92,18 @@ function planAll(before: AccountConfiguration, declared: Declared, deps: ApplyDe
         name: each.name,
       };
       const value = each.value.reveal();
+      const origins = [...new Set([...(current?.origins ?? []), ...originsOf(declared, each.name)])];
       // Sealing is randomised, so only the opened value tells whether anything changed.
-      if (current && deps.openSecret({ ...ref, version: current.version }, current.sealed).reveal() === value)
-        return current;
+      if (current && deps.openSecret({ ...ref, version: current.version }, current.sealed).reveal() === value) {
+        return origins.length === current.origins.length ? current : { ...current, origins };
+      }
       const version = (current?.version ?? 0) + 1;
       return {
         id: ref.secretId,
         name: each.name,
         version,
         sealed: deps.sealSecret({ ...ref, version }, value),
+        origins,
         managedBy: 'file',
         createTimeMs: current?.createTimeMs ?? nowMs,
         updateTimeMs: nowMs,
@@ -155,6 +158,19 @@ function planAll(before: AccountConfiguration, declared: Declared, deps: ApplyDe
     return asNextRevision(next, current);
   });
   return { secrets, mcpConfigs, tokens };
+}
+
+/** The file names secrets and endpoints together, so its owner has said where each may go (design §3.13). */
+function originsOf({ mcpConfigs, tokens }: Declared, secret: string): string[] {
+  const grants = tokens.flatMap((token) => token.grants).filter((grant) => grant.secret === secret);
+  const granted = new Set(grants.map(({ mcpConfig }) => mcpConfig));
+  const sends = ({ customHeaders, tls, proxy }: DeclaredMcpConfig) =>
+    customHeaders.some((header) => 'secret' in header && header.secret === secret) ||
+    tls?.clientKey === secret ||
+    proxy?.secret === secret;
+  return mcpConfigs
+    .filter((config) => granted.has(config.name) || sends(config))
+    .map(({ endpoint }) => new URL(endpoint).origin);
 }
 
 /** The same for the same name for ever: what is taken out of the file and put back is granted as it was before. */

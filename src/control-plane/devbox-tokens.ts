@@ -3,7 +3,7 @@
 import { randomBytes } from 'node:crypto';
 import { GatewayError } from '../domain/errors.ts';
 import type { McpConfig, StoredSecret } from '../domain/mcp-config.ts';
-import type { Grant, StoredToken } from '../domain/principal.ts';
+import type { StoredToken } from '../domain/principal.ts';
 import type { Devbox } from '../domain/revision.ts';
 import type { Change } from './change.ts';
 import { createToken } from './tokens.ts';
@@ -48,27 +48,7 @@ function requireRoom(id: string, { before, nowMs }: Change): void {
 async function prune(change: Change): Promise<void> {
   const latest = change.nowMs - KEPT_MS;
   const old = change.before.tokens.filter((token) => token.devboxId !== null && endOf(token) <= latest);
-  const witnesses = countWitnesses(change.before.tokens);
-  let pruned = 0;
-  for (const token of old) {
-    // The last that says where a secret was granted stays: it is what binds the secret there (design §3.13).
-    if (pruned === MAX_PRUNED || token.grants.some((grant) => (witnesses.get(toBinding(grant)) ?? 0) < 2)) continue;
-    for (const grant of token.grants) witnesses.set(toBinding(grant), (witnesses.get(toBinding(grant)) ?? 0) - 1);
-    await change.delete('token', token);
-    pruned++;
-  }
-}
-
-function countWitnesses(tokens: readonly StoredToken[]): Map<string, number> {
-  const counts = new Map<string, number>();
-  for (const grant of tokens.flatMap(({ grants }) => grants)) {
-    counts.set(toBinding(grant), (counts.get(toBinding(grant)) ?? 0) + 1);
-  }
-  return counts;
-}
-
-function toBinding({ mcpConfigId, secretId, secretOrigin }: Grant): string {
-  return JSON.stringify([mcpConfigId, secretId, secretOrigin]);
+  for (const token of old.slice(0, MAX_PRUNED)) await change.delete('token', token);
 }
 
 function endOf({ revokedAtMs, expiresAtMs }: StoredToken): number {

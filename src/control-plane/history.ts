@@ -8,9 +8,10 @@ import { type AccountId, type McpConfig, secretIdsOf } from '../domain/mcp-confi
 import { ACTIONS, ACTOR_KINDS, type Revision, type ToolEffect } from '../domain/revision.ts';
 import type { Store, StoredRevision } from '../store/store.ts';
 import { type Change, find } from './change.ts';
-import { mcpConfigView, requireAdmitted, requireSendable, toListedConfig, toMcpConfigView } from './mcp-configs.ts';
+import { mcpConfigView, requireAdmitted, toListedConfig, toMcpConfigView } from './mcp-configs.ts';
 import { NOTHING, type Operation, read, write } from './operation.ts';
 import { readRevision } from './revision-chain.ts';
+import { addedSendings, bindSecrets, sendingsOf } from './secret-binding.ts';
 import { requireFreeName, type UseCaseDeps } from './use-case.ts';
 
 const MAX_ENTRIES = 1000;
@@ -118,8 +119,8 @@ export function historyOperations(deps: UseCaseDeps): Operation[] {
         }
         requireFreeName(change.before.mcpConfigs, config.name, 'McpConfig', objectId);
         requireAdmitted(deps, config.endpoint);
-        requireSendable(change, current, config);
         requireSecrets(config, change.before.secrets);
+        await bindSecrets(change, addedSendings(current, config));
         await change.put('mcp_config', config, 'revert');
         return toMcpConfigView(config);
       },
@@ -147,6 +148,7 @@ export function historyOperations(deps: UseCaseDeps): Operation[] {
         const { origin } = new URL(config.endpoint);
         requireSeen(config, origin, body.origin);
         const confirmed: string[] = [];
+        const granted: (string | null)[] = [];
         for (const token of change.before.tokens) {
           if (token.revokedAtMs !== null) continue;
           const grants = token.grants.map((grant) =>
@@ -156,8 +158,15 @@ export function historyOperations(deps: UseCaseDeps): Operation[] {
           );
           if (isDeepStrictEqual(grants, token.grants)) continue;
           await change.put('token', { ...token, grants, revision: token.revision + 1 }, 'confirm');
+          granted.push(
+            ...grants.filter(({ mcpConfigId }) => mcpConfigId === config.id).map(({ secretId }) => secretId),
+          );
           confirmed.push(token.id);
         }
+        await bindSecrets(
+          change,
+          [null, ...granted].flatMap((secretId) => sendingsOf(config, secretId, 'origin')),
+        );
         return { mcp_config: config.id, origin, tokens: confirmed };
       },
     }),

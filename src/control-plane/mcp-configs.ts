@@ -8,11 +8,11 @@ import { GatewayError, type Problem } from '../domain/errors.ts';
 import { type CustomHeader, type McpConfig, type StoredSecret, serviceOf } from '../domain/mcp-config.ts';
 import { isSuspended } from '../domain/principal.ts';
 import type { AccountConfiguration } from '../store/store.ts';
-import { type Change, find } from './change.ts';
+import { find } from './change.ts';
 import { NOTHING, type Operation, read, warningsView, write } from './operation.ts';
 import { pageQuery, pageView, toPage } from './page.ts';
 import { mcpConfigInputSchema } from './schemas.ts';
-import { addedSecrets, requireBound } from './secret-binding.ts';
+import { addedSendings, bindSecrets } from './secret-binding.ts';
 import { refer, requireFreeName, type UseCaseDeps } from './use-case.ts';
 
 const MAX_WARNINGS = 20;
@@ -78,7 +78,7 @@ export function mcpConfigOperations(deps: UseCaseDeps): Operation[] {
         requireFreeName(change.before.mcpConfigs, body.name, 'McpConfig');
         requireAdmitted(deps, body.endpoint);
         const config = toMcpConfig(body, deps.newId('mcp'), change.before, change.nowMs);
-        requireSendable(change, undefined, config);
+        await bindSecrets(change, addedSendings(undefined, config));
         await change.put('mcp_config', config, 'create');
         return toMcpConfigView(config);
       },
@@ -125,7 +125,7 @@ export function mcpConfigOperations(deps: UseCaseDeps): Operation[] {
         change.findEditable('mcp_config', id);
         requireFreeName(change.before.mcpConfigs, next.name, 'McpConfig', current.id);
         if (next.endpoint !== current.endpoint) requireAdmitted(deps, next.endpoint);
-        requireSendable(change, current, next);
+        await bindSecrets(change, addedSendings(current, next));
         await change.put('mcp_config', next, 'update');
         const view = toMcpConfigView(next);
         const warnings = [...findMoveWarnings(current, next, change.before), ...(view.warnings ?? [])];
@@ -257,12 +257,6 @@ function toCustomHeaders(given: z.output<typeof custom_headers>, secrets: readon
       secretId: refer(secrets, header.secret, 'secret', `custom_headers[${index}].secret`).id,
     };
   });
-}
-
-/** Throws `forbidden` when an editor has the config send a secret that is bound to another origin than its endpoint's. */
-export function requireSendable(change: Change, before: McpConfig | undefined, after: McpConfig): void {
-  if (change.isOwner) return;
-  requireBound(change.before, addedSecrets(before, after), new URL(after.endpoint).origin, 'custom_headers');
 }
 
 /** Throws `invalid_argument` for an endpoint that this gateway would not connect to. */

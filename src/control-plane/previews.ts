@@ -11,7 +11,7 @@ import { configurationOf, type DecisionDeps } from './decisions.ts';
 import { createBody, merge, requireAdmitted, toMcpConfig, updateBody } from './mcp-configs.ts';
 import { isAllowed, NOTHING, type Operation, read, warningsView } from './operation.ts';
 import { secretName } from './schema-parts.ts';
-import { addedSecrets, requireBound } from './secret-binding.ts';
+import { addedSendings, requireBound } from './secret-binding.ts';
 import { refer, requireFreeName, type UseCaseDeps } from './use-case.ts';
 
 export interface PreviewDeps extends UseCaseDeps, DecisionDeps {
@@ -127,8 +127,8 @@ function run(deps: PreviewDeps, { accountId, role }: Operator, { before, after, 
   const secretId = wanted === undefined ? undefined : refer(configuration.secrets, wanted, 'secret', 'secret').id;
   if (role !== 'owner') {
     const { origin } = new URL(after.endpoint);
-    if (secretId !== undefined) requireBound(configuration, [secretId], origin, 'secret');
-    requireBound(configuration, addedSecrets(before, after), origin, 'custom_headers');
+    const named = secretId === undefined ? [] : [{ secretId, origin, path: 'secret' }];
+    for (const each of [...named, ...addedSendings(before, after)]) requireBound(configuration.secrets, each);
   }
   return previewConfig(deps.catalogs, {
     accountId,

@@ -2,38 +2,48 @@
 // anywhere else. Otherwise whoever may edit configs could have any secret of the account sent to a server of their own.
 
 import { GatewayError } from '../domain/errors.ts';
-import { type McpConfig, secretIdsOf } from '../domain/mcp-config.ts';
-import type { AccountConfiguration } from '../store/store.ts';
+import { type McpConfig, type StoredSecret, secretIdsOf } from '../domain/mcp-config.ts';
+import type { Change } from './change.ts';
 
-/** Throws `forbidden` at `path` when one of the secrets is bound, and not to `origin`. One that never was may go there. */
-export function requireBound(
-  configuration: AccountConfiguration,
-  secretIds: readonly string[],
-  origin: string,
-  path: string,
-): void {
-  for (const id of secretIds) {
-    const origins = originsOf(configuration, id);
-    if (origins.size === 0 || origins.has(origin)) continue;
-    const name = configuration.secrets.find((secret) => secret.id === id)?.name ?? id;
-    const message = `the secret '${name}' is bound to ${[...origins].join(', ')}, where it was granted, and this would send it elsewhere: an owner must do it, or use another secret`;
-    throw new GatewayError('forbidden', `${path}: ${message}.`, { problems: [{ path, message }] });
+/** That a secret is to be sent to an origin, and the field that says so. */
+export interface Sending {
+  readonly secretId: string;
+  readonly origin: string;
+  readonly path: string;
+}
+
+/** Throws `forbidden` at its path when the secret is bound, and not to the origin. One that never was may go there. */
+export function requireBound(secrets: readonly StoredSecret[], { secretId, origin, path }: Sending): void {
+  const secret = secrets.find(({ id }) => id === secretId);
+  if (secret === undefined || secret.origins.length === 0 || secret.origins.includes(origin)) return;
+  const message = `the secret '${secret.name}' is bound to ${secret.origins.join(', ')}, where it was granted, and this would send it elsewhere: an owner must do it, or use another secret`;
+  throw new GatewayError('forbidden', `${path}: ${message}.`, { problems: [{ path, message }] });
+}
+
+/** Binds secrets to where they are to be sent. Throws `forbidden` for one that is bound elsewhere, unless an owner asks. */
+export async function bindSecrets(change: Change, sendings: readonly Sending[]): Promise<void> {
+  const bound = new Map<string, StoredSecret>();
+  const secrets = change.before.secrets;
+  for (const sending of sendings) {
+    const secret = bound.get(sending.secretId) ?? secrets.find(({ id }) => id === sending.secretId);
+    if (secret === undefined || secret.origins.includes(sending.origin)) continue;
+    if (!change.isOwner) requireBound([secret], sending);
+    bound.set(secret.id, { ...secret, origins: [...secret.origins, sending.origin] });
   }
+  for (const secret of bound.values()) await change.put('secret', secret, 'confirm');
 }
 
-/** The secrets that an edit has a config send and that it did not send before. */
-export function addedSecrets(before: McpConfig | undefined, after: McpConfig): string[] {
+/** What an edit has a config send that it did not send before. */
+export function addedSendings(before: McpConfig | undefined, after: McpConfig): Sending[] {
   const known = before === undefined ? [] : secretIdsOf(before);
-  return secretIdsOf(after).filter((id) => !known.includes(id));
+  const { origin } = new URL(after.endpoint);
+  const added = secretIdsOf(after).filter((id) => !known.includes(id));
+  return added.map((secretId) => ({ secretId, origin, path: 'custom_headers' }));
 }
 
-/** Revoked tokens count as well: who may revoke one must not set its secret free by that. */
-function originsOf({ mcpConfigs, tokens }: AccountConfiguration, secretId: string): Set<string> {
-  const senders = new Set(mcpConfigs.filter((config) => secretIdsOf(config).includes(secretId)).map(({ id }) => id));
-  const grants = tokens.flatMap((token) => token.grants);
-  return new Set(
-    grants
-      .filter((grant) => grant.secretId === secretId || senders.has(grant.mcpConfigId))
-      .flatMap(({ secretOrigin }) => secretOrigin ?? []),
-  );
+/** What a config sends with a secret that it is granted with. */
+export function sendingsOf(config: McpConfig, grantedId: string | null, path: string): Sending[] {
+  const { origin } = new URL(config.endpoint);
+  const ids = [...(grantedId === null ? [] : [grantedId]), ...secretIdsOf(config)];
+  return ids.map((secretId) => ({ secretId, origin, path }));
 }

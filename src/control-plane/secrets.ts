@@ -26,6 +26,9 @@ export const viewSchema = z.object({
   create_time_ms: z.int(),
   update_time_ms: z.int(),
   revision: z.int().describe('Counts the values written, from 1.'),
+  origins: z
+    .array(z.string())
+    .describe('Where it may be sent; the first grant or header says where, an owner may add others.'),
   managed_by: z.enum(['api', 'file']),
 });
 
@@ -51,6 +54,7 @@ export function secretOperations(deps: UseCaseDeps): Operation[] {
           name: body.name,
           version: 1,
           sealed: deps.sealSecret(ref, body.value),
+          origins: [],
           managedBy: 'api',
           createTimeMs: nowMs,
           updateTimeMs: nowMs,
@@ -128,6 +132,7 @@ function toView(secret: StoredSecret): z.input<typeof viewSchema> {
     create_time_ms: secret.createTimeMs,
     update_time_ms: secret.updateTimeMs,
     revision: secret.version,
+    origins: [...secret.origins],
     managed_by: secret.managedBy,
   };
 }

@@ -2,12 +2,12 @@
 
 import { isDeepStrictEqual } from 'node:util';
 import { GatewayError } from '../domain/errors.ts';
-import { secretIdsOf, serviceOf } from '../domain/mcp-config.ts';
+import { serviceOf } from '../domain/mcp-config.ts';
 import { type Grant, type NameStyle, type StoredToken, TOKEN_NAME } from '../domain/principal.ts';
 import { hashToken, mintToken } from '../identity/tokens.ts';
 import type { AccountConfiguration } from '../store/store.ts';
 import type { Change } from './change.ts';
-import { requireBound } from './secret-binding.ts';
+import { bindSecrets, type Sending, sendingsOf } from './secret-binding.ts';
 import { refer, requireFreeName } from './use-case.ts';
 
 export interface GrantInput {
@@ -47,7 +47,7 @@ export async function createToken(pepper: Buffer, change: Change, input: TokenIn
   const { before, nowMs } = change;
   requireName(input.name, 'a token');
   requireFreeName(before.tokens, input.name, 'token');
-  const grants = resolveGrants(change, input.grants, []);
+  const grants = await resolveGrants(change, input.grants, []);
   if (input.nameStyle === 'bare') requireOneService(before, grants);
   const minted = mintToken('agt');
   const value = input.value ?? minted.text;
@@ -77,7 +77,7 @@ export async function updateToken(change: Change, nameOrId: string, update: Toke
   const next: StoredToken = {
     ...token,
     name: update.name ?? token.name,
-    grants: update.grants === undefined ? token.grants : resolveGrants(change, update.grants, token.grants),
+    grants: update.grants === undefined ? token.grants : await resolveGrants(change, update.grants, token.grants),
     nameStyle: update.nameStyle ?? token.nameStyle,
     expiresAtMs: update.expiresAtMs ?? token.expiresAtMs,
   };
@@ -144,22 +144,34 @@ function requireOneService({ mcpConfigs }: AccountConfiguration, grants: readonl
   throw new GatewayError('invalid_argument', `names: ${message}.`, { problems: [{ path: 'names', message }] });
 }
 
-function resolveGrants(change: Change, inputs: readonly GrantInput[], current: readonly Grant[]): Grant[] {
-  return inputs.map((grant, index) => resolveGrant(change, grant, current, `grants[${index}]`));
+/** New grants bind their secrets. */
+async function resolveGrants(
+  change: Change,
+  inputs: readonly GrantInput[],
+  current: readonly Grant[],
+): Promise<Grant[]> {
+  const resolved = inputs.map((grant, index) => resolveGrant(change.before, grant, current, `grants[${index}]`));
+  await bindSecrets(
+    change,
+    resolved.flatMap(({ sendings }) => sendings),
+  );
+  return resolved.map(({ grant }) => grant);
 }
 
-function resolveGrant(change: Change, input: GrantInput, current: readonly Grant[], path: string): Grant {
-  const { before } = change;
+function resolveGrant(
+  before: AccountConfiguration,
+  input: GrantInput,
+  current: readonly Grant[],
+  path: string,
+): { readonly grant: Grant; readonly sendings: readonly Sending[] } {
   const config = refer(before.mcpConfigs, input.mcpConfig, 'McpConfig', `${path}.mcp_config`);
   const secret = input.secret === null ? null : refer(before.secrets, input.secret, 'secret', `${path}.secret`);
   const secretId = secret?.id ?? null;
   const granted = { mcpConfigId: config.id, secretId, allowedTools: input.allowedTools };
   // Written again it is the same grant: one that is suspended stays so.
   const same = current.find((grant) => grant.mcpConfigId === config.id && grant.secretId === secretId);
-  if (same !== undefined) return { ...granted, secretOrigin: same.secretOrigin };
-  const { origin } = new URL(config.endpoint);
-  const secretIds = [...(secretId === null ? [] : [secretId]), ...secretIdsOf(config)];
-  if (!change.isOwner) requireBound(before, secretIds, origin, path);
+  if (same !== undefined) return { grant: { ...granted, secretOrigin: same.secretOrigin }, sendings: [] };
   // Who makes the grant says that secrets may go to where the config points now (design §3.13).
-  return { ...granted, secretOrigin: origin };
+  const grant = { ...granted, secretOrigin: new URL(config.endpoint).origin };
+  return { grant, sendings: sendingsOf(config, secretId, path) };
 }

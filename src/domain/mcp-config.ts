@@ -95,6 +95,8 @@ export interface StoredSecret {
   readonly name: string;
   readonly version: number;
   readonly sealed: string;
+  /** Where it may be sent (design §3.13): the origins of the configs that it was granted with, or put into the headers of. */
+  readonly origins: readonly string[];
   readonly managedBy: ManagedBy;
   readonly createTimeMs: number;
   readonly updateTimeMs: number;

@@ -82,6 +82,7 @@ export const MIGRATIONS: readonly string[] = [
   `,
   // Rotation with overlap, devboxes, the record of every write, and answers that are given again.
   `
+  ALTER TABLE secrets ADD COLUMN origins TEXT NOT NULL DEFAULT '[]';
   ALTER TABLE tokens ADD COLUMN previous_hash TEXT;
   ALTER TABLE tokens ADD COLUMN previous_expires_at_ms INTEGER;
   CREATE INDEX tokens_by_previous_hash ON tokens (previous_hash);

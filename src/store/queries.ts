@@ -24,6 +24,8 @@ import {
   toDevboxRow,
   toMcpConfig,
   toMcpConfigRow,
+  toSecret,
+  toSecretRow,
   toToken,
   toTokenRow,
   withoutAccount,
@@ -61,7 +63,7 @@ export async function selectConfiguration(
     accountId,
     epoch: account.epoch,
     mcpConfigs: (await mcpConfigs.orderBy('createTimeMs').orderBy('id').execute()).map(toMcpConfig),
-    secrets: (await secrets.orderBy('createTimeMs').orderBy('id').execute()).map(withoutAccount),
+    secrets: (await secrets.orderBy('createTimeMs').orderBy('id').execute()).map(toSecret),
     tokens: (await tokens.orderBy('createTimeMs').orderBy('id').execute()).map(toToken),
     apiKeys: (await apiKeys.orderBy('createTimeMs').orderBy('id').execute()).map(withoutAccount),
   };
@@ -108,7 +110,7 @@ export class SqlWriter implements Writer {
   }
 
   async putSecret(secret: StoredSecret): Promise<void> {
-    const row = { ...secret, accountId: this.#accountId };
+    const row = toSecretRow(this.#accountId, secret);
     await this.#sql
       .insertInto('secrets')
       .values(row)

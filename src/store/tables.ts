@@ -14,13 +14,14 @@ export type McpConfigRow = Row<
   McpConfig,
   'allowedTools' | 'authMechanism' | 'customHeaders' | 'tls' | 'proxy' | 'limits'
 >;
+export type SecretRow = Row<StoredSecret, 'origins'>;
 export type TokenRow = Row<StoredToken, 'grants'>;
 export type DevboxRow = Row<Devbox, 'mounts' | 'metadata'>;
 
 export interface Tables {
   readonly accounts: { readonly accountId: string; readonly name: string; readonly epoch: number };
   readonly mcpConfigs: McpConfigRow;
-  readonly secrets: Row<StoredSecret>;
+  readonly secrets: SecretRow;
   readonly tokens: TokenRow;
   readonly apiKeys: Row<StoredApiKey>;
   readonly devboxes: DevboxRow;
@@ -53,6 +54,14 @@ export function toMcpConfig({ accountId: _, ...row }: McpConfigRow): McpConfig {
     proxy: JSON.parse(row.proxy),
     limits: JSON.parse(row.limits),
   };
+}
+
+export function toSecretRow(accountId: string, secret: StoredSecret): SecretRow {
+  return { ...secret, accountId, origins: JSON.stringify(secret.origins) };
+}
+
+export function toSecret({ accountId: _, ...row }: SecretRow): StoredSecret {
+  return { ...row, origins: JSON.parse(row.origins) };
 }
 
 export function toTokenRow(accountId: string, token: StoredToken): TokenRow {

@@ -72,7 +72,7 @@ function writeFromAnotherProcess(file: string, count: number): ChildProcess {
     import { openSqliteStore } from ${module('../../src/store/sqlite.ts')};
     const store = await openSqliteStore({ file: ${JSON.stringify(file)} });
     for (let i = 0; i < ${count}; i++) {
-      const secret = { id: 'sec_' + i, name: 's' + i, version: 1, sealed: 'x', managedBy: 'api', createTimeMs: i, updateTimeMs: i };
+      const secret = { id: 'sec_' + i, name: 's' + i, version: 1, sealed: 'x', origins: [], managedBy: 'api', createTimeMs: i, updateTimeMs: i };
       await store.write('acct_default', async (writer) => {
         await writer.putSecret(secret);
         await writer.putSecret({ ...secret, id: 'sec_twin_' + i, name: 'twin' + i });

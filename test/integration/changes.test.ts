@@ -329,6 +329,20 @@ suite('a secret that was granted somewhere', () => {
     await isRefused('/v1/mcp-configs/evil', { custom_headers }, 'custom_headers');
   });
 
+  test('stays bound when the header that sent it, or the config and its token, are gone', async () => {
+    await editor.post('/v1/secrets', { name: 'HEADER', value: 'crown-jewel' });
+    const custom_headers = [{ name: 'X-Key', secret: 'HEADER' }];
+    const { id } = await makeConfig({ custom_headers });
+    const { body: token } = await editor.post('/v1/mcp-tokens', { name: 'sender', grants: [{ mcp_config: id }] });
+    await editor.post(`/v1/mcp-configs/${id}`, { custom_headers: [] });
+    const thief = { name: 'thief', endpoint: evil, allowed_tools: ['*'], custom_headers };
+    assert.equal((await editor.post('/v1/mcp-configs', thief)).status, 403);
+    await editor.post(`/v1/mcp-tokens/${token.id}/revoke`);
+    assert.equal((await editor.post(`/v1/mcp-configs/${id}/delete`)).status, 200);
+    assert.equal((await editor.post('/v1/mcp-configs', thief)).status, 403);
+    assert.deepEqual((await editor.get('/v1/secrets/HEADER')).body.origins, [new URL(upstream.url).origin]);
+  });
+
   test('stays suspended when an editor writes the same grant again, or revokes the token first', async () => {
     await editor.post(`/v1/mcp-configs/${config.id}`, { endpoint: evil });
     const grants = [{ mcp_config: config.id, secret: 'BOUND' }];

@@ -33,6 +33,7 @@ export function aSecret(name: string, changes: Partial<StoredSecret> = {}): Stor
     name,
     version: 1,
     sealed: `v1.sealed-${name}`,
+    origins: [],
     managedBy: 'file',
     createTimeMs: 1,
     updateTimeMs: 2,

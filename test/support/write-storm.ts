@@ -120,7 +120,8 @@ class Storm {
     await this.#write('/mcp-configs', { name, endpoint: 'http://127.0.0.1:9/mcp', allowed_tools: [] });
     await this.#write(`/mcp-configs/${name}`, { description: `edited ${name}` });
     const grant = { mcp_config: name, secret: name };
-    await this.#write('/mcp-tokens', { name, grants: [grant] });
+    // The token, and that its secret is bound to where it goes.
+    await this.#write('/mcp-tokens', { name, grants: [grant] }, 2);
     await this.#write(`/mcp-tokens/${name}/rotate`);
     const { id } = await this.#write('/devboxes', { name, mcp: { TOKEN: grant } });
     await this.#write(`/devboxes/${id}/create_mcp_token`, grant);

@@ -138,8 +138,12 @@ test('the secrets of TLS and proxy are stored by their ids, and a renewed certif
 test('a config that moves to another origin takes its grants with it', async () => {
   await apply(DECLARED);
   const moved = { ...DECLARED, mcpConfigs: [{ ...CONFIG, endpoint: 'https://elsewhere.example.com/mcp' }] };
-  assert.deepEqual(await apply(moved), { created: 0, updated: 2, deleted: 0, unchanged: 1 });
-  assert.equal((await configuration()).tokens[0]?.grants[0]?.secretOrigin, 'https://elsewhere.example.com');
+  assert.deepEqual(await apply(moved), { created: 0, updated: 3, deleted: 0, unchanged: 0 });
+  const { tokens, secrets } = await configuration();
+  assert.equal(tokens[0]?.grants[0]?.secretOrigin, 'https://elsewhere.example.com');
+  // Bound to both, and its value is the same: no new version.
+  assert.deepEqual(secrets[0]?.origins, ['https://api.example.com:8443', 'https://elsewhere.example.com']);
+  assert.equal(secrets[0]?.version, 1);
 });
 
 test('a new value of a secret is a new version under the same id', async () => {
