@@ -114,10 +114,9 @@ function suppose(
 }
 
 /** Whether the gateway would speak to the same upstream, as the same. */
-function isSameDestination(before: McpConfig, after: McpConfig): boolean {
-  const target = ({ endpoint, authMechanism, customHeaders, tls, proxy }: McpConfig) => ({
-    ...{ endpoint, authMechanism, customHeaders, tls, proxy },
-  });
+export function isSameDestination(before: McpConfig, after: McpConfig): boolean {
+  const target = ({ endpoint, authMechanism, customHeaders, tls, proxy }: McpConfig) =>
+    [endpoint, authMechanism, customHeaders, tls, proxy] as const;
   return isDeepStrictEqual(target(before), target(after));
 }
 

@@ -56,7 +56,7 @@ async function prepareCredentials(settings: Settings): Promise<Omit<DemoCredenti
     const lost = live.find((key) => key.name === 'demo');
     const write = <T>(work: (change: Change) => Promise<T>) =>
       change({ store, auditKey: keys.audit, now: Date.now }, DEFAULT_ACCOUNT, { actor: COMMAND }, work);
-    if (lost !== undefined) await write((each) => revokeApiKey(each, lost.id));
+    if (lost !== undefined) await write((each) => revokeApiKey(each, lost));
     const { value } = await write((each) => createApiKey(keys.tokenPepper, each, { name: 'demo', role: 'owner' }));
     return { token, api_key: value };
   } finally {

@@ -33,7 +33,7 @@ export function listKeys(options: StoreOptions & { output: OutputFormat }): Prom
 
 export function revokeKey(nameOrId: string, options: StoreOptions): Promise<void> {
   return withStore(options.config, async ({ write }) => {
-    const { id } = await write((change) => revokeApiKey(change, nameOrId));
+    const { id } = await write((change) => revokeApiKey(change, change.find('api_key', nameOrId)));
     process.stdout.write(`${id}\n`);
   });
 }

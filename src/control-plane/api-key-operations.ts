@@ -56,13 +56,14 @@ export function apiKeyOperations(deps: UseCaseDeps): Operation[] {
       method: 'post',
       path: '/api-keys/{id}/revoke',
       run: async ({ operator, id }, change) => {
-        if (change.find('api_key', id).id === operator.keyId) {
+        const key = change.find('api_key', id);
+        if (key.id === operator.keyId) {
           throw new GatewayError(
             'conflict',
             'This is the API key that the request is made with: revoke it with another one, so that you are not locked out.',
           );
         }
-        return toKeyView(await revokeApiKey(change, id));
+        return toKeyView(await revokeApiKey(change, key));
       },
     }),
   ];

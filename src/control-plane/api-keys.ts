@@ -27,9 +27,9 @@ export function mintApiKey(pepper: Buffer, { name, role }: ApiKeyInput, nowMs: n
   return { stored: { id, name, hash, role, createTimeMs: nowMs, revokedAtMs: null }, value: text };
 }
 
-/** Throws `not_found`, `conflict`. */
-export async function revokeApiKey(change: Change, nameOrId: string): Promise<StoredApiKey> {
-  const key = requireLive(change.find('api_key', nameOrId), 'API key');
+/** Throws `conflict` when it is revoked already. */
+export async function revokeApiKey(change: Change, key: StoredApiKey): Promise<StoredApiKey> {
+  requireLive(key, 'API key');
   const revoked: StoredApiKey = { ...key, revokedAtMs: change.nowMs };
   await change.put('api_key', revoked, 'revoke');
   return revoked;

@@ -102,7 +102,8 @@ async function listCalls({ readCalls }: AuditDeps, account: CallQuery['account']
 }
 
 function readSequence(cursor: string | undefined): number | undefined {
-  if (cursor === undefined || /^[1-9]\d{0,14}$/.test(cursor)) return cursor === undefined ? undefined : Number(cursor);
+  if (cursor === undefined) return undefined;
+  if (/^[1-9]\d{0,14}$/.test(cursor)) return Number(cursor);
   const message = 'is not `next` of a page of changes: give that, or leave it out';
   throw new GatewayError('invalid_argument', `starting_after ${message}.`, {
     problems: [{ path: 'starting_after', message }],

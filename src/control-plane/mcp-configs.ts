@@ -3,6 +3,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import * as z from 'zod';
 import { compileAllowList } from '../catalog/allow-list.ts';
+import { isLive } from '../catalog/catalogs.ts';
 import { named } from '../catalog/named.ts';
 import { GatewayError, type Problem } from '../domain/errors.ts';
 import { type CustomHeader, type McpConfig, type StoredSecret, serviceOf } from '../domain/mcp-config.ts';
@@ -289,10 +290,7 @@ export function merge(
 /** Throws `conflict`, naming the tokens that would lose the config. */
 function requireUngranted({ tokens }: AccountConfiguration, config: McpConfig, nowMs: number): void {
   const granted = tokens.filter(
-    ({ grants, revokedAtMs, expiresAtMs }) =>
-      revokedAtMs === null &&
-      (expiresAtMs === null || expiresAtMs > nowMs) &&
-      grants.some(({ mcpConfigId }) => mcpConfigId === config.id),
+    (token) => isLive(token, nowMs) && token.grants.some(({ mcpConfigId }) => mcpConfigId === config.id),
   );
   if (granted.length === 0) return;
   const names = granted.map((token) => `${token.name} (${token.id})`);

@@ -1,8 +1,7 @@
 // Previews of McpConfigs: what saving one would change, for whom, and what was probably not meant.
 
-import { isDeepStrictEqual } from 'node:util';
 import * as z from 'zod';
-import { previewConfig } from '../catalog/preview.ts';
+import { isSameDestination, previewConfig } from '../catalog/preview.ts';
 import { GatewayError } from '../domain/errors.ts';
 import type { AccountId, McpConfig } from '../domain/mcp-config.ts';
 import type { Operator } from '../identity/authenticate.ts';
@@ -139,11 +138,6 @@ function run(deps: PreviewDeps, { accountId, role }: Operator, { before, after, 
     waitMs: deps.listWaitMs,
     now: deps.now,
   });
-}
-
-function isSameDestination(before: McpConfig, after: McpConfig): boolean {
-  const parts = ({ endpoint, authMechanism, customHeaders }: McpConfig) => [endpoint, authMechanism, customHeaders];
-  return isDeepStrictEqual(parts(before), parts(after));
 }
 
 /** Throws `forbidden`: who may not save it must not have the gateway connect and send for it either. */

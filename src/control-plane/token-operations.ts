@@ -12,7 +12,7 @@ import { pageQuery, pageView, toPage } from './page.ts';
 import { timeMs } from './schema-parts.ts';
 import { tokenInputSchema } from './schemas.ts';
 import { createToken, type GrantInput, type Minted, revokeToken, rotateToken, updateToken } from './tokens.ts';
-import { refer, type UseCaseDeps } from './use-case.ts';
+import type { UseCaseDeps } from './use-case.ts';
 
 const { name, names } = tokenInputSchema.shape;
 const grants = tokenInputSchema.shape.grants.describe('By names or ids, in order.');
@@ -128,7 +128,7 @@ export function tokenOperations(deps: UseCaseDeps): Operation[] {
         requireFuture(body.expire_time_ms, change.nowMs);
         const updated = await updateToken(change, id, {
           name: body.name,
-          grants: body.grants && toGrantInputs(body.grants, change.before),
+          grants: body.grants?.map(toGrantInput),
           nameStyle: body.names,
           expiresAtMs: body.expire_time_ms,
         });
@@ -184,7 +184,7 @@ export function createFromBody(
   requireFuture(body.expire_time_ms, change.nowMs);
   return createToken(pepper, change, {
     name: body.name,
-    grants: toGrantInputs(body.grants, change.before),
+    grants: body.grants.map(toGrantInput),
     nameStyle: body.names,
     expiresAtMs: body.expire_time_ms ?? null,
     value: body.value,
@@ -220,26 +220,8 @@ function toView(token: StoredToken, configs: ReadonlyMap<string, McpConfig>): z.
   };
 }
 
-/** By ids. Throws `invalid_argument` for what is not there, and for a grant that is there twice. */
-function toGrantInputs(given: z.output<typeof grants>, { mcpConfigs, secrets }: AccountConfiguration): GrantInput[] {
-  const places = new Map<string, number>();
-  return given.map(({ mcp_config, secret, allowed_tools }, index) => {
-    const path = `grants[${index}]`;
-    const mcpConfig = refer(mcpConfigs, mcp_config, 'McpConfig', `${path}.mcp_config`).id;
-    const secretId = secret === undefined ? null : refer(secrets, secret, 'secret', `${path}.secret`).id;
-    requireFirst(places, `${mcpConfig} ${secretId}`, index);
-    return { mcpConfig, secret: secretId, allowedTools: allowed_tools ?? null };
-  });
-}
-
-function requireFirst(places: Map<string, number>, key: string, index: number): void {
-  const first = places.get(key);
-  if (first === undefined) return void places.set(key, index);
-  const [path, message] = [
-    `grants[${index}]`,
-    `is the same as grants[${first}], of one McpConfig and secret: make them one`,
-  ];
-  throw new GatewayError('invalid_argument', `${path} ${message}.`, { problems: [{ path, message }] });
+function toGrantInput({ mcp_config, secret, allowed_tools }: z.output<typeof grants>[number]): GrantInput {
+  return { mcpConfig: mcp_config, secret: secret ?? null, allowedTools: allowed_tools ?? null };
 }
 
 function requireFuture(timeMs: number | undefined, nowMs: number): void {

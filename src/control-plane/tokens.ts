@@ -151,11 +151,27 @@ async function resolveGrants(
   current: readonly Grant[],
 ): Promise<Grant[]> {
   const resolved = inputs.map((grant, index) => resolveGrant(change.before, grant, current, `grants[${index}]`));
+  requireDistinct(resolved.map(({ grant }) => grant));
   await bindSecrets(
     change,
     resolved.flatMap(({ sendings }) => sendings),
   );
   return resolved.map(({ grant }) => grant);
+}
+
+/** Of two grants of one McpConfig with one secret the second would never be looked at. */
+function requireDistinct(grants: readonly Grant[]): void {
+  const places = new Map<string, number>();
+  grants.forEach(({ mcpConfigId, secretId }, index) => {
+    const key = `${mcpConfigId} ${secretId}`;
+    const first = places.get(key);
+    if (first !== undefined) {
+      const path = `grants[${index}]`;
+      const message = `is the same as grants[${first}], of one McpConfig and secret: make them one`;
+      throw new GatewayError('invalid_argument', `${path} ${message}.`, { problems: [{ path, message }] });
+    }
+    places.set(key, index);
+  });
 }
 
 function resolveGrant(

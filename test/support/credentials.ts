@@ -95,9 +95,9 @@ async function makeRevoked(mint: Mint, endsAtMs: number): Promise<Credentials> {
   const both = await mint.token('both', endsAtMs);
   for (const name of ['revoked', 'both']) await mint.write((each) => revokeToken(each, each.find('token', name)));
   const key = await mint.key('gone');
-  await mint.write((each) => revokeApiKey(each, 'gone'));
+  await mint.write((each) => revokeApiKey(each, each.find('api_key', 'gone')));
   const replaced = await mint.key('again');
-  await mint.write((each) => revokeApiKey(each, 'again'));
+  await mint.write((each) => revokeApiKey(each, each.find('api_key', 'again')));
   await mint.key('again');
   return {
     expired: expired.value,
