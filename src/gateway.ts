@@ -5,12 +5,14 @@ import { AuditLog } from './audit-log/audit-log.ts';
 import type { UpstreamRequest } from './catalog/account-snapshot.ts';
 import { Catalogs } from './catalog/catalogs.ts';
 import { ConfigurationInForce } from './catalog/configuration-in-force.ts';
-import { ToolLists } from './catalog/tool-lists.ts';
+import { Inventories } from './catalog/inventories.ts';
 import type { ApplyCounts } from './control-plane/config-file.ts';
 import { createControlPlane } from './control-plane/control-plane.ts';
 import type { Declared } from './control-plane/declared.ts';
+import { DeclaredCommands } from './control-plane/declared-commands.ts';
 import { McpEndpoint } from './data-plane/endpoint.ts';
-import { ToolPages } from './data-plane/list-tools.ts';
+import { ListPages } from './data-plane/lists.ts';
+import { RequestStates } from './data-plane/request-states.ts';
 import { Sessions } from './data-plane/sessions.ts';
 import { GatewayError } from './domain/errors.ts';
 import type { AccountId, McpConfig, StoredSecret } from './domain/mcp-config.ts';
@@ -21,7 +23,7 @@ import { createListener } from './edge/listener.ts';
 import { createOriginCheck } from './edge/origin.ts';
 import { Authenticator } from './identity/authenticate.ts';
 import { type CertificateInUse, openCertificate } from './settings/certificate-in-use.ts';
-import type { Address } from './settings/environment.ts';
+import { type Address, inheritedEnvironment } from './settings/environment.ts';
 import { toJsonSchema } from './settings/schema.ts';
 import type { Settings } from './settings/settings.ts';
 import { openStore } from './store/open-store.ts';
@@ -30,6 +32,9 @@ import { createLogger, type Logger } from './telemetry/logger.ts';
 import { createTelemetry, type Telemetry } from './telemetry/telemetry.ts';
 import { type AddressPolicy, judgeEndpoint } from './upstream/address-guard.ts';
 import type { EgressProxy } from './upstream/egress-proxy.ts';
+import type { UpstreamPools } from './upstream/pool.ts';
+import { createStdioPools } from './upstream/stdio/bridge.ts';
+import { Launcher } from './upstream/stdio/launcher.ts';
 import { Upstream } from './upstream/upstream.ts';
 import { assertMasterKey, deriveKeys, type Keys } from './vault/keys.ts';
 import { type MasterKeySource, readMasterKey } from './vault/master-key.ts';
@@ -106,29 +111,33 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   const telemetry = createTelemetry();
   const vault = new Vault(keys);
   const authenticator = new Authenticator({ pepper: keys.tokenPepper, now });
+  const launcher = new Launcher(log);
+  const commands = new DeclaredCommands(settings.declared);
+  const parts = { settings, telemetry, now, log, launcher, commands, inherited: inheritedEnvironment() };
   const catalogs = new Catalogs({
     openSecret: (accountId, secret) => vault.open(toSecretRef(accountId, secret), secret.sealed),
-    createUpstream: (request, purpose) => createUpstream(request, purpose, settings, telemetry, now),
+    createUpstream: (request, purpose) => createUpstream(request, purpose, parts),
     createLists: (countChange) => {
       const onChange = (): void => {
         countChange();
         endpoint.noteChange();
       };
-      return new ToolLists({ store, ttlMs: settings.limits.listTtlMs, now, log, onChange });
+      return new Inventories({ store, ttlMs: settings.limits.listTtlMs, now, log, onChange });
     },
     ttlMs: settings.limits.listTtlMs,
     now,
   });
   const sessions = new Sessions({ sealer: createSealer(keys.sealing, 'session'), now });
-  const pageTools = settings.limits.listPageTools;
-  const toolPages = new ToolPages({ sealer: createSealer(keys.sealing, 'cursor'), pageTools, now });
+  const pageSize = settings.limits.listPageTools;
+  const listPages = new ListPages({ sealer: createSealer(keys.sealing, 'cursor'), pageSize, now });
   const { limits } = settings;
   const auditLog = new AuditLog({ ...settings.audit, key: keys.audit, now, log, telemetry });
   const endpoint = new McpEndpoint({
     authenticator,
     catalogs,
     sessions,
-    toolPages,
+    listPages,
+    states: new RequestStates({ sealer: createSealer(keys.sealing, 'request-state'), now }),
     telemetry,
     auditLog,
     log,
@@ -228,6 +237,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     configuration.close();
     endpoint.close();
     await catalogs.close();
+    await launcher.close();
     // Behind the last call: the end of a connection to an upstream is the end of one.
     await auditLog.close();
     await store.close();
@@ -235,7 +245,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
 
   return {
     log,
-    apply: (declared) => controlPlane.apply(declared),
+    apply: (declared) => commands.during(declared, () => controlPlane.apply(declared)),
     close,
     async listen() {
       try {
@@ -260,18 +270,26 @@ function toUrl({ host, port }: Address, certificate: CertificateInUse | undefine
   return `${certificate === undefined ? 'http' : 'https'}://${host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 
-function createUpstream(
-  request: UpstreamRequest,
-  purpose: 'serve' | 'try',
-  settings: Settings,
-  telemetry: Telemetry,
-  now: () => number,
-): Upstream {
+/** What upstreams are made of, beside their configs. */
+interface UpstreamParts {
+  readonly settings: Settings;
+  readonly telemetry: Telemetry;
+  readonly now: () => number;
+  readonly log: Logger;
+  readonly launcher: Launcher;
+  readonly commands: DeclaredCommands;
+  /** What every command finds in its environment. */
+  readonly inherited: Readonly<Record<string, string>>;
+}
+
+function createUpstream(request: UpstreamRequest, purpose: 'serve' | 'try', parts: UpstreamParts): Upstream {
+  const { settings, telemetry, now, log } = parts;
   const { key, config, credentialHeaders, clientKey } = request;
   const { endpoint, tls, limits: own } = config.config;
   const url = new URL(endpoint);
   const policy = policyOf(url, config.config, settings);
-  const problem = judgeEndpoint(url, policy);
+  const pools = createCommandPools(request, parts);
+  const problem = pools === undefined ? judgeEndpoint(url, policy) : undefined;
   if (problem !== undefined) throw new GatewayError('invalid_argument', `endpoint: ${problem}.`);
   const { limits } = settings;
   return new Upstream({
@@ -282,6 +300,7 @@ function createUpstream(
     credentialHeaders,
     tls: tls === null ? undefined : { config: tls, clientKey },
     proxy: toEgressProxy(request, settings),
+    pools,
     limits: {
       connections: own.connections ?? limits.connectionsPerCredential,
       connectTimeoutMs: own.connectTimeoutMs ?? limits.connectTimeoutMs,
@@ -296,6 +315,38 @@ function createUpstream(
       // A preview may be of any service, and nobody is served by it.
       if (purpose === 'serve') telemetry.upstreamFailures.labels(config.service, failure.reason).add();
     },
+    onWatchLost: (message) =>
+      log.warn('changes are not heard of for now', { service: config.service, reason: message }),
+  });
+}
+
+/** Of an upstream that is a command; nothing is started yet. */
+function createCommandPools(
+  { config: { config }, variables }: UpstreamRequest,
+  { settings: { limits }, now, log, launcher, commands, inherited }: UpstreamParts,
+): UpstreamPools | undefined {
+  const { stdio, name, limits: own } = config;
+  if (stdio === null) return undefined;
+  if (!commands.has(config)) {
+    throw new GatewayError('invalid_argument', 'stdio: the config file of this gateway declares no such command.');
+  }
+  const revealed = variables.map((each) => [
+    each.name,
+    typeof each.value === 'string' ? each.value : each.value.reveal(),
+  ]);
+  const secrets = variables.flatMap(({ value }) => (typeof value === 'string' ? [] : value.reveal()));
+  const { command, args, cwd, process } = stdio;
+  return createStdioPools({
+    name,
+    launch: { command, args, cwd, env: { ...inherited, ...Object.fromEntries(revealed) } },
+    process,
+    secrets,
+    launcher,
+    maxProcesses: own.connections ?? limits.connectionsPerCredential,
+    startTimeoutMs: own.headerTimeoutMs ?? limits.headerTimeoutMs,
+    clientInfo: IMPLEMENTATION,
+    log,
+    now,
   });
 }
 

@@ -5,14 +5,20 @@ import type { ErrorCode, UpstreamFailureReason } from '../domain/errors.ts';
 import { toMilliseconds } from '../domain/milliseconds.ts';
 import type { CallOutcome } from '../telemetry/telemetry.ts';
 
-/** Why a call did not end with its upstream's answer. */
-export type CallReason = UpstreamFailureReason | ErrorCode | 'client_left' | 'client_cancelled' | 'token_revoked';
+/** Why a call did not end with its upstream's answer. `input_missing`: the client did not give what the upstream asked for. */
+export type CallReason =
+  | UpstreamFailureReason
+  | ErrorCode
+  | 'client_left'
+  | 'client_cancelled'
+  | 'token_revoked'
+  | 'input_missing';
 
 /** Who called what by whose decision: the same for every call of a token to a tool, until the configuration changes. */
 export interface CallSubject {
   readonly accountId: string;
   readonly tokenId: string;
-  /** The canonical name; where there is no such tool, what the client asked for; `null` when it named none. */
+  /** The canonical name, or a resource's URI; where there is no such thing, what the client asked for; `null` when it named none. */
   readonly tool: string | null;
   readonly config: { readonly id: string; readonly name: string; readonly revision: number } | null;
   /** The pattern of the config's allow-list that let it through, and that of the grant's own. */
@@ -23,6 +29,8 @@ export interface CallSubject {
 
 /** How one call went. Sizes are of the request's and of the answer's body. */
 export interface CallEnd {
+  /** One of the methods that are routed to an upstream, such as `tools/call`. */
+  readonly method: string;
   readonly outcome: CallOutcome;
   readonly reason: CallReason | null;
   readonly era: 'legacy' | 'modern';
@@ -40,6 +48,7 @@ export interface CallRecord {
   readonly time: string;
   readonly account: string;
   readonly token: string;
+  readonly method: string;
   readonly tool: string | null;
   /** `github-readonly@3`: the config's name and revision. */
   readonly config: string | null;
@@ -80,7 +89,7 @@ export function toCallLine(time: string, subjectText: string, end: CallEnd): str
   const reason = end.reason === null ? 'null' : `"${end.reason}"`;
   const upstreamMs = end.upstreamMs === null ? 'null' : toMilliseconds(end.upstreamMs);
   const traceId = end.traceId === null ? 'null' : `"${end.traceId}"`;
-  return `{"time":"${time}",${subjectText},"outcome":"${end.outcome}","reason":${reason},"era":"${end.era}","ms":${toMilliseconds(end.totalMs)},"upstream_ms":${upstreamMs},"request_bytes":${end.requestBytes},"response_bytes":${end.responseBytes},"trace_id":${traceId}}\n`;
+  return `{"time":"${time}",${subjectText},"method":"${end.method}","outcome":"${end.outcome}","reason":${reason},"era":"${end.era}","ms":${toMilliseconds(end.totalMs)},"upstream_ms":${upstreamMs},"request_bytes":${end.requestBytes},"response_bytes":${end.responseBytes},"trace_id":${traceId}}\n`;
 }
 
 export function toGapLine(time: string, accountId: string, kind: 'dropped' | 'refused', count: number): string {

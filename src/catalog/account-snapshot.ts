@@ -122,13 +122,13 @@ export class AccountSnapshot {
 
   /** Changes with everything that decides where requests go, how and as whom, and with nothing else: an edited allow-list keeps its connections. */
   #upstreamKey(config: CompiledConfig, secretId: string | null, versions: readonly number[]): string {
-    const { id, endpoint, authMechanism, customHeaders, managedBy, tls, proxy, limits } = config.config;
-    const target = [this.accountId, id, config.service, endpoint, managedBy, tls, proxy, limits];
+    const { id, endpoint, authMechanism, customHeaders, managedBy, tls, proxy, stdio, limits } = config.config;
+    const target = [this.accountId, id, config.service, endpoint, managedBy, tls, proxy, stdio, limits];
     const parts = [...target, authMechanism, customHeaders, secretId, versions];
     return hash('sha256', JSON.stringify(parts), 'base64url');
   }
 
   #lineage({ config }: CompiledConfig, secretId: string | null): string {
-    return JSON.stringify([this.accountId, config.id, config.endpoint, secretId]);
+    return JSON.stringify([this.accountId, config.id, config.endpoint, config.stdio, secretId]);
   }
 }

@@ -1,8 +1,9 @@
 // What a token sees, told to operators: each tool with who decides it, and what it costs an agent to have it listed.
 
 import type { NameStyle } from '../domain/principal.ts';
-import { type Catalog, type Route, troubledUpstreams, type UpstreamState } from './catalog.ts';
-import type { ToolArray } from './tool-array.ts';
+import { type Catalog, troubledUpstreams, type UpstreamState } from './catalog.ts';
+import type { ListArray } from './list-array.ts';
+import type { Route } from './route.ts';
 
 export interface CatalogTool {
   /** As the token spells it. */
@@ -50,7 +51,7 @@ const BYTES_PER_CONTEXT_TOKEN = 4;
 /** In the order of the list. `undefined` when there is no tool `query.after`. */
 export function viewCatalog(catalog: Catalog, style: NameStyle, query: CatalogQuery): CatalogView | undefined {
   // The same bytes that clients of the current revision are sent.
-  const listed = catalog.toolArray('modern', style);
+  const listed = catalog.list('tools', 'modern', style);
   const spellings = catalog.spellings(style);
   const last = catalog.routes.findIndex(({ canonicalName }) => canonicalName === query.after);
   if (query.after !== undefined && last < 0) return undefined;
@@ -77,7 +78,7 @@ export function viewCatalog(catalog: Catalog, style: NameStyle, query: CatalogQu
 function isFound(
   route: Route,
   spelling: string,
-  listed: ToolArray,
+  listed: ListArray,
   index: number,
   wanted: string | undefined,
 ): boolean {
@@ -86,7 +87,7 @@ function isFound(
   return isIn(route.canonicalName) || isIn(spelling) || isIn(read(listed, index).description ?? '');
 }
 
-function describe(route: Route, name: string, listed: ToolArray, index: number): CatalogTool {
+function describe(route: Route, name: string, listed: ListArray, index: number): CatalogTool {
   const { config } = route.grant.config;
   const { description, annotations } = read(listed, index);
   const { failure } = route.upstream;
@@ -120,7 +121,7 @@ interface Shown {
 }
 
 /** Members of other types were taken out of the list when it was read. */
-function read(listed: ToolArray, index: number): Shown {
+function read(listed: ListArray, index: number): Shown {
   const [tool = {}] = JSON.parse(Buffer.concat(listed.slice(index, index + 1)).toString('utf8')) as Shown[];
   return tool;
 }

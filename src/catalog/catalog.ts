@@ -1,39 +1,29 @@
-// What one principal may use, as an immutable snapshot. The list and the routes come out of one pass, so a tool is
+// What one principal may use, as an immutable snapshot. The lists and the routes come out of one pass, so something is
 // listed if and only if it can be called (design §3.2).
 
 import type { AccountId } from '../domain/mcp-config.ts';
 import type { NameStyle } from '../domain/principal.ts';
-import { toCanonicalName } from '../domain/tool-name.ts';
 import type { Era } from '../protocol/era.ts';
+import type { ListKind } from '../protocol/list-kind.ts';
 import { splice } from '../protocol/splice.ts';
 import type { UpstreamFailure } from '../upstream/failure.ts';
 import type { Upstream } from '../upstream/upstream.ts';
-import { type Admission, admit, type GrantTrouble, type ResolvedGrant } from './grant.ts';
-import type { ListedTool } from './listed-tool.ts';
-import { spellNames } from './naming.ts';
-import type { ToolList } from './read-tools.ts';
-import { ToolArray } from './tool-array.ts';
-
-/** Where a call of one tool goes, and by whose decision. */
-export interface Route {
-  readonly accountId: AccountId;
-  /** Of the configuration it was decided under. */
-  readonly epoch: number;
-  readonly canonicalName: string;
-  readonly service: string;
-  readonly upstreamName: string;
-  readonly upstream: Upstream;
-  readonly grant: ResolvedGrant;
-  readonly admission: Admission;
-  readonly tool: ListedTool;
-}
-
-/** One name that two grants of a service would serve: the first has it, the second is reported. */
-export interface Collision {
-  readonly canonicalName: string;
-  readonly servedBy: string;
-  readonly alsoIn: string;
-}
+import { admitResource, type GrantTrouble, type ResolvedGrant } from './grant.ts';
+import type { Inventory } from './inventory.ts';
+import { ListArray } from './list-array.ts';
+import { NamedRoutes } from './named-routes.ts';
+import {
+  type Collision,
+  collectRoutes,
+  forgetDeparted,
+  type ListedRoute,
+  ownerKey,
+  type Route,
+  type RouteSources,
+  toRoute,
+} from './route.ts';
+import { findServed, type Served } from './served.ts';
+import { findTemplate } from './uri-template.ts';
 
 /** An upstream of this catalog that is not as it should be; shown in the `_meta` of a list. */
 export interface UpstreamState {
@@ -48,145 +38,144 @@ export interface CatalogInput {
   readonly accountId: AccountId;
   readonly epoch: number;
   readonly grants: readonly ResolvedGrant[];
-  readonly listOf: (upstream: Upstream) => ToolList | undefined;
-  /** Which grant, by index, has served a name since the configuration changed; added to by the build (design §3.6). */
+  readonly listOf: (upstream: Upstream) => Inventory | undefined;
+  /** Which grant, by index, has served something since the configuration changed; added to by the build (design §3.6). */
   readonly owners: Map<string, number>;
+  /** The name of the config that is all there is to see, if it is seen by itself. */
+  readonly view?: string | undefined;
 }
 
 export class Catalog {
   readonly epoch: number;
+  readonly view: string | undefined;
   readonly grants: readonly ResolvedGrant[];
-  /** In the order of grants, then of the upstream's own list. */
+  /** Of tools; in the order of grants, then of the upstream's own list. */
   readonly routes: readonly Route[];
   readonly collisions: readonly Collision[];
   /** The lists this catalog was built from, to see when it is stale. */
-  readonly lists: readonly (ToolList | undefined)[];
+  readonly lists: readonly (Inventory | undefined)[];
   /** The one service of all grants, if there is one: then bare names are understood. */
   readonly onlyService: string | undefined;
-  readonly #byCanonicalName: ReadonlyMap<string, Route>;
-  readonly #byName = new Map<NameStyle, ReadonlyMap<string, Route>>();
-  readonly #spellings = new Map<NameStyle, readonly string[]>();
-  readonly #toolArrays = new Map<string, ToolArray>();
+  readonly serves: Served;
+  readonly #sources: RouteSources;
+  readonly #listed: Readonly<Record<ListKind, ReadonlyMap<string, ListedRoute>>>;
+  readonly #tools: NamedRoutes;
+  readonly #prompts: NamedRoutes;
+  readonly #arrays = new Map<string, ListArray>();
 
   constructor(input: CatalogInput) {
-    this.epoch = input.epoch;
-    this.grants = input.grants;
-    this.lists = input.grants.map(({ upstream }) => (upstream === undefined ? undefined : input.listOf(upstream)));
-    const services = new Set(input.grants.map((grant) => grant.config.service));
+    const { accountId, epoch, grants, owners, view } = input;
+    this.epoch = epoch;
+    this.view = view;
+    this.grants = grants;
+    this.lists = grants.map(({ upstream }) => (upstream === undefined ? undefined : input.listOf(upstream)));
+    const services = new Set(grants.map((grant) => grant.config.service));
     this.onlyService = services.size === 1 ? [...services][0] : undefined;
     const collisions: Collision[] = [];
-    this.#byCanonicalName = buildRoutes(input, this.lists, collisions);
-    this.routes = [...this.#byCanonicalName.values()];
+    const sources: RouteSources = { accountId, epoch, grants, lists: this.lists, owners, collisions };
+    this.#sources = sources;
+    this.#listed = {
+      tools: collectRoutes('tools', sources),
+      prompts: collectRoutes('prompts', sources),
+      resources: collectRoutes('resources', sources),
+      templates: collectRoutes('templates', sources),
+    };
+    forgetDeparted(owners, this.#listed);
+    const naming = { onlyService: this.onlyService, isBare: view !== undefined };
+    this.#tools = new NamedRoutes(this.routesOf('tools'), naming);
+    this.#prompts = new NamedRoutes(this.routesOf('prompts'), naming);
+    this.routes = this.#tools.routes;
     this.collisions = collisions;
+    this.serves = findServed(this);
   }
 
-  /** The route of a name as a client spells it, or `undefined` for hidden, forbidden and missing alike. */
+  /** The route of a tool as a client spells it, or `undefined` for hidden, forbidden and missing alike. */
   route(name: string, style: NameStyle): Route | undefined {
-    return this.#namesIn(style).get(name);
+    return this.#tools.find(name, style);
   }
 
-  /** The spelling of each route, in the order of `routes`. */
-  spellings(style: NameStyle): readonly string[] {
-    let spellings = this.#spellings.get(style);
-    if (spellings === undefined) {
-      // Of several services, a hidden `github.x` must not reach another upstream's `x`: there no name is bare.
-      const isBareOfMany = style === 'bare' && this.onlyService === undefined;
-      spellings = spellNames(this.routes, isBareOfMany ? 'dot' : style);
-      this.#spellings.set(style, spellings);
+  /** The same of a prompt. */
+  prompt(name: string, style: NameStyle): Route | undefined {
+    return this.#prompts.find(name, style);
+  }
+
+  /**
+   * Where a URI is read: at the grant that lists it, or else at the first that admits it and lists a template for it. Seen
+   * by itself, a config need only admit it: MCP Apps link to resources that no list has.
+   */
+  resource(uri: string): Route | undefined {
+    const listed = this.#listed.resources.get(uri);
+    if (listed !== undefined) return listed.route;
+    const owner = this.#sources.owners.get(ownerKey('resources', uri));
+    for (const [index, grant] of this.grants.entries()) {
+      const { upstream } = grant;
+      if (upstream === undefined || (owner !== undefined && owner !== index)) continue;
+      const admission = admitResource(grant, uri);
+      if (admission === undefined || !this.#isOffered(index, uri)) continue;
+      return toRoute(this.#sources, { feature: 'resource', grant, upstream, name: uri, admission });
     }
-    return spellings;
+    return undefined;
   }
 
-  /** What `tools/list` shows of the tools, made when first asked for. */
-  toolArray(era: Era, style: NameStyle): ToolArray {
-    const key = `${era} ${style}`;
-    let array = this.#toolArrays.get(key);
+  /** The route of a listed resource template, by its text. */
+  template(uriTemplate: string): Route | undefined {
+    return this.#listed.templates.get(uriTemplate)?.route;
+  }
+
+  /** Where everything that a list shows is asked for, in its order. */
+  routesOf(kind: ListKind): readonly Route[] {
+    return [...this.#listed[kind].values()].map(({ route }) => route);
+  }
+
+  /** The spelling of each tool, in the order of `routes`. */
+  spellings(style: NameStyle): readonly string[] {
+    return this.#tools.spellings(style);
+  }
+
+  /** What a list shows, made when first asked for. */
+  list(kind: ListKind, era: Era, style: NameStyle): ListArray {
+    const key = this.#arrayKey(kind, era, style);
+    let array = this.#arrays.get(key);
     if (array === undefined) {
-      array = serializeTools(this.routes, this.spellings(style), era);
-      this.#toolArrays.set(key, array);
+      array = this.#serialize(kind, era, style);
+      this.#arrays.set(key, array);
     }
     return array;
   }
 
-  #namesIn(style: NameStyle): ReadonlyMap<string, Route> {
-    let names = this.#byName.get(style);
-    if (names === undefined) {
-      names = this.#collectNames(style);
-      this.#byName.set(style, names);
-    }
-    return names;
+  /** One for all lists of the same bytes: only tools differ by era, and only names by spelling. */
+  #arrayKey(kind: ListKind, era: Era, style: NameStyle): string {
+    const isSpelled = (kind === 'tools' || kind === 'prompts') && this.view === undefined;
+    return `${kind} ${kind === 'tools' ? era : ''} ${isSpelled ? style : ''}`;
   }
 
-  /** Every name a call may use. A canonical name is never displaced by another tool's spelling or bare name. */
-  #collectNames(style: NameStyle): ReadonlyMap<string, Route> {
-    const names = new Map(this.#byCanonicalName);
-    this.spellings(style).forEach((spelling, index) => {
-      const route = this.routes[index];
-      if (route !== undefined && !names.has(spelling)) names.set(spelling, route);
+  #isOffered(index: number, uri: string): boolean {
+    if (this.view !== undefined) return true;
+    const templates = this.lists[index]?.templates.values() ?? [];
+    return findTemplate(templates, uri, ({ name }) => !this.#isOfAnother(index, name, uri)) !== undefined;
+  }
+
+  /** Whether what a template stands for is read at a grant that has served the template longer. */
+  #isOfAnother(index: number, uriTemplate: string, uri: string): boolean {
+    const owner = this.#sources.owners.get(ownerKey('templates', uriTemplate)) ?? index;
+    const grant = this.grants[owner];
+    return owner !== index && grant !== undefined && admitResource(grant, uri) !== undefined;
+  }
+
+  /** Names are replaced by their spellings; all else is the upstream's bytes, mended where it must be. */
+  #serialize(kind: ListKind, era: Era, style: NameStyle): ListArray {
+    const named = kind === 'tools' ? this.#tools : kind === 'prompts' ? this.#prompts : undefined;
+    const spellings = named?.spellings(style);
+    const items = [...this.#listed[kind].values()].map(({ route: { tool }, item }, index) => {
+      const edits = [...(tool !== undefined && era === 'legacy' ? tool.legacyEdits : item.repairs)];
+      if (spellings !== undefined) edits.push({ ...item.nameAt, text: `"${spellings[index]}"` });
+      return splice(
+        item.bytes,
+        edits.sort((a, b) => a.start - b.start),
+      );
     });
-    if (this.onlyService !== undefined) {
-      // `github.x` as a bare name would read as the canonical name of the tool `x`, which may be hidden.
-      const prefix = `${this.onlyService}.`;
-      for (const route of this.routes) {
-        if (!route.upstreamName.startsWith(prefix) && !names.has(route.upstreamName)) {
-          names.set(route.upstreamName, route);
-        }
-      }
-    }
-    return names;
+    return new ListArray(items);
   }
-}
-
-function buildRoutes(
-  input: CatalogInput,
-  lists: readonly (ToolList | undefined)[],
-  collisions: Collision[],
-): Map<string, Route> {
-  const routes = new Map<string, Route>();
-  input.grants.forEach((grant, index) => {
-    const { upstream } = grant;
-    if (upstream === undefined) return;
-    for (const tool of lists[index]?.tools.values() ?? []) {
-      const admission = admit(grant, tool.name);
-      if (admission === undefined) continue;
-      const { service, config } = grant.config;
-      const canonicalName = toCanonicalName(service, tool.name);
-      const owner = input.owners.get(canonicalName);
-      if (owner !== undefined && owner !== index) {
-        const servedBy = input.grants[owner]?.config.config.name ?? '';
-        collisions.push({ canonicalName, servedBy, alsoIn: config.name });
-        continue;
-      }
-      input.owners.set(canonicalName, index);
-      routes.set(canonicalName, {
-        accountId: input.accountId,
-        epoch: input.epoch,
-        canonicalName,
-        service,
-        upstreamName: tool.name,
-        upstream,
-        grant,
-        admission,
-        tool,
-      });
-    }
-  });
-  return routes;
-}
-
-/** The tools, each with its name replaced by its spelling; all else is the upstream's bytes, mended where it must be. */
-function serializeTools(routes: readonly Route[], spellings: readonly string[], era: Era): ToolArray {
-  const tools = routes.map(({ tool }, index) => {
-    const edits = [
-      ...(era === 'legacy' ? tool.legacyEdits : tool.repairs),
-      { ...tool.nameAt, text: `"${spellings[index]}"` },
-    ];
-    return splice(
-      tool.bytes,
-      edits.sort((a, b) => a.start - b.start),
-    );
-  });
-  return new ToolArray(tools);
 }
 
 /** The upstreams of a catalog that are in trouble. */

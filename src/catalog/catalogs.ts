@@ -8,13 +8,13 @@ import type { Upstream } from '../upstream/upstream.ts';
 import { AccountSnapshot, type SnapshotDeps, type UpstreamRequest } from './account-snapshot.ts';
 import { Catalog } from './catalog.ts';
 import type { ResolvedGrant } from './grant.ts';
-import type { ToolLists } from './tool-lists.ts';
+import type { Inventories } from './inventories.ts';
 
 export interface CatalogsOptions {
   readonly openSecret: SnapshotDeps['openSecret'];
   /** Throws `GatewayError` for an address that is refused. One that is only tried out serves nobody, and its failures are nobody's. */
   readonly createUpstream: (request: UpstreamRequest, purpose: 'serve' | 'try') => Upstream;
-  readonly createLists: (onChange: () => void) => ToolLists;
+  readonly createLists: (onChange: () => void) => Inventories;
   /** The longest that a client may keep a list. */
   readonly ttlMs: number;
   readonly now: () => number;
@@ -43,11 +43,14 @@ export interface Serving {
 
 interface Account {
   readonly snapshot: AccountSnapshot;
+  /** By token. */
   readonly entries: Map<string, Entry>;
+  /** Of one config by itself: by token, then by the config's name. */
+  readonly views: Map<string, Map<string, Entry>>;
 }
 
 export class Catalogs {
-  readonly lists: ToolLists;
+  readonly lists: Inventories;
   readonly #options: CatalogsOptions;
   readonly #serving = new Map<string, Serving>();
   /** The key of the upstream in use of each lineage. */
@@ -100,12 +103,15 @@ export class Catalogs {
     for (const serving of this.#serving.values()) if (serving.accountId === account) yield serving;
   }
 
-  /** The catalog of a token as of now, or `undefined` when the token is gone. Costs two Map look-ups when nothing has changed. */
-  current(account: AccountId, tokenId: string): Catalog | undefined {
+  /**
+   * The catalog of a token as of now, or `undefined` when the token is gone; with `view`, of the config of that name alone,
+   * or `undefined` when it is not granted. Costs two Map look-ups, or three, when nothing has changed.
+   */
+  current(account: AccountId, tokenId: string, view?: string): Catalog | undefined {
     const known = this.#accounts.get(account);
-    const entry = known?.entries.get(tokenId);
+    const entry = view === undefined ? known?.entries.get(tokenId) : known?.views.get(tokenId)?.get(view);
     if (entry !== undefined && entry.generation === this.#generation) return entry.catalog;
-    return known === undefined ? undefined : this.#refreshEntry(known, tokenId, entry);
+    return known === undefined ? undefined : this.#refreshEntry(known, tokenId, view, entry);
   }
 
   /** Like `current`, but keeps nothing: for who looks at many tokens once. */
@@ -145,11 +151,11 @@ export class Catalogs {
    * Like `current`, but waits for upstreams whose tools were never seen, at most `waitMs` from when they were first
    * asked (design §3.10): one that hangs would otherwise delay every list until it has timed out.
    */
-  async settled(account: AccountId, tokenId: string, waitMs: number): Promise<Catalog | undefined> {
-    const catalog = this.current(account, tokenId);
+  async settled(account: AccountId, tokenId: string, waitMs: number, view?: string): Promise<Catalog | undefined> {
+    const catalog = this.current(account, tokenId, view);
     if (catalog === undefined) return undefined;
     await this.awaitLists(account, catalog.grants, waitMs);
-    return this.current(account, tokenId);
+    return this.current(account, tokenId, view);
   }
 
   /** Has stale lists fetched, and waits for those that were never seen, at most `waitMs` from when they were first asked for. */
@@ -199,7 +205,7 @@ export class Catalogs {
       openSecret: this.#options.openSecret,
       upstreamFor: (request) => this.#upstreamFor(request),
     };
-    return { snapshot: new AccountSnapshot(configuration, deps, before), entries: new Map() };
+    return { snapshot: new AccountSnapshot(configuration, deps, before), entries: new Map(), views: new Map() };
   }
 
   #upstreamFor(request: UpstreamRequest): Upstream {
@@ -215,14 +221,25 @@ export class Catalogs {
     return upstream;
   }
 
-  #refreshEntry(account: Account, tokenId: string, entry: Entry | undefined): Catalog | undefined {
+  #refreshEntry(
+    account: Account,
+    tokenId: string,
+    view: string | undefined,
+    entry: Entry | undefined,
+  ): Catalog | undefined {
     const token = account.snapshot.tokens.get(tokenId);
     if (token === undefined) return undefined;
-    const grants = entry?.grants ?? account.snapshot.resolve(token);
+    const grants = entry?.grants ?? resolveView(account.snapshot.resolve(token), view);
+    if (grants === undefined) return undefined;
     const owners = entry?.owners ?? new Map<string, number>();
     const isStale = entry === undefined || !this.#isCurrent(entry.catalog);
-    const catalog = isStale ? this.#build(account.snapshot, grants, owners) : entry.catalog;
-    account.entries.set(tokenId, { grants, owners, catalog, generation: this.#generation });
+    const catalog = isStale ? this.#build(account.snapshot, grants, owners, view) : entry.catalog;
+    const fresh = { grants, owners, catalog, generation: this.#generation };
+    if (view === undefined) account.entries.set(tokenId, fresh);
+    else {
+      const views = account.views.get(tokenId) ?? new Map<string, Entry>();
+      account.views.set(tokenId, views.set(view, fresh));
+    }
     return catalog;
   }
 
@@ -236,12 +253,14 @@ export class Catalogs {
     { accountId, epoch }: AccountSnapshot,
     grants: readonly ResolvedGrant[],
     owners: Map<string, number>,
+    view?: string,
   ): Catalog {
     return new Catalog({
       accountId,
       epoch,
       grants,
       owners,
+      view,
       listOf: (upstream) => this.lists.get(upstream),
     });
   }
@@ -272,6 +291,13 @@ export class Catalogs {
     }, RETIREMENT_MS);
     this.#retired.set(upstream, timer.unref());
   }
+}
+
+/** The grants that a view shows: all, or the one of a config, of which a token may have two with different secrets. */
+function resolveView(grants: readonly ResolvedGrant[], view: string | undefined): readonly ResolvedGrant[] | undefined {
+  if (view === undefined) return grants;
+  const grant = grants.find(({ config }) => config.config.name === view);
+  return grant && [grant];
 }
 
 /** Neither revoked nor expired. */

@@ -1,13 +1,13 @@
 // Issues of McpConfigs: their upstreams, their patterns, the tools that they list, and grants of them that do not work.
 
 import { setImmediate } from 'node:timers/promises';
-import { type McpConfig, serviceOf } from '../domain/mcp-config.ts';
+import { allowsNothing, type McpConfig } from '../domain/mcp-config.ts';
 import type { UpstreamFailure } from '../upstream/failure.ts';
 import type { Serving } from './catalogs.ts';
 import type { GrantTrouble } from './grant.ts';
 import type { Issue, IssueCode, IssueSeverity, Looked } from './issues.ts';
 import { named } from './named.ts';
-import { findPatternFindings, type PatternFindingKind } from './pattern-findings.ts';
+import { findConfigFindings, namesIn, type PatternFindingKind } from './pattern-findings.ts';
 
 type Make = (code: IssueCode, severity: IssueSeverity, message: string, remedy: string) => Issue;
 
@@ -58,25 +58,28 @@ const PATTERN_ISSUES: Readonly<Record<PatternFindingKind, readonly [IssueCode, I
 
 function ofPatterns({ catalogs }: Looked, config: McpConfig, serving: readonly Serving[], make: Make): Issue[] {
   const preview = `Try another with POST /v1/mcp-configs/${config.id}/preview.`;
-  if (config.allowedTools.length === 0) {
+  if (allowsNothing(config)) {
     return [
       make('empty_allow_list', 'warning', 'allowed_tools is empty: no tool is listed and none can be called', preview),
     ];
   }
   const lists = serving.flatMap(({ upstream }) => catalogs.lists.get(upstream) ?? []);
-  const tools = lists.length === 0 ? undefined : [...new Set(lists.flatMap((list) => [...list.tools.keys()]))];
-  return findPatternFindings(config.allowedTools, serviceOf(config.name), tools).map(
-    ({ kind, index, pattern, message }) =>
-      make(...PATTERN_ISSUES[kind], `allowed_tools[${index}]: '${pattern}' ${message}`, preview),
+  return findConfigFindings(config, namesIn(lists)).map(({ kind, field, index, pattern, message }) =>
+    make(...PATTERN_ISSUES[kind], `${field}[${index}]: '${pattern}' ${message}`, preview),
   );
 }
 
 function ofTools({ catalogs, accountId }: Looked, config: McpConfig, serving: readonly Serving[], make: Make): Issue[] {
   const lists = serving.flatMap(({ upstream }) => catalogs.lists.get(upstream) ?? []);
-  const leftOut = Map.groupBy(new Set(lists.flatMap((list) => list.leftOut)), ({ reason }) => reason);
-  const issues = [...leftOut].map(([reason, tools]) => {
-    const names = [...new Set(tools.map(({ name }) => (name === '' ? '(no name)' : name)))].sort();
-    const message = `tools of its upstream are left out, ${named(names)}: ${reason}`;
+  const leftOut = Map.groupBy(
+    new Set(lists.flatMap((list) => list.leftOut)),
+    ({ kind, reason }) => `${kind} ${reason}`,
+  );
+  const issues = [...leftOut.values()].flatMap((alike) => {
+    const [first] = alike;
+    if (first === undefined) return [];
+    const names = [...new Set(alike.map(({ name }) => (name === '' ? '(no name)' : name)))].sort();
+    const message = `${first.kind} of its upstream are left out, ${named(names)}: ${first.reason}`;
     return make('tool_left_out', 'warning', message, 'Have the upstream mended: clients would refuse the whole list.');
   });
   const allowList = catalogs.snapshot(accountId)?.configs.get(config.id)?.allowList;

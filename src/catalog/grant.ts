@@ -4,12 +4,16 @@ import type { McpConfig } from '../domain/mcp-config.ts';
 import { serviceOf } from '../domain/mcp-config.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import { type AllowList, compileAllowList } from './allow-list.ts';
+import { compileUriAllowList } from './uri-allow-list.ts';
 
-/** An McpConfig with its allow-list compiled, once per revision. */
+/** An McpConfig with its allow-lists compiled, once per revision. */
 export interface CompiledConfig {
   readonly config: McpConfig;
   readonly service: string;
   readonly allowList: AllowList;
+  readonly promptList: AllowList;
+  /** Matches URIs, and the texts of URI templates. */
+  readonly resourceList: AllowList;
 }
 
 /**
@@ -26,7 +30,7 @@ export interface ResolvedGrant {
   readonly trouble: GrantTrouble | undefined;
 }
 
-/** Which pattern of the config, and which of the grant, let a tool through. */
+/** Which pattern of the config, and which of the grant, let something through. A grant narrows tools only. */
 export interface Admission {
   readonly pattern: string;
   readonly narrowingPattern: string | undefined;
@@ -34,14 +38,48 @@ export interface Admission {
 
 export function compileConfig(config: McpConfig): CompiledConfig {
   const service = serviceOf(config.name);
-  return { config, service, allowList: compileAllowList(config.allowedTools, service) };
+  return {
+    config,
+    service,
+    allowList: compileAllowList(config.allowedTools, service),
+    promptList: compileAllowList(config.allowedPrompts, service, 'prompt'),
+    resourceList: compileUriAllowList(config.allowedResources),
+  };
 }
 
-/** The one decision of the product: does this grant admit this tool? `undefined` is no (design §3.1, §3.2). */
-export function admit(grant: ResolvedGrant, upstreamName: string): Admission | undefined {
-  const pattern = grant.config.allowList.match(upstreamName);
+/**
+ * The one decision of the product: does this grant admit this tool? `undefined` is no (design §3.1, §3.2). `pattern` is the
+ * one of the config, where that is known.
+ */
+export function admit(
+  grant: ResolvedGrant,
+  upstreamName: string,
+  pattern = grant.config.allowList.match(upstreamName),
+): Admission | undefined {
   if (pattern === undefined) return undefined;
   if (grant.narrowing === undefined) return { pattern, narrowingPattern: undefined };
   const narrowingPattern = grant.narrowing.match(upstreamName);
   return narrowingPattern === undefined ? undefined : { pattern, narrowingPattern };
+}
+
+/** Does this grant admit this prompt, by its upstream name? */
+export function admitPrompt(
+  { config }: ResolvedGrant,
+  upstreamName: string,
+  pattern = config.promptList.match(upstreamName),
+): Admission | undefined {
+  return toAdmission(pattern);
+}
+
+/** Does this grant admit this resource, by its URI, or this template, by its text? Whether there is one is the catalog's question. */
+export function admitResource(
+  { config }: ResolvedGrant,
+  uri: string,
+  pattern = config.resourceList.match(uri),
+): Admission | undefined {
+  return toAdmission(pattern);
+}
+
+function toAdmission(pattern: string | undefined): Admission | undefined {
+  return pattern === undefined ? undefined : { pattern, narrowingPattern: undefined };
 }

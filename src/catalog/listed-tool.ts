@@ -6,6 +6,7 @@ import { findMember, isObjectAt, JsonScanner, type Member, type Span, stringAt }
 import { type ParamHeader, readParamHeaders } from '../protocol/param-headers.ts';
 import { type Edit, removeMembers } from '../protocol/splice.ts';
 import { editProperties, isRequired, readLegacyOutput } from './legacy-schema.ts';
+import { type Checks, isIcons, isPlainObject, isString, type Unusable } from './readable-members.ts';
 
 export interface ListedTool {
   readonly name: string;
@@ -25,19 +26,16 @@ export interface ListedTool {
   readonly paramHeaders: readonly ParamHeader[];
 }
 
-/** A tool that is not exposed, and why; told in `explain` and to operators. */
-export interface LeftOutTool {
-  readonly name: string;
-  readonly reason: string;
-}
+/** Why a tool is left out that is sound, but that no client of the gateway could call. */
+export const NEEDS_TASK = "its 'execution' asks for tasks, which are not served";
 
 /** A larger tool would cost every client its context, whatever it describes. */
 const MAX_TOOL_BYTES = 1024 * 1024;
 
 /** Members that a list can do without, and what makes each of them readable. */
-const OPTIONAL: ReadonlyMap<string, (value: unknown) => boolean> = new Map([
-  ['title', (value) => typeof value === 'string'],
-  ['description', (value) => typeof value === 'string'],
+const OPTIONAL: Checks = new Map<string, (value: unknown) => boolean>([
+  ['title', isString],
+  ['description', isString],
   ['annotations', isAnnotations],
   ['icons', isIcons],
   ['execution', isExecution],
@@ -45,7 +43,7 @@ const OPTIONAL: ReadonlyMap<string, (value: unknown) => boolean> = new Map([
   ['outputSchema', isOutputSchema],
 ]);
 
-export function readListedTool(bytes: Buffer): ListedTool | LeftOutTool {
+export function readListedTool(bytes: Buffer): ListedTool | Unusable {
   const scan = new JsonScanner(bytes);
   const members: Member[] = [];
   if (!isObjectAt(bytes, 0) || scan.readMembers(0, 1, members) < 0) {
@@ -59,6 +57,8 @@ export function readListedTool(bytes: Buffer): ListedTool | LeftOutTool {
   if (reason !== undefined) return { name: name.slice(0, 128), reason };
   // The copy is for looking only: what clients get is cut from the bytes.
   const parsed: Record<string, unknown> = JSON.parse(bytes.toString('utf8'));
+  // No call that runs as a task crosses (protocol.md §11): such a tool could be called by nobody.
+  if (needsTask(parsed.execution)) return { name, reason: NEEDS_TASK };
   const input = readInputSchema(bytes, findMember(members, 'inputSchema'), parsed.inputSchema);
   if (typeof input === 'string') return { name, reason: input };
   const paramHeaders = readParamHeaders(parsed.inputSchema);
@@ -104,10 +104,6 @@ function readInputSchema(bytes: Buffer, at: Member | undefined, schema: unknown)
   return editProperties(bytes, at) ?? "its 'inputSchema' has 'properties' that are no object";
 }
 
-function isPlainObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
 /** MCP allows no `true` or `false` here: clients of either era refuse the list. */
 function isOutputSchema(value: unknown): value is Record<string, unknown> {
   return isPlainObject(value) && isDialect(value.$schema);
@@ -127,20 +123,10 @@ function isAnnotations(value: unknown): boolean {
   );
 }
 
-function isIcons(value: unknown): boolean {
-  return (
-    Array.isArray(value) && value.every((icon) => isPlainObject(icon) && typeof icon.src === 'string' && isIcon(icon))
-  );
-}
-
-function isIcon({ mimeType, sizes, theme }: Record<string, unknown>): boolean {
-  return (
-    (mimeType === undefined || typeof mimeType === 'string') &&
-    (sizes === undefined || (Array.isArray(sizes) && sizes.every((size) => typeof size === 'string'))) &&
-    (theme === undefined || theme === 'light' || theme === 'dark')
-  );
+function needsTask(execution: unknown): boolean {
+  return isPlainObject(execution) && execution.taskSupport === 'required';
 }
 
 function isExecution(value: unknown): boolean {
-  return isPlainObject(value) && [undefined, 'required', 'optional', 'forbidden'].includes(value.taskSupport as string);
+  return isPlainObject(value) && [undefined, 'optional', 'forbidden'].includes(value.taskSupport as string);
 }

@@ -1,12 +1,24 @@
-// Opens every secret that one upstream needs: what is sent to it, what is sent to the proxy in front of it, and the key
-// that proves to it who the gateway is.
+// Opens every secret that one upstream needs: what is sent to it or stands in its environment, what is sent to the proxy
+// in front of it, and the key that proves to it who the gateway is.
 
 import { GatewayError } from '../domain/errors.ts';
-import { type CustomHeader, type McpConfig, type StoredSecret, secretIdsOf } from '../domain/mcp-config.ts';
+import {
+  type CustomHeader,
+  type McpConfig,
+  type StdioCommand,
+  type StoredSecret,
+  secretIdsOf,
+} from '../domain/mcp-config.ts';
 import { holdsPrivateKey } from '../domain/private-key.ts';
 import { Secret } from '../domain/secret.ts';
 import { toBasicCredential, toCredentialHeaders } from '../upstream/credential.ts';
 import type { GrantTrouble } from './grant.ts';
+
+/** A variable of a command's environment whose secret, if it has one, has been opened. */
+export interface OpenedVariable {
+  readonly name: string;
+  readonly value: Secret | string;
+}
 
 export interface OpenedCredentials {
   /** Flat [name, value, …] array. */
@@ -15,6 +27,8 @@ export interface OpenedCredentials {
   readonly clientKey: Secret | undefined;
   /** Value of `Proxy-Authorization`. */
   readonly proxyAuthorization: Secret | undefined;
+  /** Of a command. */
+  readonly variables: readonly OpenedVariable[];
   /** Of every secret that was opened, in the order of their use. */
   readonly versions: readonly number[];
 }
@@ -33,7 +47,8 @@ export function openCredentials(
 ): OpenedCredentials | GrantTrouble {
   const ids = [...(grantedId === null ? [] : [grantedId]), ...secretIdsOf(config)];
   const stored = ids.flatMap((id) => source.stored.get(id) ?? []);
-  if (stored.length < ids.length) return 'secret_missing';
+  const takesGrant = config.stdio?.env.some((variable) => 'fromGrant' in variable) === true;
+  if (stored.length < ids.length || (takesGrant && grantedId === null)) return 'secret_missing';
   let opened: ReadonlyMap<string, Secret>;
   try {
     opened = new Map(stored.map((secret) => [secret.id, source.open(secret)]));
@@ -48,7 +63,7 @@ export function openCredentials(
 }
 
 function toCredentials(
-  { authMechanism, customHeaders, tls, proxy }: McpConfig,
+  { authMechanism, customHeaders, tls, proxy, stdio }: McpConfig,
   grantedId: string | null,
   opened: ReadonlyMap<string, Secret>,
 ): Omit<OpenedCredentials, 'versions'> {
@@ -60,11 +75,29 @@ function toCredentials(
   }
   const proxyCredential = secretOf(proxy?.secretId)?.reveal();
   return {
-    credentialHeaders: toCredentialHeaders(authMechanism, secretOf(grantedId), headers),
+    // A command is sent no headers.
+    credentialHeaders: stdio === null ? toCredentialHeaders(authMechanism, secretOf(grantedId), headers) : [],
+    variables: stdio === null ? [] : toVariables(stdio, grantedId, opened),
     clientKey,
     proxyAuthorization:
       proxyCredential === undefined ? undefined : new Secret(toBasicCredential(proxyCredential, 'proxy_secret')),
   };
+}
+
+function toVariables(
+  { env }: StdioCommand,
+  grantedId: string | null,
+  opened: ReadonlyMap<string, Secret>,
+): OpenedVariable[] {
+  return env.map((variable) => {
+    const { name } = variable;
+    if ('value' in variable) return { name, value: variable.value };
+    const value = opened.get('secretId' in variable ? variable.secretId : (grantedId ?? ''));
+    if (value === undefined) throw new GatewayError('internal', `The variable '${name}' has no value.`);
+    // The environment of a process is a list of strings that end in one.
+    if (value.reveal().includes('\0')) throw new GatewayError('invalid_argument', `stdio.env.${name} holds a NUL.`);
+    return { name, value };
+  });
 }
 
 function headerValue(header: CustomHeader, opened: ReadonlyMap<string, Secret>): Secret | string {

@@ -1,8 +1,8 @@
 // What an operator should know before an edit is saved: what was probably not meant, and whom it breaks.
 
-import { type McpConfig, serviceOf } from '../domain/mcp-config.ts';
+import { allowsNothing, type McpConfig, originOf, serviceOf } from '../domain/mcp-config.ts';
 import { named } from './named.ts';
-import { findPatternFindings } from './pattern-findings.ts';
+import { findConfigFindings, type KnownNames } from './pattern-findings.ts';
 import type { TokenEffect } from './token-effect.ts';
 import type { UsedList } from './used-list.ts';
 
@@ -15,8 +15,7 @@ export interface PreviewWarning {
 interface Edit {
   readonly before: McpConfig | undefined;
   readonly after: McpConfig;
-  /** Upstream names, `undefined` when nobody knows them. */
-  readonly tools: readonly string[] | undefined;
+  readonly known: KnownNames;
   readonly list: UsedList;
   readonly tokens: readonly TokenEffect[];
   readonly suspends: readonly { readonly token: string; readonly secret: string | null }[];
@@ -37,8 +36,8 @@ function ofName({ before, after, tokens }: Edit): PreviewWarning[] {
   if (before === undefined) return [];
   const [from, to] = [serviceOf(before.name), serviceOf(after.name)];
   if (from === to) return [];
-  const broken = tokens.filter((token) => token.disappear_count > 0);
-  const names = new Set(broken.flatMap((token) => token.disappear));
+  const broken = tokens.filter((token) => token.disappear_count + token.prompts.disappear_count > 0);
+  const names = new Set(broken.flatMap((token) => [...token.disappear, ...token.prompts.disappear]));
   const breaks =
     broken.length === 0
       ? 'no live token lists a tool of it'
@@ -48,7 +47,7 @@ function ofName({ before, after, tokens }: Edit): PreviewWarning[] {
 }
 
 function ofEndpoint({ before, after, suspends }: Edit): PreviewWarning[] {
-  if (before === undefined || new URL(before.endpoint).origin === new URL(after.endpoint).origin) return [];
+  if (before === undefined || originOf(before.endpoint) === originOf(after.endpoint)) return [];
   const grants = suspends.map(({ token, secret }) => `token ${token}${secret === null ? '' : ` (secret ${secret})`}`);
   const effect =
     grants.length === 0
@@ -57,12 +56,12 @@ function ofEndpoint({ before, after, suspends }: Edit): PreviewWarning[] {
   return [{ path: 'endpoint', message: `moves to another origin; ${effect}` }];
 }
 
-function ofPatterns({ after, tools }: Edit): PreviewWarning[] {
-  if (after.allowedTools.length === 0) {
+function ofPatterns({ after, known }: Edit): PreviewWarning[] {
+  if (allowsNothing(after)) {
     return [{ path: 'allowed_tools', message: 'is empty, so that no tool is listed and none can be called' }];
   }
-  return findPatternFindings(after.allowedTools, serviceOf(after.name), tools).map(({ index, pattern, message }) => ({
-    path: `allowed_tools[${index}]`,
+  return findConfigFindings(after, known).map(({ field, index, pattern, message }) => ({
+    path: `${field}[${index}]`,
     message: `'${pattern}' ${message}`,
   }));
 }

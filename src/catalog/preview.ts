@@ -10,8 +10,10 @@ import type { AccountSnapshot } from './account-snapshot.ts';
 import { Catalog } from './catalog.ts';
 import { type Catalogs, isLive } from './catalogs.ts';
 import type { ResolvedGrant } from './grant.ts';
+import { namesIn } from './pattern-findings.ts';
 import { findWarnings, type PreviewWarning } from './preview-warnings.ts';
-import { compareCatalogs, type TokenEffect } from './token-effect.ts';
+import type { Route } from './route.ts';
+import { compareCatalogs, resourcesOf, type TokenEffect } from './token-effect.ts';
 import { TrialUpstreams } from './trial-upstreams.ts';
 import { NO_LIST, nameOf, resolveWith, secretsToTake, takeList, type UsedList } from './used-list.ts';
 
@@ -29,22 +31,29 @@ export interface PreviewRequest {
   readonly now: () => number;
 }
 
-export interface NamedTool {
+export interface Admitted {
+  /** Canonical, or a URI. */
   readonly name: string;
   /** The pattern that admits it, or did. */
   readonly pattern: string;
 }
 
-export interface Preview {
-  readonly epoch: number;
-  readonly mcp_config: { readonly id: string | null; readonly name: string; readonly service: string };
-  readonly list: UsedList;
-  /** Of the config, whoever is granted it; canonical names, the first thousand. */
-  readonly appear: NamedTool[];
-  readonly disappear: NamedTool[];
+/** What the config would allow, whoever is granted it, against what it allows; the first thousand of each. */
+export interface AdmissionChanges {
+  readonly appear: Admitted[];
+  readonly disappear: Admitted[];
   readonly appear_count: number;
   readonly disappear_count: number;
   readonly unchanged_count: number;
+}
+
+export interface Preview extends AdmissionChanges {
+  readonly epoch: number;
+  readonly mcp_config: { readonly id: string | null; readonly name: string; readonly service: string };
+  readonly list: UsedList;
+  readonly prompts: AdmissionChanges;
+  /** Templates among them. */
+  readonly resources: AdmissionChanges;
   /** Live tokens that grant it, the first two hundred. */
   readonly tokens: TokenEffect[];
   readonly token_count: number;
@@ -115,8 +124,8 @@ function suppose(
 
 /** Whether the gateway would speak to the same upstream, as the same. */
 export function isSameDestination(before: McpConfig, after: McpConfig): boolean {
-  const target = ({ endpoint, authMechanism, customHeaders, tls, proxy }: McpConfig) =>
-    [endpoint, authMechanism, customHeaders, tls, proxy] as const;
+  const target = ({ endpoint, authMechanism, customHeaders, tls, proxy, stdio }: McpConfig) =>
+    [endpoint, authMechanism, customHeaders, tls, proxy, stdio] as const;
   return isDeepStrictEqual(target(before), target(after));
 }
 
@@ -134,10 +143,7 @@ function compare(catalogs: Catalogs, trials: TrialUpstreams, request: PreviewReq
   const taken = takeList(look, snapshot, after, secretsToTake(request, after, granted));
   const secrets = taken === undefined && before !== undefined ? secretsToTake(request, before, granted) : [];
   const was = before && takeList(look, asIs, before, taken === undefined ? secrets : [taken.secretId]);
-  const namesBefore = namedTools(build(was?.grants ?? []));
-  const namesAfter = namedTools(build(taken?.grants ?? []));
-  const appear = [...namesAfter.values()].filter(({ name }) => !namesBefore.has(name));
-  const disappear = [...namesBefore.values()].filter(({ name }) => !namesAfter.has(name));
+  const [alone, aloneAfter] = [build(was?.grants ?? []), build(taken?.grants ?? [])];
 
   const built = new Map<string, Catalog>();
   const tokens = granted.slice(0, MAX_TOKENS).flatMap((token) => {
@@ -154,25 +160,38 @@ function compare(catalogs: Catalogs, trials: TrialUpstreams, request: PreviewReq
     .filter(({ grant }) => before === undefined || !isSuspended(grant, before))
     .map(({ token, grant }) => ({ token: token.name, secret: nameOf(inForce, grant.secretId) }));
   const list = taken?.list ?? NO_LIST;
-  const tools = taken?.tools && [...taken.tools.tools.keys()];
   return {
     epoch: inForce.epoch,
     mcp_config: { id: before?.id ?? null, name: after.name, service: serviceOf(after.name) },
     list,
+    ...compareAdmitted(alone.routes, aloneAfter.routes),
+    prompts: compareAdmitted(alone.routesOf('prompts'), aloneAfter.routesOf('prompts')),
+    resources: compareAdmitted(resourcesOf(alone), resourcesOf(aloneAfter)),
+    tokens,
+    token_count: granted.length,
+    suspends: suspends.slice(0, MAX_TOKENS),
+    warnings: findWarnings({
+      before,
+      after,
+      known: namesIn(taken?.tools === undefined ? [] : [taken.tools]),
+      list,
+      tokens,
+      suspends,
+    }),
+  };
+}
+
+function compareAdmitted(before: readonly Route[], after: readonly Route[]): AdmissionChanges {
+  const byName = (routes: readonly Route[]) =>
+    new Map(routes.map(({ canonicalName: name, admission: { pattern } }) => [name, { name, pattern }]));
+  const [was, is] = [byName(before), byName(after)];
+  const appear = [...is.values()].filter(({ name }) => !was.has(name));
+  const disappear = [...was.values()].filter(({ name }) => !is.has(name));
+  return {
     appear: appear.slice(0, MAX_NAMES),
     disappear: disappear.slice(0, MAX_NAMES),
     appear_count: appear.length,
     disappear_count: disappear.length,
-    unchanged_count: namesAfter.size - appear.length,
-    tokens,
-    token_count: granted.length,
-    suspends: suspends.slice(0, MAX_TOKENS),
-    warnings: findWarnings({ before, after, tools, list, tokens, suspends }),
+    unchanged_count: is.size - appear.length,
   };
-}
-
-function namedTools({ routes }: Catalog): Map<string, NamedTool> {
-  return new Map(
-    routes.map(({ canonicalName, admission }) => [canonicalName, { name: canonicalName, pattern: admission.pattern }]),
-  );
 }

@@ -2,48 +2,70 @@
 
 import type { StoredToken } from '../domain/principal.ts';
 import type { Catalog } from './catalog.ts';
+import type { Route } from './route.ts';
 
-export interface TokenEffect {
-  readonly id: string;
-  readonly name: string;
-  /** Canonical names, the first hundred. */
+/** What comes and goes of one list; canonical names or URIs, the first hundred of each. */
+export interface ListEffect {
   readonly appear: string[];
   readonly disappear: string[];
   readonly appear_count: number;
   readonly disappear_count: number;
-  /** Tools that stay, and would be called with another McpConfig's credential; the first hundred. */
+  /** What stays, and would be asked for with another McpConfig's credential. */
   readonly moved: { readonly name: string; readonly from: string; readonly to: string }[];
+}
+
+/** Of the tools, and beside them of prompts and of resources. */
+export interface TokenEffect extends ListEffect {
+  readonly id: string;
+  readonly name: string;
   /** Tools that stay, and would be listed by another spelling; the first hundred. */
-  readonly respelled: { readonly name: string; readonly from: string; readonly to: string }[];
+  readonly respelled: ListEffect['moved'];
+  readonly prompts: ListEffect;
+  /** Templates among them. */
+  readonly resources: ListEffect;
 }
 
 const MAX_NAMES = 100;
 
 export function compareCatalogs({ id, name, nameStyle }: StoredToken, before: Catalog, after: Catalog): TokenEffect {
-  const was = new Map(before.routes.map((route, index) => [route.canonicalName, { route, index }]));
-  const is = new Set(after.routes.map(({ canonicalName }) => canonicalName));
-  const appear = [...is].filter((each) => !was.has(each));
-  const disappear = [...was.keys()].filter((each) => !is.has(each));
-  const spelledBefore = before.spellings(nameStyle);
-  const spelledAfter = after.spellings(nameStyle);
-  const moved: TokenEffect['moved'] = [];
-  const respelled: TokenEffect['respelled'] = [];
-  after.routes.forEach((route, index) => {
-    const known = was.get(route.canonicalName);
-    if (known === undefined) return;
-    const [from, to] = [known.route.grant.config.config, route.grant.config.config];
-    if (from.id !== to.id) moved.push({ name: route.canonicalName, from: from.name, to: to.name });
-    const [spelled = '', next = ''] = [spelledBefore[known.index], spelledAfter[index]];
-    if (spelled !== next) respelled.push({ name: route.canonicalName, from: spelled, to: next });
+  const spelled = (catalog: Catalog) => {
+    const spellings = catalog.spellings(nameStyle);
+    return new Map(catalog.routes.map(({ canonicalName }, index) => [canonicalName, spellings[index] ?? '']));
+  };
+  const was = spelled(before);
+  const respelled = [...spelled(after)].flatMap(([tool, to]) => {
+    const from = was.get(tool);
+    return from === undefined || from === to ? [] : [{ name: tool, from, to }];
   });
   return {
     id,
     name,
+    ...compareRoutes(before.routes, after.routes),
+    respelled: respelled.slice(0, MAX_NAMES),
+    prompts: compareRoutes(before.routesOf('prompts'), after.routesOf('prompts')),
+    resources: compareRoutes(resourcesOf(before), resourcesOf(after)),
+  };
+}
+
+/** What is listed of them: a URI that only a template stands for is in no list. */
+export function resourcesOf(catalog: Catalog): readonly Route[] {
+  return [...catalog.routesOf('resources'), ...catalog.routesOf('templates')];
+}
+
+function compareRoutes(before: readonly Route[], after: readonly Route[]): ListEffect {
+  const was = new Map(before.map((route) => [route.canonicalName, route]));
+  const is = new Map(after.map((route) => [route.canonicalName, route]));
+  const appear = [...is.keys()].filter((each) => !was.has(each));
+  const disappear = [...was.keys()].filter((each) => !is.has(each));
+  const moved = [...is].flatMap(([name, route]) => {
+    const [from, to] = [was.get(name)?.grant.config.config, route.grant.config.config];
+    return from === undefined || from.id === to.id ? [] : [{ name, from: from.name, to: to.name }];
+  });
+  return {
     appear: appear.slice(0, MAX_NAMES),
     disappear: disappear.slice(0, MAX_NAMES),
     appear_count: appear.length,
     disappear_count: disappear.length,
     moved: moved.slice(0, MAX_NAMES),
-    respelled: respelled.slice(0, MAX_NAMES),
   };
 }

@@ -3,12 +3,21 @@
 import { setImmediate } from 'node:timers/promises';
 import { type McpConfig, type StoredSecret, secretIdsOf, serviceOf } from '../domain/mcp-config.ts';
 import type { StoredToken } from '../domain/principal.ts';
+import type { ListKind } from '../protocol/list-kind.ts';
 import type { Issue, IssueCode, IssueSeverity, Looked } from './issues.ts';
 import { named } from './named.ts';
 import { findPatternFindings } from './pattern-findings.ts';
 import { findTokenProblem } from './token-problem.ts';
 
 const EXPIRES_SOON_MS = 7 * 24 * 60 * 60 * 1000;
+
+/** What decides whether a config has something of a list. */
+const ALLOWED: Readonly<Record<ListKind, string>> = {
+  tools: 'allowed_tools',
+  prompts: 'allowed_prompts',
+  resources: 'allowed_resources',
+  templates: 'allowed_resources',
+};
 
 export async function findTokenIssues(looked: Looked, all: readonly StoredToken[]): Promise<Issue[]> {
   // A devbox's token is made to end with it.
@@ -64,13 +73,16 @@ function ofGrants({ catalogs, accountId }: Looked, tokens: readonly StoredToken[
     const remedy = 'Mend what keeps its grants from working, or make a token with others (POST /v1/mcp-tokens).';
     issues.push(make(token, 'token_without_tools', 'error', message + others, remedy));
   }
-  const collisions = Map.groupBy(catalog.collisions, ({ servedBy, alsoIn }) => JSON.stringify([servedBy, alsoIn]));
+  const collisions = Map.groupBy(catalog.collisions, ({ kind, servedBy, alsoIn }) =>
+    JSON.stringify([kind, servedBy, alsoIn]),
+  );
   for (const all of collisions.values()) {
     const [first] = all;
     if (first === undefined) continue;
     const names = named(all.map(({ canonicalName }) => canonicalName).sort());
     const message = `McpConfig '${first.servedBy}' and '${first.alsoIn}' both have ${names}; '${first.servedBy}' serves`;
-    const remedy = `Leave the names to one of them: narrow allowed_tools of '${first.alsoIn}', or of the grant.`;
+    const list = `${ALLOWED[first.kind]} of '${first.alsoIn}'${first.kind === 'tools' ? ', or of the grant' : ''}`;
+    const remedy = `Leave the names to one of them: narrow ${list}.`;
     issues.push(make(token, 'tool_collision', 'warning', message + others, remedy));
   }
   return [

@@ -3,8 +3,8 @@
 
 import { hash } from 'node:crypto';
 import { setImmediate } from 'node:timers/promises';
+import type { Inventory } from './inventory.ts';
 import type { ListedTool } from './listed-tool.ts';
-import type { ToolList } from './read-tools.ts';
 
 /** What of a tool decides how an agent uses it. */
 const PARTS = ['title', 'description', 'inputSchema', 'outputSchema', 'annotations'] as const;
@@ -42,7 +42,7 @@ export class ToolChanges {
   }
 
   /** Compares the list that came at `atMs` with the one before it. */
-  async note(before: ToolList, after: ToolList, atMs: number): Promise<void> {
+  async note(before: Inventory, after: Inventory, atMs: number): Promise<void> {
     let bytes = 0;
     for (const [name, was] of before.tools) {
       const is = after.tools.get(name);

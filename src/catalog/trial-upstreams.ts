@@ -6,12 +6,12 @@ import { UpstreamError } from '../upstream/failure.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import type { UpstreamRequest } from './account-snapshot.ts';
 import type { Catalogs } from './catalogs.ts';
-import { joinArray, readJoined, type ToolList } from './read-tools.ts';
+import { type Inventory, joinLists, readInventoryInTurns } from './inventory.ts';
 
 interface Trial {
   readonly upstream: Upstream;
   readonly request: UpstreamRequest;
-  list: ToolList | undefined;
+  list: Inventory | undefined;
   problem: string | undefined;
 }
 
@@ -56,7 +56,7 @@ export class TrialUpstreams {
   }
 
   /** What it listed when it was asked, or else what it would begin with. Of one that serves, what it serves by. */
-  listOf(upstream: Upstream): ToolList | undefined {
+  listOf(upstream: Upstream): Inventory | undefined {
     const { lists } = this.#catalogs;
     const heir = this.heirOf(upstream);
     return this.#trials.get(upstream.key)?.list ?? lists.get(upstream) ?? (heir && lists.get(heir));
@@ -84,8 +84,8 @@ export class TrialUpstreams {
 
   async #ask(trial: Trial): Promise<void> {
     try {
-      const { tools } = await trial.upstream.listTools();
-      trial.list = await readJoined(joinArray(tools), tools, this.#now());
+      const joined = joinLists(await trial.upstream.listAll());
+      trial.list = await readInventoryInTurns(joined, this.#now());
     } catch (error) {
       if (!(error instanceof UpstreamError)) throw error;
       trial.problem = `${error.message} (${error.reason})`;

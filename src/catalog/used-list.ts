@@ -1,12 +1,12 @@
 // Whose list of tools a preview is made from: which secret the config is looked at with, and whose word that is.
 
-import { type McpConfig, secretIdsOf } from '../domain/mcp-config.ts';
+import { type McpConfig, originOf, secretIdsOf } from '../domain/mcp-config.ts';
 import { isSuspended, type StoredToken } from '../domain/principal.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import type { AccountSnapshot } from './account-snapshot.ts';
 import type { Catalogs } from './catalogs.ts';
 import type { ResolvedGrant } from './grant.ts';
-import type { ToolList } from './read-tools.ts';
+import type { Inventory } from './inventory.ts';
 import type { TrialUpstreams } from './trial-upstreams.ts';
 
 /** Which list the tools were taken from. */
@@ -41,7 +41,7 @@ export function resolveWith(
   { id, endpoint }: McpConfig,
   secretId: string | null,
 ): ResolvedGrant[] {
-  const grant = { mcpConfigId: id, secretId, allowedTools: null, secretOrigin: new URL(endpoint).origin };
+  const grant = { mcpConfigId: id, secretId, allowedTools: null, secretOrigin: originOf(endpoint) };
   return snapshot.resolve({ grants: [grant] });
 }
 
@@ -55,7 +55,7 @@ export const NO_LIST: UsedList = {
 interface TakenList {
   readonly secretId: string | null;
   readonly grants: readonly ResolvedGrant[];
-  readonly tools: ToolList | undefined;
+  readonly tools: Inventory | undefined;
   readonly list: UsedList;
 }
 

@@ -67,13 +67,14 @@ async function prepareCredentials(settings: Settings): Promise<Omit<DemoCredenti
 function declareDemo({ upstreams }: DemoUpstreams, { token }: Pick<DemoCredentials, 'token'>): Declared {
   return {
     secrets: [],
-    mcpConfigs: upstreams.map(({ name, url, allowedTools }) => ({
+    mcpConfigs: upstreams.map(({ name, url, policy }) => ({
       name,
       endpoint: url,
-      allowedTools,
+      ...policy,
       authMechanism: { type: 'bearer' },
       customHeaders: [],
       tls: null,
+      stdio: null,
       proxy: null,
       limits: {},
       description: null,

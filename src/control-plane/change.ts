@@ -301,8 +301,8 @@ function revisionOf<K extends ObjectKind>(kind: K, object: Objects[K]): number {
   return hasEnded ? 2 : 1;
 }
 
-/** What a record may say of an object: everything but sealed values and the hashes of tokens and keys. */
+/** What a record may say of an object: everything but sealed values, the hashes of tokens and keys, and the operator's commands. */
 function toPublic(object: object): Record<string, unknown> {
-  const { sealed: _, hash: __, previousHash: ___, ...rest } = object as Record<string, unknown>;
+  const { sealed: _, hash: __, previousHash: ___, stdio: ____, ...rest } = object as Record<string, unknown>;
   return rest;
 }

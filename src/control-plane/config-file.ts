@@ -3,14 +3,31 @@
 import { hash } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import { GatewayError, type Problem } from '../domain/errors.ts';
-import type { AccountId, ConfigTls, CustomHeader, ManagedBy, McpConfig, StoredSecret } from '../domain/mcp-config.ts';
+import {
+  type AccountId,
+  type ConfigTls,
+  type CustomHeader,
+  type ManagedBy,
+  type McpConfig,
+  originOf,
+  type StdioCommand,
+  type StdioVariable,
+  type StoredSecret,
+} from '../domain/mcp-config.ts';
 import type { Grant, StoredToken } from '../domain/principal.ts';
 import type { Actor } from '../domain/revision.ts';
 import type { Secret } from '../domain/secret.ts';
 import type { AccountConfiguration } from '../store/store.ts';
 import type { SecretRef } from '../vault/vault.ts';
 import { type Change, type ChangeDeps, change } from './change.ts';
-import type { Declared, DeclaredGrant, DeclaredMcpConfig, DeclaredSecret, DeclaredToken } from './declared.ts';
+import type {
+  Declared,
+  DeclaredGrant,
+  DeclaredMcpConfig,
+  DeclaredSecret,
+  DeclaredStdio,
+  DeclaredToken,
+} from './declared.ts';
 
 export interface ApplyDependencies extends ChangeDeps {
   readonly sealSecret: (ref: SecretRef, plaintext: string) => string;
@@ -125,6 +142,7 @@ function planAll(before: AccountConfiguration, declared: Declared, deps: ApplyDe
         ...each,
         customHeaders,
         tls: each.tls && toTls(each.tls, secretNamed),
+        stdio: each.stdio && toStdio(each.stdio, secretNamed),
         proxy: each.proxy && { url: each.proxy.url, secretId: secretIdOf(each.proxy.secret, secretNamed) },
         id: current?.id ?? idOf('mcp', before.accountId, each.name),
         revision: current?.revision ?? 1,
@@ -164,13 +182,14 @@ function planAll(before: AccountConfiguration, declared: Declared, deps: ApplyDe
 function originsOf({ mcpConfigs, tokens }: Declared, secret: string): string[] {
   const grants = tokens.flatMap((token) => token.grants).filter((grant) => grant.secret === secret);
   const granted = new Set(grants.map(({ mcpConfig }) => mcpConfig));
-  const sends = ({ customHeaders, tls, proxy }: DeclaredMcpConfig) =>
+  const sends = ({ customHeaders, tls, proxy, stdio }: DeclaredMcpConfig) =>
     customHeaders.some((header) => 'secret' in header && header.secret === secret) ||
     tls?.clientKey === secret ||
-    proxy?.secret === secret;
+    proxy?.secret === secret ||
+    stdio?.env.some((variable) => 'secret' in variable && variable.secret === secret);
   return mcpConfigs
     .filter((config) => granted.has(config.name) || sends(config))
-    .map(({ endpoint }) => new URL(endpoint).origin);
+    .map(({ endpoint }) => originOf(endpoint));
 }
 
 /** The same for the same name for ever: what is taken out of the file and put back is granted as it was before. */
@@ -192,13 +211,21 @@ function toTls({ clientKey, ...rest }: NonNullable<DeclaredMcpConfig['tls']>, se
   return { ...rest, clientKeySecretId: secretIdOf(clientKey, secretNamed) };
 }
 
+function toStdio({ env, ...rest }: DeclaredStdio, secretNamed: SecretNamed): StdioCommand {
+  const variables = env.map(
+    (variable): StdioVariable =>
+      'secret' in variable ? { name: variable.name, secretId: secretNamed(variable.secret).id } : variable,
+  );
+  return { ...rest, env: variables };
+}
+
 function toGrant(grant: DeclaredGrant, config: McpConfig, secretNamed: SecretNamed): Grant {
   return {
     mcpConfigId: config.id,
     secretId: secretIdOf(grant.secret, secretNamed),
     allowedTools: grant.allowedTools,
     // The file names secret and endpoint together, so its owner has said where the secret may go (design §3.13).
-    secretOrigin: new URL(config.endpoint).origin,
+    secretOrigin: originOf(config.endpoint),
   };
 }
 

@@ -3,7 +3,8 @@
 import * as z from 'zod';
 import { viewCatalog } from '../catalog/catalog-view.ts';
 import type { Catalogs } from '../catalog/catalogs.ts';
-import { explainTool } from '../catalog/explain.ts';
+import { explainWanted } from '../catalog/explain.ts';
+import { FEATURES, FIELDS } from '../catalog/feature-policy.ts';
 import { findIssues, ISSUE_CODES, ISSUE_SEVERITIES } from '../catalog/issues.ts';
 import { findTokenProblem } from '../catalog/token-problem.ts';
 import { GatewayError } from '../domain/errors.ts';
@@ -13,6 +14,7 @@ import type { AccountConfiguration } from '../store/store.ts';
 import { find } from './change.ts';
 import { NOTHING, type Operation, read } from './operation.ts';
 import { pageQuery, pageView } from './page.ts';
+import { condition } from './schema-parts.ts';
 
 export interface DecisionDeps {
   readonly catalogs: Catalogs;
@@ -35,25 +37,45 @@ function explainOperation(deps: DecisionDeps): Operation {
   return read({
     name: 'explain',
     tag: 'decisions',
-    summary: 'Why a token may or may not call a tool, step by step.',
+    summary: 'Why a token may or may not call a tool, get a prompt or read a resource, step by step.',
     method: 'get',
     path: '/explain',
     role: 'viewer',
-    query: z.strictObject({ tool: asked.describe('Name of the tool, as a client of the token spells it.'), token }),
+    query: z
+      .strictObject({
+        tool: asked.optional().describe('Name of the tool, as a client of the token spells it.'),
+        prompt: asked.optional().describe('Name of the prompt, as a client of the token spells it.'),
+        resource: z
+          .string()
+          .max(4096, 'is longer than 4096 characters')
+          .optional()
+          .describe('URI of the resource, or the text of a URI template.'),
+        token,
+      })
+      .check(
+        condition(
+          (given) => FEATURES.filter((feature) => Object.hasOwn(given, feature)).length === 1,
+          'or prompt or resource is to be given, and only one of the three',
+          ['tool'],
+        ),
+      ),
     body: NOTHING,
     view: z.object({
-      tool: z.string(),
+      tool: z.string().optional(),
+      prompt: z.string().optional(),
+      resource: z.string().optional(),
       token: z.string(),
       epoch: z.int(),
-      is_callable: z.boolean(),
+      is_callable: z.boolean().describe('Whether the call, the get or the read of it is let through.'),
       verdict: z.string(),
       steps: z.array(z.string()).describe('In the order in which they decide.'),
-      suggestion: z.string().nullable().describe('The change that would admit a hidden tool.'),
+      suggestion: z.string().nullable().describe('The change that would admit what is hidden.'),
       would_admit: z
         .object({
           mcp_config: z.string().describe('Id of the McpConfig.'),
+          field: z.enum(FIELDS),
           pattern: z.string(),
-          in_config: z.boolean().describe('Whether to add the pattern to `allowed_tools` of the config.'),
+          in_config: z.boolean().describe('Whether to add the pattern to `field` of the config.'),
           in_grant: z.boolean().describe("Whether to add it to `allowed_tools` of the token's grants of it."),
         })
         .nullable()
@@ -62,8 +84,10 @@ function explainOperation(deps: DecisionDeps): Operation {
     run: async ({ operator: { accountId }, query }) => {
       const known = find(configurationOf(deps, accountId).tokens, query.token, 'token');
       const times = { waitMs: deps.listWaitMs, nowMs: deps.now() };
-      const explanation = await explainTool(deps.catalogs, accountId, known, query.tool, times);
-      return explanation ?? gone(known);
+      const feature = FEATURES.find((each) => query[each] !== undefined) ?? 'tool';
+      const wanted = { feature, name: query[feature] ?? '' };
+      const explanation = await explainWanted(deps.catalogs, accountId, known, wanted, times);
+      return explanation === undefined ? gone(known) : { [feature]: wanted.name, ...explanation };
     },
   });
 }

@@ -1,6 +1,6 @@
 // What a config file declares, by names and with its values opened: the settings make it, the file door applies it.
 
-import type { AuthMechanism, ConfigLimits, ConfigTls } from '../domain/mcp-config.ts';
+import type { AuthMechanism, ConfigLimits, ConfigTls, StdioCommand } from '../domain/mcp-config.ts';
 import type { NameStyle } from '../domain/principal.ts';
 import type { Secret } from '../domain/secret.ts';
 
@@ -9,10 +9,21 @@ export interface DeclaredSecret {
   readonly value: Secret;
 }
 
+/** Variables take secrets by the name of a declared one. */
+export interface DeclaredStdio extends Omit<StdioCommand, 'env'> {
+  readonly env: readonly ({ readonly name: string } & (
+    | { readonly value: string }
+    | { readonly secret: string }
+    | { readonly fromGrant: true }
+  ))[];
+}
+
 export interface DeclaredMcpConfig {
   readonly name: string;
   readonly endpoint: string;
   readonly allowedTools: readonly string[];
+  readonly allowedPrompts: readonly string[];
+  readonly allowedResources: readonly string[];
   readonly authMechanism: AuthMechanism;
   /** `secret` is the name of a declared secret. */
   readonly customHeaders: readonly ({ readonly name: string } & (
@@ -22,6 +33,7 @@ export interface DeclaredMcpConfig {
   /** Certificates as PEM, the key by the name of its secret. */
   readonly tls: (Omit<ConfigTls, 'clientKeySecretId'> & { readonly clientKey: string | null }) | null;
   readonly proxy: { readonly url: string; readonly secret: string | null } | null;
+  readonly stdio: DeclaredStdio | null;
   readonly limits: ConfigLimits;
   readonly description: string | null;
 }

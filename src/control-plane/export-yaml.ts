@@ -17,6 +17,10 @@ export interface ExportedCertificate {
 const ITEMS_AT_ONCE = 10;
 const SUSPENDED = ' Suspended: the endpoint has moved to another origin since the secret was granted.';
 
+/** No API tells what runs on the gateway's machine; without it the file is refused at this place. */
+const STDIO_LEFT_OUT =
+  ' Its upstream is a process: copy `stdio` from the config file of the gateway, which alone says how it is started.';
+
 const HEADER = `# Exported from Switchboard: the McpConfigs, secrets and tokens of one account. Values are not in it: each value_from
 # names a variable that has to hold one. Tokens that were revoked or made for a devbox are left out.`;
 
@@ -70,18 +74,25 @@ interface Known {
   readonly configs: ReadonlyMap<string, McpConfig>;
 }
 
-function toConfig(config: McpConfig, { names }: Known): object {
-  const { name, description, endpoint, allowedTools, authMechanism, customHeaders, tls, proxy, limits } = config;
+function toConfig(config: McpConfig, known: Known): object {
+  const fields = toConfigFields(config, known);
+  return config.stdio === null ? fields : commented(STDIO_LEFT_OUT, fields);
+}
+
+function toConfigFields(config: McpConfig, { names }: Known): Record<string, unknown> {
+  const { name, description, endpoint, authMechanism, customHeaders, tls, proxy, limits, stdio } = config;
   const headers = customHeaders.map((header) =>
     'value' in header ? header : { name: header.name, secret: names.get(header.secretId) },
   );
   return withoutAbsent({
     name,
     description,
-    endpoint,
-    allowed_tools: [...allowedTools],
-    auth_mechanism: { ...authMechanism },
-    custom_headers: headers.length === 0 ? null : headers,
+    endpoint: stdio === null ? endpoint : null,
+    allowed_tools: [...config.allowedTools],
+    allowed_prompts: orAbsent(config.allowedPrompts),
+    allowed_resources: orAbsent(config.allowedResources),
+    auth_mechanism: stdio === null ? { ...authMechanism } : null,
+    custom_headers: orAbsent(headers),
     tls:
       tls &&
       withoutAbsent({
@@ -115,10 +126,17 @@ function toGrant(grant: Grant, { names, configs }: Known): object[] {
     secret: grant.secretId && names.get(grant.secretId),
     allowed_tools: grant.allowedTools && [...grant.allowedTools],
   });
-  if (!isSuspended(grant, config)) return [fields];
+  return [isSuspended(grant, config) ? commented(SUSPENDED, fields) : fields];
+}
+
+function commented(comment: string, fields: Readonly<Record<string, unknown>>): object {
   const { contents } = new Document(fields);
-  if (isMap(contents)) contents.commentBefore = SUSPENDED;
-  return contents === null ? [] : [contents];
+  if (isMap(contents)) contents.commentBefore = comment;
+  return contents ?? fields;
+}
+
+function orAbsent<T>(list: readonly T[]): T[] | null {
+  return list.length === 0 ? null : [...list];
 }
 
 /** One of a name: what the file declares stays declared, and of the others those that are in force. */

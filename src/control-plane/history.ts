@@ -4,7 +4,7 @@ import { setImmediate } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import * as z from 'zod';
 import { GatewayError } from '../domain/errors.ts';
-import { type AccountId, type McpConfig, secretIdsOf } from '../domain/mcp-config.ts';
+import { type AccountId, type McpConfig, originOf, secretIdsOf } from '../domain/mcp-config.ts';
 import { ACTIONS, ACTOR_KINDS, type Revision, type ToolEffect } from '../domain/revision.ts';
 import type { Store, StoredRevision } from '../store/store.ts';
 import { type Change, find } from './change.ts';
@@ -145,7 +145,7 @@ export function historyOperations(deps: UseCaseDeps): Operation[] {
       }),
       run: async ({ id, body }, change) => {
         const config = change.find('mcp_config', id);
-        const { origin } = new URL(config.endpoint);
+        const origin = originOf(config.endpoint);
         requireSeen(config, origin, body.origin);
         const confirmed: string[] = [];
         const granted: (string | null)[] = [];
@@ -241,9 +241,12 @@ function requireApiDeleted(change: Change, newest: Revision): void {
   );
 }
 
+/** Of an object recorded before its fields were there, and of what is never recorded. */
+const UNRECORDED = { allowedPrompts: [], allowedResources: [], stdio: null } as const;
+
 function toConfig({ after }: Pick<Revision, 'after'>): McpConfig {
-  // What is recorded is the whole object: an McpConfig holds no secret.
-  return after as unknown as McpConfig;
+  // What is recorded is the whole object, for an McpConfig holds no secret; but a process is the operator's file's alone.
+  return { ...UNRECORDED, ...(after as unknown as McpConfig) };
 }
 
 function requireSecrets(config: McpConfig, secrets: readonly { readonly id: string }[]): void {

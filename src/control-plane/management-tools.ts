@@ -85,7 +85,7 @@ export const OFFERS: Readonly<Record<string, Offer>> = {
     name: 'create-mcp-config',
     title: 'Create McpConfig',
     description:
-      'Describes an upstream MCP server. Nobody can use it before a token grants it. List and preview first; keep allowed_tools to what is needed, as `*` admits every tool the upstream will ever have.',
+      'Describes an upstream MCP server. Nobody can use it before a token grants it. List and preview first; keep allowed_tools, allowed_prompts and allowed_resources to what is needed, as `*` admits all that the upstream will ever have.',
     annotations: CREATES,
   },
   updateMcpConfig: {
@@ -132,9 +132,9 @@ export const OFFERS: Readonly<Record<string, Offer>> = {
   },
   explain: {
     name: 'explain-tool',
-    title: 'Explain a tool',
+    title: 'Explain a tool, a prompt or a resource',
     description:
-      'Says step by step why a token may or may not call a tool, and which pattern would admit it. Use it to check that a token can do what it should, and cannot do what it should not.',
+      'Says step by step why a token may or may not call a `tool`, get a `prompt` or read a `resource` (give one of the three), and which pattern would admit it. Use it to check that a token can do what it should, and cannot do what it should not.',
     annotations: LOOKS,
   },
   getCatalog: {

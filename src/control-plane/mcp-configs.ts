@@ -2,28 +2,42 @@
 
 import { isDeepStrictEqual } from 'node:util';
 import * as z from 'zod';
-import { compileAllowList } from '../catalog/allow-list.ts';
 import { isLive } from '../catalog/catalogs.ts';
 import { named } from '../catalog/named.ts';
-import { GatewayError, type Problem } from '../domain/errors.ts';
-import { type CustomHeader, type McpConfig, type StoredSecret, serviceOf } from '../domain/mcp-config.ts';
-import { isSuspended } from '../domain/principal.ts';
+import { GatewayError } from '../domain/errors.ts';
+import {
+  type CustomHeader,
+  isStdioEndpoint,
+  type McpConfig,
+  type StoredSecret,
+  serviceOf,
+} from '../domain/mcp-config.ts';
 import type { AccountConfiguration } from '../store/store.ts';
 import { find } from './change.ts';
+import { findMoveWarnings, findWarnings } from './config-warnings.ts';
 import { NOTHING, type Operation, read, warningsView, write } from './operation.ts';
 import { pageQuery, pageView, toPage } from './page.ts';
-import { mcpConfigInputSchema } from './schemas.ts';
+import { mcpConfigInputSchema, STDIO_IS_OF_FILE } from './schemas.ts';
 import { addedSendings, bindSecrets } from './secret-binding.ts';
 import { refer, requireFreeName, type UseCaseDeps } from './use-case.ts';
 
-const MAX_WARNINGS = 20;
-
-const { name, endpoint, allowed_tools, auth_mechanism, custom_headers, description } = mcpConfigInputSchema.shape;
+const {
+  name,
+  endpoint,
+  allowed_tools,
+  allowed_prompts,
+  allowed_resources,
+  auth_mechanism,
+  custom_headers,
+  description,
+} = mcpConfigInputSchema.shape;
 
 export const createBody = z.strictObject({
   name,
   endpoint,
   allowed_tools,
+  allowed_prompts,
+  allowed_resources,
   auth_mechanism,
   custom_headers,
   description,
@@ -33,6 +47,8 @@ export const updateBody = z.strictObject({
   name: name.optional(),
   endpoint: endpoint.optional(),
   allowed_tools: allowed_tools.optional(),
+  allowed_prompts: allowed_prompts.unwrap().optional(),
+  allowed_resources: allowed_resources.unwrap().optional(),
   auth_mechanism: auth_mechanism.unwrap().optional(),
   custom_headers: custom_headers.unwrap().optional(),
   description,
@@ -44,6 +60,8 @@ export const mcpConfigView = z.object({
   service: z.string().describe('The prefix of its tools: the part of the name before the first `-`.'),
   endpoint: z.string(),
   allowed_tools: z.array(z.string()),
+  allowed_prompts: z.array(z.string()),
+  allowed_resources: z.array(z.string()),
   auth_mechanism: z.object({ type: z.enum(['bearer', 'basic', 'header']), key: z.string().optional() }),
   custom_headers: z
     .array(z.object({ name: z.string(), value: z.string().optional(), secret: z.string().optional() }))
@@ -161,11 +179,14 @@ export function toMcpConfig(
     name: body.name,
     endpoint: body.endpoint,
     allowedTools: body.allowed_tools,
+    allowedPrompts: body.allowed_prompts,
+    allowedResources: body.allowed_resources,
     authMechanism: toAuthMechanism(body.auth_mechanism),
     customHeaders: toCustomHeaders(body.custom_headers, secrets),
     tls: null,
     proxy: null,
     limits: {},
+    stdio: null,
     description: body.description ?? null,
     revision: 1,
     managedBy: 'api',
@@ -186,6 +207,8 @@ export function toListedConfig(config: McpConfig): Omit<z.input<typeof mcpConfig
     service: serviceOf(config.name),
     endpoint: config.endpoint,
     allowed_tools: [...config.allowedTools],
+    allowed_prompts: [...config.allowedPrompts],
+    allowed_resources: [...config.allowedResources],
     auth_mechanism: { ...config.authMechanism },
     custom_headers: config.customHeaders.length === 0 ? null : config.customHeaders.map(toHeaderView),
     description: config.description,
@@ -197,45 +220,6 @@ export function toListedConfig(config: McpConfig): Omit<z.input<typeof mcpConfig
 
 function toHeaderView(header: CustomHeader): { name: string; value?: string; secret?: string } {
   return 'value' in header ? header : { name: header.name, secret: header.secretId };
-}
-
-/** Patterns that can admit nothing (design §3.4): stored as they are, for an upstream may yet change. */
-function findWarnings({ allowedTools, name }: McpConfig): Problem[] {
-  if (allowedTools.length === 0) {
-    return [{ path: 'allowed_tools', message: 'is empty, so that no tool is listed and none can be called' }];
-  }
-  // One for each pattern, though each of its alternatives may have one.
-  const messages = new Map(
-    compileAllowList(allowedTools, serviceOf(name)).warnings.map(({ pattern, message }) => [pattern, message]),
-  );
-  const warned = allowedTools.flatMap((pattern, index) => {
-    const message = messages.get(pattern);
-    return message === undefined ? [] : [{ path: `allowed_tools[${index}]`, message: `'${pattern}': ${message}` }];
-  });
-  return warned.slice(0, MAX_WARNINGS);
-}
-
-/** What an edit breaks for agents that hold a token of the config. A preview says it before, and tool by tool. */
-function findMoveWarnings(was: McpConfig, is: McpConfig, { tokens }: AccountConfiguration): Problem[] {
-  const live = tokens.filter(({ revokedAtMs }) => revokedAtMs === null);
-  const holders = live.filter(({ grants }) => grants.some(({ mcpConfigId }) => mcpConfigId === is.id));
-  const suspended = holders.filter(({ grants }) =>
-    grants.some((grant) => grant.mcpConfigId === is.id && isSuspended(grant, is) && !isSuspended(grant, was)),
-  );
-  const tokensOf = (all: typeof holders) => named(all.map(({ name }) => `token ${name}`));
-  const [from, to] = [serviceOf(was.name), serviceOf(is.name)];
-  const warnings: Problem[] = [];
-  if (from !== to) {
-    const whom =
-      holders.length === 0 ? 'no live token is granted it' : `agents of ${tokensOf(holders)} must use the new names`;
-    const message = `changes the service from '${from}' to '${to}': its tools are '${to}.…' now, and ${whom}`;
-    warnings.push({ path: 'name', message });
-  }
-  if (suspended.length > 0) {
-    const message = `moves to another origin: the grants of ${tokensOf(suspended)} are suspended until an owner confirms it with POST /v1/mcp-configs/${is.id}/confirm_endpoint`;
-    warnings.push({ path: 'endpoint', message });
-  }
-  return warnings;
 }
 
 function isWanted(config: McpConfig, query: z.output<typeof listQuery>): boolean {
@@ -260,9 +244,9 @@ function toCustomHeaders(given: z.output<typeof custom_headers>, secrets: readon
   });
 }
 
-/** Throws `invalid_argument` for an endpoint that this gateway would not connect to. */
+/** Throws `invalid_argument` for an endpoint that this gateway would not connect to, and for a process, which no API may name. */
 export function requireAdmitted(deps: Pick<UseCaseDeps, 'findAddressProblem'>, url: string): void {
-  const problem = deps.findAddressProblem(url);
+  const problem = isStdioEndpoint(url) ? STDIO_IS_OF_FILE : deps.findAddressProblem(url);
   if (problem === undefined) return;
   const message = `endpoint: ${problem}.`;
   throw new GatewayError('invalid_argument', message, { problems: [{ path: 'endpoint', message: problem }] });
@@ -279,6 +263,8 @@ export function merge(
     name: body.name ?? current.name,
     endpoint: body.endpoint ?? current.endpoint,
     allowedTools: body.allowed_tools ?? current.allowedTools,
+    allowedPrompts: body.allowed_prompts ?? current.allowedPrompts,
+    allowedResources: body.allowed_resources ?? current.allowedResources,
     authMechanism: body.auth_mechanism === undefined ? current.authMechanism : toAuthMechanism(body.auth_mechanism),
     customHeaders:
       body.custom_headers === undefined ? current.customHeaders : toCustomHeaders(body.custom_headers, secrets),

@@ -3,7 +3,7 @@
 import * as z from 'zod';
 import { isSameDestination, previewConfig } from '../catalog/preview.ts';
 import { GatewayError } from '../domain/errors.ts';
-import type { AccountId, McpConfig } from '../domain/mcp-config.ts';
+import { type AccountId, type McpConfig, originOf } from '../domain/mcp-config.ts';
 import type { Operator } from '../identity/authenticate.ts';
 import { find } from './change.ts';
 import { configurationOf, type DecisionDeps } from './decisions.ts';
@@ -25,8 +25,23 @@ const secret = secretName
   .optional()
   .describe('Name or id of a secret to take the config with: its upstream is asked with it, and only then.');
 
-const tools = z.array(z.object({ name: z.string(), pattern: z.string() }));
+const admitted = z.array(z.object({ name: z.string(), pattern: z.string() }));
+const changes = {
+  appear: admitted.describe('What the config would allow and does not now, with the pattern that would allow it.'),
+  disappear: admitted.describe('What the config allows now and would not, with the pattern that allows it.'),
+  appear_count: z.int(),
+  disappear_count: z.int(),
+  unchanged_count: z.int(),
+};
+const RESOURCES = 'The same of resources and URI templates that are listed.';
 const renamed = z.array(z.object({ name: z.string(), from: z.string(), to: z.string() }));
+const listEffect = {
+  appear: z.array(z.string()),
+  disappear: z.array(z.string()),
+  appear_count: z.int(),
+  disappear_count: z.int(),
+  moved: renamed.describe('What stays, and would be served by another McpConfig.'),
+};
 export const previewView = z.object({
   epoch: z.int().describe('The version of the configuration it was made under.'),
   mcp_config: z.object({ id: z.string().nullable(), name: z.string(), service: z.string() }),
@@ -39,23 +54,24 @@ export const previewView = z.object({
       fetched_at: z.string().nullable(),
       problem: z.string().nullable().describe('Why the list is not there, or not live.'),
     })
-    .describe('Whose list of tools the preview was made from.'),
-  appear: tools.describe('Tools the config would allow and does not now, with the pattern that would allow them.'),
-  disappear: tools.describe('Tools the config allows now and would not, with the pattern that allows them.'),
-  appear_count: z.int(),
-  disappear_count: z.int(),
-  unchanged_count: z.int(),
+    .describe('Whose lists the preview was made from.'),
+  ...changes,
+  appear: changes.appear.describe(
+    'Tools the config would allow and does not now, and the pattern that would allow them.',
+  ),
+  disappear: changes.disappear.describe('Tools the config allows now and would not, and the pattern that allows them.'),
+  prompts: z.object(changes).describe('The same of prompts.'),
+  resources: z.object(changes).describe(RESOURCES),
   tokens: z
     .array(
       z.object({
         id: z.string(),
         name: z.string(),
-        appear: z.array(z.string()),
-        disappear: z.array(z.string()),
-        appear_count: z.int(),
-        disappear_count: z.int(),
+        ...listEffect,
         moved: renamed.describe('Tools that stay, and would be served by another McpConfig.'),
         respelled: renamed.describe('Tools that stay, and would be listed by another name.'),
+        prompts: z.object(listEffect).describe('The same of prompts.'),
+        resources: z.object(listEffect).describe(RESOURCES),
       }),
     )
     .describe('Live tokens that are granted the config, and what would change in their lists.'),
@@ -125,7 +141,7 @@ function run(deps: PreviewDeps, { accountId, role }: Operator, { before, after, 
   const configuration = configurationOf(deps, accountId);
   const secretId = wanted === undefined ? undefined : refer(configuration.secrets, wanted, 'secret', 'secret').id;
   if (role !== 'owner') {
-    const { origin } = new URL(after.endpoint);
+    const origin = originOf(after.endpoint);
     const named = secretId === undefined ? [] : [{ secretId, origin, path: 'secret' }];
     for (const each of [...named, ...addedSendings(before, after)]) requireBound(configuration.secrets, each);
   }

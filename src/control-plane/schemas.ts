@@ -3,6 +3,8 @@
 
 import * as z from 'zod';
 import { findPatternProblem } from '../catalog/allow-list.ts';
+import type { PatternProblem } from '../catalog/glob-syntax.ts';
+import { findUriPatternProblem } from '../catalog/uri-allow-list.ts';
 import { isHeaderName, isReservedHeader } from '../domain/header-name.ts';
 import { isConfigName } from '../domain/mcp-config.ts';
 import { NAME_STYLES, TOKEN_NAME } from '../domain/principal.ts';
@@ -14,7 +16,12 @@ const HEADER_VALUE = /^[\t\x20-\x7e]{0,8192}$/;
 export const VARIABLE_NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
 const ISO_DATE = /^\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:Z|[+-]\d\d:\d\d))?$/;
 
+/** What runs on the gateway's own machine is decided by who writes its file, and by no API key. */
+export const STDIO_IS_OF_FILE =
+  'begins with stdio:, which only stands for a process that the config file of the gateway declares under stdio: give an http(s) URL, or declare the process there';
+
 function findEndpointProblem(endpoint: string): string | undefined {
+  if (/^stdio:/i.test(endpoint)) return STDIO_IS_OF_FILE;
   // `new URL` forgives blanks, backslashes and missing slashes; another parser of the same text may then see another host.
   if (!/^https?:\/\/[\x21-\x5b\x5d-\x7e]+$/i.test(endpoint) || !URL.canParse(endpoint))
     return 'is not an http(s) URL: write it like https://mcp.example.com/mcp';
@@ -31,7 +38,18 @@ function findHeaderNameProblem(name: string): string | undefined {
 }
 
 function findPattern(pattern: string): string | undefined {
-  const problem = findPatternProblem(pattern);
+  return toMessage(findPatternProblem(pattern));
+}
+
+function findPromptPattern(pattern: string): string | undefined {
+  return toMessage(findPatternProblem(pattern, 'prompt'));
+}
+
+function findUriPattern(pattern: string): string | undefined {
+  return toMessage(findUriPatternProblem(pattern));
+}
+
+function toMessage(problem: PatternProblem | undefined): string | undefined {
   return problem && `${problem.message} (character ${problem.position + 1})`;
 }
 
@@ -50,11 +68,13 @@ const configName = z
   .refine(isConfigName, 'is not a config name: 1 to 128 letters, digits, _ or -, beginning with a letter or digit');
 const MAX_PATTERNS = 1000;
 const MAX_GRANTS = 1000;
+/** Tried at each read of a resource that no upstream lists. */
+const MAX_URI_ALTERNATIVES = 1000;
 /** Of all grants of a token, each alternative in braces counted: to compile more would hold up everybody's calls. */
 const MAX_NARROWING = 5000;
-const patterns = z
-  .array(z.string().check(checkedBy(findPattern)))
-  .max(MAX_PATTERNS, `holds more than ${MAX_PATTERNS} patterns`);
+const patternsBy = (find: (pattern: string) => string | undefined) =>
+  z.array(z.string().check(checkedBy(find))).max(MAX_PATTERNS, `holds more than ${MAX_PATTERNS} patterns`);
+const patterns = patternsBy(findPattern);
 const noKey = z
   .never('is only for type header: remove it, or write type: header')
   .optional()
@@ -85,7 +105,27 @@ function findRepeatedHeader(headers: readonly { readonly name: string }[]): stri
   return repeated === undefined ? undefined : `sets ${repeated} twice: keep one`;
 }
 
-type Reach = { endpoint: string; tls?: unknown; proxy?: unknown; proxy_secret?: unknown };
+function findTooManyUriPatterns(all: readonly string[]): string | undefined {
+  return countAlternatives(all) <= MAX_URI_ALTERNATIVES
+    ? undefined
+    : `holds more than ${MAX_URI_ALTERNATIVES} patterns, alternatives in braces counted: write shorter ones with *`;
+}
+
+type Reach = { endpoint?: string | undefined; tls?: unknown; proxy?: unknown; proxy_secret?: unknown };
+
+/** What holds between the fields that say how an upstream is reached. */
+export const reachConditions = [
+  condition<Reach>(
+    ({ tls, endpoint }) => tls === undefined || !/^http:/i.test(endpoint ?? ''),
+    'is for an https endpoint; this one is http: remove it, or write https://',
+    ['tls'],
+  ),
+  condition<Reach>(
+    (config) => config.proxy_secret === undefined || config.proxy !== undefined,
+    'is for a config with a proxy: add proxy, or remove it',
+    ['proxy_secret'],
+  ),
+];
 
 /** The description of one upstream, as an operator writes it. */
 export const mcpConfigInputSchema = z
@@ -99,6 +139,15 @@ export const mcpConfigInputSchema = z
     allowed_tools: patterns.describe(
       'Globs over tool names, bare (`get_*`) or qualified (`github.get_*`). An empty list allows nothing.',
     ),
+    allowed_prompts: patternsBy(findPromptPattern)
+      .default([])
+      .describe('Globs over prompt names, bare or qualified as those of tools. Without it, no prompt is allowed.'),
+    allowed_resources: patternsBy(findUriPattern)
+      .check(checkedBy(findTooManyUriPatterns))
+      .default([])
+      .describe(
+        'Globs over the URIs of resources (`file:///docs/*`), where `*` stands for any characters, slashes too. Without it, no resource is allowed.',
+      ),
     auth_mechanism: authMechanismSchema.default({ type: 'bearer' }),
     custom_headers: z
       .array(customHeaderSchema)
@@ -112,18 +161,7 @@ export const mcpConfigInputSchema = z
     limits: configLimitsSchema.prefault({}).describe('Limits of this upstream, in the place of those under `limits`.'),
     description: z.string().max(2048, 'is longer than 2048 characters').optional().describe('A note for people.'),
   })
-  .check(
-    condition<Reach>(
-      ({ tls, endpoint }) => tls === undefined || !/^http:/i.test(endpoint),
-      'is for an https endpoint; this one is http: remove it, or write https://',
-      ['tls'],
-    ),
-    condition<Reach>(
-      (config) => config.proxy_secret === undefined || config.proxy !== undefined,
-      'is for a config with a proxy: add proxy, or remove it',
-      ['proxy_secret'],
-    ),
-  );
+  .check(...reachConditions);
 export type McpConfigInput = z.output<typeof mcpConfigInputSchema>;
 
 const valueFromSchema = z

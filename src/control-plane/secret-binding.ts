@@ -2,7 +2,7 @@
 // anywhere else. Otherwise whoever may edit configs could have any secret of the account sent to a server of their own.
 
 import { GatewayError } from '../domain/errors.ts';
-import { type McpConfig, type StoredSecret, secretIdsOf } from '../domain/mcp-config.ts';
+import { type McpConfig, originOf, type StoredSecret, secretIdsOf } from '../domain/mcp-config.ts';
 import type { Change } from './change.ts';
 
 /** That a secret is to be sent to an origin, and the field that says so. */
@@ -36,14 +36,14 @@ export async function bindSecrets(change: Change, sendings: readonly Sending[]):
 /** What an edit has a config send that it did not send before. */
 export function addedSendings(before: McpConfig | undefined, after: McpConfig): Sending[] {
   const known = before === undefined ? [] : secretIdsOf(before);
-  const { origin } = new URL(after.endpoint);
+  const origin = originOf(after.endpoint);
   const added = secretIdsOf(after).filter((id) => !known.includes(id));
   return added.map((secretId) => ({ secretId, origin, path: 'custom_headers' }));
 }
 
 /** What a config sends with a secret that it is granted with. */
 export function sendingsOf(config: McpConfig, grantedId: string | null, path: string): Sending[] {
-  const { origin } = new URL(config.endpoint);
+  const origin = originOf(config.endpoint);
   const ids = [...(grantedId === null ? [] : [grantedId]), ...secretIdsOf(config)];
   return ids.map((secretId) => ({ secretId, origin, path }));
 }

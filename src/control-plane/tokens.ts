@@ -2,7 +2,7 @@
 
 import { isDeepStrictEqual } from 'node:util';
 import { GatewayError } from '../domain/errors.ts';
-import { serviceOf } from '../domain/mcp-config.ts';
+import { originOf, serviceOf } from '../domain/mcp-config.ts';
 import { type Grant, type NameStyle, type StoredToken, TOKEN_NAME } from '../domain/principal.ts';
 import { hashToken, mintToken } from '../identity/tokens.ts';
 import type { AccountConfiguration } from '../store/store.ts';
@@ -188,6 +188,6 @@ function resolveGrant(
   const same = current.find((grant) => grant.mcpConfigId === config.id && grant.secretId === secretId);
   if (same !== undefined) return { grant: { ...granted, secretOrigin: same.secretOrigin }, sendings: [] };
   // Who makes the grant says that secrets may go to where the config points now (design §3.13).
-  const grant = { ...granted, secretOrigin: new URL(config.endpoint).origin };
+  const grant = { ...granted, secretOrigin: originOf(config.endpoint) };
   return { grant, sendings: sendingsOf(config, secretId, path) };
 }

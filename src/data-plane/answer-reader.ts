@@ -11,7 +11,8 @@ import {
 } from '../protocol/answer-splice.ts';
 import { HeldBytes } from '../protocol/held-bytes.ts';
 import { JsonScanner } from '../protocol/json-scan.ts';
-import { SHORT_BYTES } from '../protocol/splice.ts';
+import type { Message } from '../protocol/jsonrpc.ts';
+import { SHORT_BYTES, toText } from '../protocol/splice.ts';
 import { type RelayRewrite, SseRelay } from '../protocol/sse-relay.ts';
 
 /** Answers up to this size are held and leave in one write; larger ones stream. */
@@ -25,18 +26,27 @@ export interface AnswerFailure {
   readonly message: string;
 }
 
-/** `open`: more is to come. `ended`: an event stream ended without the answer. */
-export type Verdict = 'open' | 'answered' | 'ended' | AnswerFailure;
+/**
+ * `open`: more is to come. `ended`: an event stream ended without the answer. `asked`: the upstream has answered that it
+ * needs something of the client first.
+ */
+export type Verdict = 'open' | 'answered' | 'asked' | 'ended' | AnswerFailure;
 
 /** The call whose answer is read. */
 export interface AnswerSink {
   readonly upstreamId: string;
   rewrite(): AnswerRewrite;
   relayRewrite(): RelayRewrite;
-  /** A notification of the upstream that is not for the client. */
-  onNotification(method: string): void;
+  /** A notification of the upstream that is not simply passed on. What this and the next return goes to the client in its place. */
+  onNotification(message: Message): Buffer | undefined;
+  onRequest(message: Message): Buffer | undefined;
+  /** Whether an answer, or the beginning of a long one, must be looked into. `text` is its latin1 text, if there is one. */
+  isSpecial(answer: Buffer, text?: string): boolean;
+  /** Deals with a whole answer that is special; `undefined` when it is one like all others. */
+  onSpecial(answer: Buffer): Verdict | undefined;
   sendWhole(answer: Buffer | string): void;
   beginEvents(): void;
+  beginParts(): void;
   /** Sends a part of an answer; has the upstream wait when the client does not keep up. */
   sendOn(part: Buffer): void;
 }
@@ -64,6 +74,8 @@ export interface AnswerReader {
   readonly isInsideEvent: boolean;
   /** Whether the upstream went on after its answer. */
   readonly isOverrun: boolean;
+  /** What has not been passed on yet is for another request of the client. */
+  retarget(): void;
 }
 
 /** Held while it is small; from 64 KiB on it streams, unless it must be whole to be judged or reshaped. */
@@ -75,8 +87,8 @@ class JsonReader implements AnswerReader {
   readonly #length: number;
   /** Only the end of the connection ends it, so what was cut off looks whole. */
   readonly #mayBeCut: boolean;
-  readonly #rewrite: AnswerRewrite;
-  readonly #maxHeldBytes: number;
+  #rewrite: AnswerRewrite;
+  #maxHeldBytes: number;
   readonly #held = new HeldBytes();
   #bytes = 0;
   #triedBytes = 0;
@@ -97,7 +109,7 @@ class JsonReader implements AnswerReader {
     if (this.#parts !== undefined) this.#call.sendOn(this.#parts.push(chunk));
     else {
       this.#held.push(chunk);
-      if (this.#bytes > this.#maxHeldBytes) this.#beginParts();
+      if (this.#bytes > this.#maxHeldBytes) this.#holdOrPass();
       else if (this.#length < 0 && this.#isForeign(chunk)) return UNANSWERED;
     }
     return this.#bytes === this.#length ? this.end() : 'open';
@@ -113,14 +125,31 @@ class JsonReader implements AnswerReader {
     const bytes = this.#held.whole();
     this.#held.clear();
     if (this.#mayBeCut && !isWholeMessage(bytes)) return UNANSWERED;
-    const isShort = bytes.length <= SHORT_BYTES;
-    const answer = isShort ? rewriteShortAnswer(bytes, this.#rewrite) : rewriteAnswer(bytes, this.#rewrite);
+    const text = bytes.length <= SHORT_BYTES ? toText(bytes) : undefined;
+    if (this.#call.isSpecial(bytes, text)) {
+      const verdict = this.#call.onSpecial(bytes);
+      if (verdict !== undefined) return verdict;
+    }
+    const answer =
+      text === undefined ? rewriteAnswer(bytes, this.#rewrite) : rewriteShortAnswer(bytes, text, this.#rewrite);
     if (answer === undefined) return UNANSWERED;
     this.#call.sendWhole(answer);
     return 'answered';
   }
 
+  retarget(): void {
+    this.#rewrite = this.#call.rewrite();
+  }
+
+  /** What must be looked into is held on, as far as an answer can be walked through. */
+  #holdOrPass(): void {
+    if (this.#maxHeldBytes < MAX_WALKED_BYTES && this.#call.isSpecial(this.#held.whole())) {
+      this.#maxHeldBytes = MAX_WALKED_BYTES;
+    } else this.#beginParts();
+  }
+
   #beginParts(): void {
+    this.#call.beginParts();
     this.#parts = new AnswerStream(this.#rewrite);
     this.#call.sendOn(this.#parts.push(this.#held.whole()));
     this.#held.clear();
@@ -142,13 +171,21 @@ class JsonReader implements AnswerReader {
 export class EventsReader implements AnswerReader {
   readonly #call: AnswerSink;
   readonly #relay: SseRelay;
+  /** On an answer that was special; what comes behind it changes nothing. */
+  #verdict: Verdict | undefined;
 
   constructor(call: AnswerSink) {
     this.#call = call;
     const rewrite = call.relayRewrite();
-    this.#relay = new SseRelay(rewrite, (method) => call.onNotification(method));
+    this.#relay = new SseRelay(rewrite, call);
     // A client that takes no events gets the answer alone, once it comes.
     if (rewrite.framing === 'sse') call.beginEvents();
+  }
+
+  retarget(): void {
+    const rewrite = this.#call.relayRewrite();
+    this.#relay.retarget(rewrite);
+    if (rewrite.framing === 'sse') this.#call.beginEvents();
   }
 
   get isInsideEvent(): boolean {
@@ -168,14 +205,24 @@ export class EventsReader implements AnswerReader {
   }
 
   push(chunk: Buffer): Verdict {
-    for (const bytes of this.#relay.push(chunk)) this.#call.sendOn(bytes);
-    if (this.#relay.state === 'open') return 'open';
-    if (this.#relay.state === 'answered') return 'answered';
+    this.#send(this.#relay.push(chunk));
+    const { state, special } = this.#relay;
+    if (state === 'open') return 'open';
+    if (state === 'answered') return 'answered';
+    if (state === 'special') {
+      this.#verdict ??= this.#call.onSpecial(special);
+      if (this.#verdict === undefined) this.#send(this.#relay.passOn());
+      return this.#verdict ?? 'answered';
+    }
     return { reason: 'broken_answer', message: 'its event stream holds something that is no answer to this call' };
   }
 
   end(): Verdict {
     return 'ended';
+  }
+
+  #send(parts: readonly Buffer[]): void {
+    for (const bytes of parts) this.#call.sendOn(bytes);
   }
 }
 

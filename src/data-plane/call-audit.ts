@@ -1,18 +1,18 @@
-// Every `tools/call` ends as one record of the audit log: here a call, or a request that never became one, is put into
+// Every call ends as one record of the audit log: here a call, or a request that never became one, is put into
 // its words.
 
 import { performance } from 'node:perf_hooks';
 import type { AuditLog } from '../audit-log/audit-log.ts';
 import { type CallReason, toSubjectText } from '../audit-log/call-record.ts';
-import type { Route } from '../catalog/catalog.ts';
+import type { Route } from '../catalog/route.ts';
 import { findMember, stringAt } from '../protocol/json-scan.ts';
 import type { CallOutcome } from '../telemetry/telemetry.ts';
-import type { ToolCall } from './call-tool.ts';
 import type { Refusal, RpcRequest } from './exchange.ts';
+import type { UpstreamCall } from './upstream-call.ts';
 
 /** W3C Trace Context §3.2: version, trace id, parent id, flags. All zeros are no id. */
 const TRACEPARENT = /^[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(?:-|$)/;
-/** What a client makes up as a tool's name is kept this far. */
+/** What a client makes up as a name, and a URI, is kept this far. */
 const MAX_NAME_LENGTH = 256;
 
 interface Subject {
@@ -22,7 +22,7 @@ interface Subject {
 
 /** What a request was for that does not become a call. */
 interface NoCall {
-  /** The tool, if there is one; else the name that was asked for, if it named one. */
+  /** Where it would have gone, if there is such a route; else the name that was asked for, if it named one. */
   readonly of: Route | string | undefined;
   readonly outcome: CallOutcome;
   readonly epoch?: number;
@@ -41,11 +41,12 @@ export class CallAudit {
     return this.#log === undefined || this.#log.admits(exchange.principal.accountId);
   }
 
-  ended(call: ToolCall, outcome: CallOutcome, reason: CallReason | null, nowMs: number): void {
+  ended(call: UpstreamCall, outcome: CallOutcome, reason: CallReason | null, nowMs: number): void {
     if (this.#log === undefined) return;
     const { request, route, reply } = call;
     const { exchange, message, era } = request;
     this.#log.record(route.accountId, this.#subjectOf(route, exchange.principal.token.id), {
+      method: message.method,
       outcome,
       reason,
       era,
@@ -84,6 +85,7 @@ export class CallAudit {
             epoch: epoch ?? null,
           });
     this.#log.record(accountId, subject, {
+      method: message.method,
       outcome,
       reason,
       era,
@@ -102,7 +104,7 @@ export class CallAudit {
     const text = toSubjectText({
       accountId: route.accountId,
       tokenId,
-      tool: route.canonicalName,
+      tool: route.canonicalName.slice(0, MAX_NAME_LENGTH),
       config: { id, name, revision },
       pattern: route.admission.pattern,
       narrowingPattern: route.admission.narrowingPattern ?? null,

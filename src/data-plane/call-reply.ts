@@ -1,7 +1,8 @@
 // The client's side of one call: a whole answer, an answer in parts, or events, in the framing the client reads.
 
 import { EVENT_CUT, EVENT_END, EVENT_HEAD } from '../protocol/sse-relay.ts';
-import type { Exchange } from './exchange.ts';
+import type { CallEvents, EventBuffers } from './event-buffer.ts';
+import type { RpcRequest } from './exchange.ts';
 import {
   breakOff,
   COMMENT,
@@ -15,12 +16,17 @@ import {
   toEvent,
   writeHead,
 } from './reply.ts';
+import type { Session } from './sessions.ts';
 
 export class CallReply {
   readonly #response: HttpResponse;
   /** What a whole answer, or one in parts, is sent as. */
-  readonly #framing: Framing;
+  #framing: Framing;
   readonly #onDrain: () => void;
+  readonly #session: Session | undefined;
+  readonly #buffers: EventBuffers;
+  /** What a client can come back for: the events of a legacy session. */
+  #events: CallEvents | undefined;
   #begun: 'nothing' | 'parts' | 'events' = 'nothing';
   /** How many bytes of an answer the client has been sent. */
   bytes = 0;
@@ -30,9 +36,11 @@ export class CallReply {
   lastWriteMs = 0;
   stalledSinceMs: number | undefined;
 
-  constructor(exchange: Exchange, onDrain: () => void) {
+  constructor({ exchange, session }: RpcRequest, buffers: EventBuffers, onDrain: () => void) {
     this.#response = exchange.response;
     this.#framing = exchange.framing;
+    this.#session = session;
+    this.#buffers = buffers;
     this.#onDrain = onDrain;
   }
 
@@ -40,9 +48,23 @@ export class CallReply {
     return this.#begun !== 'nothing';
   }
 
-  /** Sends a whole answer: bytes, or short bytes as latin1 text. */
+  /** Whether another event may follow what it has been sent. */
+  get canTakeEvents(): boolean {
+    return this.#begun !== 'parts' && this.isReachable;
+  }
+
+  /** Whether what is written reaches the client. */
+  get isReachable(): boolean {
+    return !this.#isUnread;
+  }
+
+  /** Sends a whole answer: bytes, or short bytes as latin1 text. As an event among others it ends nothing. */
   whole(answer: Buffer | string, headers: readonly string[]): void {
-    if (this.isClientGone) return;
+    if (this.#isUnread) return;
+    if (this.#begun === 'events') {
+      this.#write(toEvent(typeof answer === 'string' ? Buffer.from(answer, 'latin1') : answer));
+      return;
+    }
     this.bytes += answer.length;
     if (typeof answer === 'string') replyShort(this.#response, answer, this.#framing, headers);
     else reply(this.#response, 200, answer, this.#framing, headers);
@@ -52,8 +74,12 @@ export class CallReply {
     this.#begin('events', 'sse', headers);
   }
 
+  /** An answer in parts begins, which may be the last event of a stream that has begun. */
   beginParts(headers: readonly string[]): void {
-    this.#begin('parts', this.#framing, headers);
+    if (this.#begun === 'events') {
+      this.#begun = 'parts';
+      this.#framing = 'sse';
+    } else this.#begin('parts', this.#framing, headers);
     if (this.#framing === 'sse') this.#write(EVENT_HEAD);
   }
 
@@ -64,14 +90,14 @@ export class CallReply {
   }
 
   end(): void {
-    if (this.isClientGone) return;
+    if (this.#isUnread) return;
     if (this.#begun === 'parts' && this.#framing === 'sse') this.#write(EVENT_END);
-    this.#response.end();
+    this.#end();
   }
 
   /** Ends with an error that the client can see, whatever it has been sent already. */
   fail(body: Buffer, isInsideEvent: boolean): void {
-    if (this.isClientGone) return;
+    if (this.#isUnread) return;
     if (this.#begun === 'nothing') {
       this.bytes += body.length;
       reply(this.#response, 200, body, this.#framing);
@@ -81,22 +107,23 @@ export class CallReply {
     } else {
       if (isInsideEvent || this.#begun === 'parts') this.#write(EVENT_CUT);
       this.#write(toEvent(body));
-      this.#response.end();
+      this.#end();
     }
   }
 
   /** Ends where it stands, with what was written and not taken yet. */
   breakOff(): void {
+    this.#events?.end();
     if (!this.isClientGone) breakOff(this.#response);
   }
 
   /** Ends without an answer, for a client that has said it wants none. */
   endUnanswered(): void {
-    if (this.isClientGone) return;
+    if (this.#isUnread) return;
     if (this.#begun === 'nothing') replyEmpty(this.#response, 202);
     // Half a JSON text must not end as if it were whole.
     else if (this.#begun === 'parts' && this.#framing === 'json') breakOff(this.#response);
-    else this.#response.end();
+    else this.#end();
   }
 
   /** Keeps a silent stream of events open through proxies that cut what is idle. */
@@ -111,9 +138,29 @@ export class CallReply {
     const kind = framing === 'sse' ? STREAM_HEADERS : ['content-type', 'application/json'];
     writeHead(this.#response, 200, [...kind, ...headers]);
     if ('flushHeaders' in this.#response) this.#response.flushHeaders();
+    if (framing !== 'sse' || this.#session === undefined) return;
+    this.#events = this.#buffers.begin(this.#session);
+    this.#events.onTakenUp = () => this.#breakConnection();
+    this.#write(this.#events.opening());
+  }
+
+  /** Nobody reads what is written, nor will. */
+  get #isUnread(): boolean {
+    return this.isClientGone && this.#events === undefined;
+  }
+
+  #end(): void {
+    this.#events?.end();
+    if (!this.isClientGone) this.#response.end();
+  }
+
+  /** The client reads on elsewhere. */
+  #breakConnection(): void {
+    if (!this.isClientGone) breakOff(this.#response);
   }
 
   #write(bytes: Buffer): boolean {
+    if (this.#events !== undefined) bytes = this.#events.take(bytes);
     if (this.isClientGone || bytes.length === 0) return true;
     this.bytes += bytes.length;
     const response = this.#response as { write(bytes: Buffer): boolean };

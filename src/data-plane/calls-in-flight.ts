@@ -4,9 +4,9 @@
 
 import { getHeapStatistics } from 'node:v8';
 import { LRUCache } from 'lru-cache';
-import type { Route } from '../catalog/catalog.ts';
-import type { ToolCall } from './call-tool.ts';
+import type { Route } from '../catalog/route.ts';
 import type { RpcRequest } from './exchange.ts';
+import type { UpstreamCall } from './upstream-call.ts';
 
 export interface CallLimits {
   /** Calls in flight of one token. */
@@ -52,7 +52,7 @@ function readHeapPercent(): number {
 export class CallsInFlight {
   readonly #limits: CallLimits;
   readonly #readHeapPercent: () => number;
-  readonly #calls: ToolCall[] = [];
+  readonly #calls: UpstreamCall[] = [];
   readonly #byToken = new LRUCache<string, Count>({ max: MAX_TOKENS });
   readonly #sweep: NodeJS.Timeout;
   #bytes = 0;
@@ -92,31 +92,41 @@ export class CallsInFlight {
     count.bytes = Math.max(0, count.bytes - bytes);
   }
 
-  add(call: ToolCall): void {
+  add(call: UpstreamCall): void {
     const bytes = call.request.message.bytes.length;
     call.slot = this.#calls.length;
     this.#calls.push(call);
     this.#bytes += bytes;
+    call.heldBytes += bytes;
     call.route.upstream.calls++;
     const count = this.#countOf(call.request.exchange.principal.token.id);
     count.calls++;
     count.bytes += bytes;
   }
 
-  remove(call: ToolCall): void {
+  /** The call has ended. */
+  remove(call: UpstreamCall): void {
+    this.suspend(call);
+    this.letGo(call.request.exchange.principal.token.id, call.heldBytes);
+    call.heldBytes = 0;
+  }
+
+  /** The call is none of those in flight for now, but the bytes of its request are still held; harmless when it is none already. */
+  suspend(call: UpstreamCall): void {
+    if (call.slot < 0) return;
     call.route.upstream.calls--;
-    const { id } = call.request.exchange.principal.token;
-    const count = this.#countOf(id);
+    const count = this.#countOf(call.request.exchange.principal.token.id);
     count.calls = Math.max(0, count.calls - 1);
-    this.letGo(id, call.request.message.bytes.length);
     const last = this.#calls.pop();
+    const { slot } = call;
+    call.slot = -1;
     if (last === undefined || last === call) return;
-    this.#calls[call.slot] = last;
-    last.slot = call.slot;
+    this.#calls[slot] = last;
+    last.slot = slot;
   }
 
   /** The calls of a legacy conversation whose request may be the one that is meant. */
-  find(conversation: string, isMeant: (request: RpcRequest) => boolean): readonly ToolCall[] {
+  find(conversation: string, isMeant: (request: RpcRequest) => boolean): readonly UpstreamCall[] {
     return this.#calls.filter(
       (call) =>
         call.isOpen && call.conversation === conversation && call.request.era === 'legacy' && isMeant(call.request),
@@ -124,7 +134,7 @@ export class CallsInFlight {
   }
 
   /** The calls of this moment. */
-  all(): readonly ToolCall[] {
+  all(): readonly UpstreamCall[] {
     return [...this.#calls];
   }
 

@@ -1,33 +1,44 @@
-// When something is looked at again after changes: once for a burst of them, and soon enough that nobody waits a second.
+// When something is looked at again after changes: once for a burst of them, soon enough that nobody waits a second, and
+// never while the look before goes on.
 
-/** A burst is over when nothing has changed for this long. */
-const QUIET_MS = 100;
-/** A burst that does not end is not waited for any longer. */
-const LONGEST_WAIT_MS = 500;
-/** Between two looks: an upstream that changes all the time costs a look in this time, and its clients a list. */
-const MIN_INTERVAL_MS = 1_000;
+export interface Pace {
+  /** A burst is over when nothing has changed for this long. */
+  readonly quietMs: number;
+  /** A burst that does not end is not waited for any longer. */
+  readonly longestWaitMs: number;
+  /** Between two looks. */
+  readonly minIntervalMs: number;
+}
+
+/** An upstream whose lists change all the time costs a look in a second, and its clients a list. */
+const LIST_PACE: Pace = { quietMs: 100, longestWaitMs: 500, minIntervalMs: 1_000 };
 
 export class ChangeDebounce {
-  readonly #look: () => void;
+  readonly #look: () => Promise<void> | void;
   readonly #now: () => number;
+  readonly #pace: Pace;
   #lookedAtMs = Number.NEGATIVE_INFINITY;
   /** When the first change came that was not looked at yet. */
   #sinceMs: number | undefined;
   #timer: NodeJS.Timeout | undefined;
+  #isLooking = false;
 
-  /** `now` is in ms and never goes back. */
-  constructor(look: () => void, now: () => number) {
+  /** `look` must not reject; `now` is in ms and never goes back. */
+  constructor(look: () => Promise<void> | void, now: () => number, pace = LIST_PACE) {
     this.#look = look;
     this.#now = now;
+    this.#pace = pace;
   }
 
-  /** Something has changed: a look follows, at most a second from now. */
+  /** Something has changed: a look follows, and no later than after both the longest wait and the interval. */
   note(): void {
+    const { quietMs, longestWaitMs, minIntervalMs } = this.#pace;
     const nowMs = this.#now();
     this.#sinceMs ??= nowMs;
-    const calmAtMs = Math.min(nowMs + QUIET_MS, this.#sinceMs + LONGEST_WAIT_MS);
-    const dueAtMs = Math.max(calmAtMs, this.#lookedAtMs + MIN_INTERVAL_MS);
+    const calmAtMs = Math.min(nowMs + quietMs, this.#sinceMs + longestWaitMs);
+    const dueAtMs = Math.max(calmAtMs, this.#lookedAtMs + minIntervalMs);
     clearTimeout(this.#timer);
+    if (this.#isLooking) return;
     this.#timer = setTimeout(() => this.#run(), Math.max(dueAtMs - nowMs, 0)).unref();
   }
 
@@ -40,6 +51,12 @@ export class ChangeDebounce {
   #run(): void {
     this.#lookedAtMs = this.#now();
     this.#sinceMs = undefined;
-    this.#look();
+    const looking = this.#look();
+    if (looking === undefined) return;
+    this.#isLooking = true;
+    void looking.finally(() => {
+      this.#isLooking = false;
+      if (this.#sinceMs !== undefined) this.note();
+    });
   }
 }

@@ -2,9 +2,11 @@
 
 import { performance } from 'node:perf_hooks';
 import type { Authenticator } from '../identity/authenticate.ts';
+import { isBatch, scanBatch } from '../protocol/batch-scan.ts';
 import { classify, type Era } from '../protocol/era.ts';
 import type { Member } from '../protocol/json-scan.ts';
 import { errorAnswer, type Message, rawText, scanMessage } from '../protocol/jsonrpc.ts';
+import { BATCH_REVISION, Batch } from './batch.ts';
 import { Exchange, OVERLOADED, type Refusal, RpcRequest, TOKEN_GONE } from './exchange.ts';
 import { type MethodDeps, Methods } from './methods.ts';
 import { type HttpRequest, type HttpResponse, reply, replyEmpty } from './reply.ts';
@@ -17,12 +19,12 @@ import {
   readNameStyle,
   refuseHttpMethod,
 } from './request-head.ts';
-import { SessionStreams, type SessionStreamsOptions } from './session-streams.ts';
 import type { Session } from './sessions.ts';
+import { Subscriptions, type SubscriptionsOptions } from './subscriptions.ts';
 
 export interface EndpointDeps extends MethodDeps {
   readonly authenticator: Authenticator;
-  readonly limits: MethodDeps['limits'] & SessionStreamsOptions['limits'] & { readonly bodyBytes: number };
+  readonly limits: MethodDeps['limits'] & SubscriptionsOptions['limits'] & { readonly bodyBytes: number };
   /** Milliseconds since 1970. */
   readonly now: () => number;
 }
@@ -30,12 +32,12 @@ export interface EndpointDeps extends MethodDeps {
 export class McpEndpoint {
   readonly #deps: EndpointDeps;
   readonly #methods: Methods;
-  readonly #streams: SessionStreams;
+  readonly #subscriptions: Subscriptions;
 
   constructor(deps: EndpointDeps) {
     this.#deps = deps;
-    this.#streams = new SessionStreams(deps);
-    this.#methods = new Methods(deps, (request, catalog) => this.#streams.noteListed(request, catalog));
+    this.#subscriptions = new Subscriptions(deps);
+    this.#methods = new Methods(deps, this.#subscriptions);
   }
 
   /** Serves one request to `/mcp`. Never throws. */
@@ -47,7 +49,8 @@ export class McpEndpoint {
       return;
     }
     const exchange = new Exchange(request, response, principal, startedMs, this.#deps.telemetry);
-    if (request.method === 'POST') this.#post(exchange);
+    if (exchange.view !== undefined && !this.#isGranted(exchange)) this.#refuseView(exchange);
+    else if (request.method === 'POST') this.#post(exchange);
     else if (request.method === 'DELETE') this.#delete(exchange);
     else if (request.method === 'GET' && asksForStream(request)) this.#openStream(exchange);
     else {
@@ -56,31 +59,32 @@ export class McpEndpoint {
     }
   }
 
-  /** Open streams of sessions. */
+  /** Streams that clients listen to. */
   get streams(): number {
-    return this.#streams.count;
+    return this.#subscriptions.count;
   }
 
   /** Ends the calls in flight and the streams of tokens that are no longer good. */
   endRevoked(): void {
-    this.#methods.endRevoked();
-    this.#streams.endRevoked();
+    this.#methods.calls.endRevoked();
+    this.#subscriptions.endRevoked();
   }
 
   /** What some tokens may list may be another: their sessions are told, if it is. */
   noteChange(): void {
-    this.#streams.noteChange();
+    this.#subscriptions.noteChange();
   }
 
-  /** Ends the streams of sessions, which would never end by themselves, and opens no more. */
+  /** Ends streams, which would never end by themselves, and calls that wait for a person, and lets no more begin. */
   endStreams(): void {
-    this.#streams.close();
+    this.#methods.calls.endParked();
+    this.#subscriptions.close();
   }
 
   /** Stops the timers; calls in flight go on. */
   close(): void {
-    this.#methods.close();
-    this.#streams.close();
+    this.#methods.calls.close();
+    this.#subscriptions.close();
   }
 
   #post(exchange: Exchange): void {
@@ -90,7 +94,7 @@ export class McpEndpoint {
       return;
     }
     const { id } = exchange.principal.token;
-    readBody(exchange.request, id, this.#deps.limits.bodyBytes, this.#methods.bodyRoom, (body) => {
+    readBody(exchange.request, id, this.#deps.limits.bodyBytes, this.#methods.calls.room, (body) => {
       if (typeof body === 'string') this.#refuseBody(exchange, body);
       else this.#onBody(exchange, body);
     });
@@ -105,26 +109,56 @@ export class McpEndpoint {
 
   #onBody(exchange: Exchange, body: Buffer): void {
     try {
-      this.#onMessage(exchange, body);
+      // A body may take half a minute to come, and the token may have been revoked since.
+      if (!this.#isInForce(exchange)) this.#refuseUnauthenticated(exchange.request, exchange.response, TOKEN_GONE);
+      else if (isBatch(body)) this.#onBatch(exchange, body);
+      else {
+        const message = scanMessage(body);
+        if (message.kind === 'fault') exchange.refuse(message, message.id);
+        else this.#onMessage(exchange, message);
+      }
     } catch (error) {
-      this.#deps.log.error('request failed', { error });
-      exchange.fail();
+      this.#fail(exchange, error);
     }
   }
 
-  #onMessage(exchange: Exchange, body: Buffer): void {
-    const { accountId, token } = exchange.principal;
-    // A body may take half a minute to come, and the token may have been revoked since.
-    if (!this.#deps.catalogs.isInForce(accountId, token)) {
-      this.#refuseUnauthenticated(exchange.request, exchange.response, TOKEN_GONE);
+  #isInForce({ principal }: Exchange): boolean {
+    return this.#deps.catalogs.isInForce(principal.accountId, principal.token);
+  }
+
+  #fail(exchange: Exchange, error: unknown, id?: string): void {
+    this.#deps.log.error('request failed', { error });
+    exchange.fail(id);
+  }
+
+  #onBatch(exchange: Exchange, body: Buffer): void {
+    const session = this.#findSession(exchange);
+    if (session === UNKNOWN_SESSION) {
+      exchange.refuse(UNKNOWN_SESSION_REFUSAL);
       return;
     }
+    const revision = oneHeader(exchange.request.headers['mcp-protocol-version']) ?? BATCH_REVISION;
+    const isServed = session?.revision === BATCH_REVISION && revision === BATCH_REVISION;
+    const messages = isServed ? scanBatch(body) : NO_BATCHES;
+    if ('code' in messages) exchange.refuse(messages);
+    else {
+      const { room } = this.#methods.calls;
+      const isInForce = this.#isInForce.bind(this, exchange);
+      const serve = this.#onMember.bind(this);
+      new Batch(exchange, { serve, room, isInForce }).serve(messages);
+    }
+  }
+
+  #onMember(exchange: Exchange, message: Message): void {
+    try {
+      this.#onMessage(exchange, message);
+    } catch (error) {
+      this.#fail(exchange, error, textOf(message, message.id));
+    }
+  }
+
+  #onMessage(exchange: Exchange, message: Message): void {
     const { headers, url } = exchange.request;
-    const message = scanMessage(body);
-    if (message.kind === 'fault') {
-      exchange.refuse(message, message.id);
-      return;
-    }
     const { id } = message;
     const era = classify(message, {
       protocolVersion: oneHeader(headers['mcp-protocol-version']),
@@ -142,14 +176,25 @@ export class McpEndpoint {
       return;
     }
     if (message.kind !== 'request' || id === undefined) {
-      if (message.kind === 'notification') this.#methods.notify(exchange.principal, session, message);
-      replyEmpty(exchange.response, 202);
+      this.#onUnanswered(exchange, session, message);
       return;
     }
-    const method = this.#methods.find(era.era, message.method);
+    const method = this.#methods.find(era.era, message.method, exchange);
     const style = readNameStyle(url) ?? exchange.principal.token.nameStyle;
     if (method === undefined) refuseMethod(exchange, era.era, rawText(message.bytes, id));
     else method(new RpcRequest(exchange, message, id, era.era, style, session));
+  }
+
+  /** What a client says without expecting an answer: a notification, or the response to a request of an upstream. */
+  #onUnanswered(exchange: Exchange, session: Session | undefined, message: Message): void {
+    const { calls } = this.#methods;
+    const { principal, response } = exchange;
+    if (message.kind === 'response' && !calls.notices.takeResponse(principal, session, message)) {
+      exchange.refuse(UNASKED);
+      return;
+    }
+    if (message.kind === 'notification') calls.notices.notify(principal, session, message);
+    replyEmpty(response, 202);
   }
 
   #openStream(exchange: Exchange): void {
@@ -157,7 +202,7 @@ export class McpEndpoint {
     request.resume();
     const session = this.#findSession(exchange);
     const refusal =
-      findRevisionProblem(request) ?? (session ? this.#streams.open(exchange, session) : UNKNOWN_SESSION_REFUSAL);
+      findRevisionProblem(request) ?? (session ? this.#subscriptions.open(exchange, session) : UNKNOWN_SESSION_REFUSAL);
     if (refusal !== undefined) exchange.refuse(refusal);
   }
 
@@ -170,14 +215,28 @@ export class McpEndpoint {
       return;
     }
     this.#deps.sessions.end(session);
-    this.#streams.endSession(session);
+    this.#subscriptions.endSession(session);
+    this.#methods.calls.notices.endSession(session);
     for (const upstream of this.#deps.catalogs.upstreams()) upstream.end(session.nonce);
     replyEmpty(exchange.response, 204);
   }
 
-  #findSession({ request, principal }: Exchange): Session | typeof NO_SESSION | typeof UNKNOWN_SESSION {
+  #findSession({ request, sessionOwner }: Exchange): Session | typeof NO_SESSION | typeof UNKNOWN_SESSION {
     const id = oneHeader(request.headers['mcp-session-id']);
-    return id === undefined ? NO_SESSION : (this.#deps.sessions.find(principal.token.id, id) ?? UNKNOWN_SESSION);
+    return id === undefined ? NO_SESSION : (this.#deps.sessions.find(sessionOwner, id) ?? UNKNOWN_SESSION);
+  }
+
+  #isGranted({ principal: { accountId, token }, view }: Exchange): boolean {
+    return this.#deps.catalogs.current(accountId, token.id, view) !== undefined;
+  }
+
+  /** A config that is not granted is answered like one that there is not. */
+  #refuseView({ request, response, telemetry }: Exchange): void {
+    telemetry.httpRefusals.labels('not_found').add();
+    // Its body is not read, as that of a client without a token.
+    if (request.httpVersionMajor === 1) response.setHeader('connection', 'close');
+    const body = JSON.stringify({ message: NO_SUCH_VIEW, code: 'not_found', status: 404 });
+    reply(response, 404, Buffer.from(body), 'json');
   }
 
   /** An unauthenticated client cannot push a body: the connection closes behind the answer. */
@@ -195,6 +254,20 @@ const UNKNOWN_SESSION = null;
 const UNKNOWN_SESSION_REFUSAL: Refusal = {
   code: 'unknown_session',
   message: 'This session is unknown, or has ended. Send initialize without Mcp-Session-Id to open another.',
+};
+
+const NO_SUCH_VIEW =
+  'This token is granted no McpConfig of this name. /mcp serves all that it is granted; /mcp/NAME serves one config by its name, as in /mcp/github-readonly.';
+
+const UNASKED: Refusal = {
+  code: 'unknown_request',
+  message:
+    'No request of this id waits for an answer of this client: it was answered already, has been given up, or was sent to another.',
+};
+
+const NO_BATCHES: Refusal = {
+  code: 'invalid_request',
+  message: `Batches are not served, but in sessions of revision ${BATCH_REVISION}; send one JSON-RPC message per request.`,
 };
 
 /** 404 in the modern era, an ordinary answer in the legacy one (2026-07-28 basic/transports/streamable-http#status-codes). */

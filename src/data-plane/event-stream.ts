@@ -1,32 +1,47 @@
-// One stream that a client has opened with GET. At most one write of it waits to be taken: what a client that reads
-// nothing is told does not grow.
+// One stream that a client listens to. At most one write of it waits to be taken: what a client that reads nothing is
+// told does not grow here, it is asked for when there is room.
 
 import type { ServerResponse } from 'node:http';
-import { breakOff, COMMENT, type HttpResponse, isGone, STREAM_HEADERS, writeHead } from './reply.ts';
+import { breakOff, COMMENT, end, type HttpResponse, isGone, STREAM_HEADERS, writeHead } from './reply.ts';
 
 /** A stream that is silent this long gets a comment, for proxies that cut what is idle. */
 const KEEP_ALIVE_MS = 15_000;
 /** A client that takes nothing of what was written this long is cut off. */
 const STALL_MS = 120_000;
+/** A client that does not take what was written so soon is cut off where the stream is to end: it would hold up a drain. */
+const ENDING_MS = 250;
+
+export interface EventStreamOptions {
+  readonly response: HttpResponse;
+  /** Whole events, or a comment, so that the headers go out at once. */
+  readonly first: Buffer;
+  /** What is to be sent next, asked for whenever the client has taken what was sent before. */
+  readonly next: () => Buffer | undefined;
+}
 
 export class EventStream {
   readonly #response: HttpResponse;
+  readonly #next: () => Buffer | undefined;
   #lastWriteMs = 0;
   #isTaken = true;
-  /** The event that follows when the last write was taken. */
-  #owed: Buffer | undefined;
+  #isFinishing = false;
+  #isEnding = false;
+  #last: Buffer | undefined;
 
-  /** Sends the headers, and a comment so that they go out at once. Times are in ms of one clock that never goes back. */
-  constructor(response: HttpResponse, nowMs: number) {
+  /** Sends the headers. Times are in ms of one clock that never goes back. */
+  constructor({ response, first, next }: EventStreamOptions, nowMs: number) {
     this.#response = response;
+    this.#next = next;
     writeHead(response, 200, STREAM_HEADERS);
-    this.#write(COMMENT, nowMs);
+    this.#write(first, nowMs);
   }
 
-  /** Sends an event, once, however often it is asked for while the client takes nothing. */
-  send(event: Buffer, nowMs: number): void {
-    if (this.#isTaken) this.#write(event, nowMs);
-    else this.#owed = event;
+  /** There is something to send. */
+  wake(nowMs: number): void {
+    if (!this.#isTaken) return;
+    const bytes = this.#isEnding ? undefined : this.#next();
+    if (bytes !== undefined) this.#write(bytes, nowMs);
+    else if (this.#isEnding || this.#isFinishing) this.#end();
   }
 
   /** To be called about once a second. */
@@ -36,14 +51,29 @@ export class EventStream {
     else if (this.#isTaken && silentMs >= KEEP_ALIVE_MS) this.#write(COMMENT, nowMs);
   }
 
-  /** Ends it at once: a client that is not reading would not see an orderly end, and hold up a drain. */
-  end(): void {
-    if (this.#isTaken) this.#response.end();
-    else this.breakOff();
+  /** Ends it once there is nothing more to send. */
+  finish(nowMs: number): void {
+    this.#isFinishing = true;
+    this.wake(nowMs);
+  }
+
+  /** Ends it now, with `last` behind what was written, and nothing else. */
+  end(last?: Buffer): void {
+    if (this.#isEnding) return;
+    this.#isEnding = true;
+    this.#last = last;
+    if (this.#isTaken) this.#end();
+    setTimeout(() => this.breakOff(), ENDING_MS).unref();
   }
 
   breakOff(): void {
     if (!isGone(this.#response)) breakOff(this.#response);
+  }
+
+  /** Nothing is written behind it: a second end with bytes would be an error that nobody catches. */
+  #end(): void {
+    this.#isTaken = false;
+    end(this.#response, this.#last);
   }
 
   #write(bytes: Buffer, nowMs: number): void {
@@ -54,10 +84,8 @@ export class EventStream {
     (this.#response as ServerResponse).write(bytes, (error) => {
       if (error) return;
       this.#isTaken = true;
-      const owed = this.#owed;
-      this.#owed = undefined;
       // A while may have passed: the silence is counted from the write before.
-      if (owed !== undefined) this.#write(owed, this.#lastWriteMs);
+      this.wake(this.#lastWriteMs);
     });
   }
 }

@@ -1,214 +1,215 @@
-// The streams that legacy sessions have opened with GET, one each. All they are told is that their own list of tools has
-// changed (2025-11-25 server/tools#list-changed-notification), and only when it has.
+// The streams that legacy sessions have opened with GET, one each, and what they are told on them: that their own lists
+// have changed, resources that they subscribed to, and what a server asks outside a call.
 
-import { performance } from 'node:perf_hooks';
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import { LRUCache } from 'lru-cache';
 import type { Catalog } from '../catalog/catalog.ts';
-import type { Catalogs } from '../catalog/catalogs.ts';
-import type { NameStyle } from '../domain/principal.ts';
-import type { TokenPrincipal } from '../identity/authenticate.ts';
-import { findMember } from '../protocol/json-scan.ts';
-import type { Logger } from '../telemetry/logger.ts';
-import { ChangeDebounce } from './change-debounce.ts';
-import { EventStream } from './event-stream.ts';
+import { findMember, stringAt } from '../protocol/json-scan.ts';
+import { LIST_KINDS, type ListKind } from '../protocol/list-kind.ts';
+import type { EventStream } from './event-stream.ts';
 import { type Exchange, RETRY_AFTER_MS, type Refusal, type RpcRequest } from './exchange.ts';
-import { toEvent } from './reply.ts';
+import { type ListeningDeps, MAX_SUBSCRIPTIONS, SUBSCRIBE_WAIT_MS, toKey } from './listener.ts';
+import { ListeningSession } from './listening-session.ts';
+import { unknownResource } from './named.ts';
 import { readNameStyle } from './request-head.ts';
 import type { Session } from './sessions.ts';
 
-export interface SessionStreamsOptions {
-  readonly catalogs: Catalogs;
-  readonly log: Logger;
-  readonly limits: { readonly streamsPerToken: number };
+export interface SessionStreamsOptions extends ListeningDeps {
   /** Milliseconds since 1970. */
   readonly now: () => number;
 }
 
-/** A list of tools as a session knows it. */
-interface View {
-  /** The spelling its URL asks for, before the token's own. */
-  readonly asked: NameStyle | undefined;
-  readonly digest: string | undefined;
-}
-
-interface OpenStream {
-  readonly stream: EventStream;
-  readonly session: Session;
-  readonly principal: TokenPrincipal;
-  /** What the session was last given or told of. */
-  view: View;
-}
-
-/** One timer for all streams; each is due for its comment at a time of its own. */
-const SWEEP_MS = 1_000;
-/** After a look at so many lists in one go, requests have their turn. */
-const SLICE_MS = 5;
-/** Sessions whose last list is remembered; one that is forgotten is taken to know the list there is when it opens its stream. */
+/** Sessions of which is remembered what they were given; one that is forgotten is taken to know its lists when it opens its stream. */
 const MAX_REMEMBERED = 20_000;
+/** The upstream is watched for subscriptions of a session this long after its stream has ended. */
+const ABSENCE_MS = 5 * 60 * 1000;
 
-const LIST_CHANGED = toEvent(Buffer.from('{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}'));
-
-const TOO_MANY: Refusal = {
-  code: 'rate_limited',
-  message: 'This token has as many streams open as it may. Close some, or ask the operator for more.',
-  retryAfterMs: RETRY_AFTER_MS,
+const NO_SESSION: Refusal = {
+  code: 'invalid_request',
+  message: 'A subscription belongs to a session: send initialize first, then Mcp-Session-Id with every request.',
 };
-const STOPPING: Refusal = {
-  code: 'overloaded',
-  message: 'The gateway is stopping. Try again shortly.',
+const TOO_MANY_SUBSCRIPTIONS: Refusal = {
+  code: 'rate_limited',
+  message: `A session may subscribe to ${MAX_SUBSCRIPTIONS} resources. Unsubscribe from some.`,
   retryAfterMs: RETRY_AFTER_MS,
 };
 
 export class SessionStreams {
   readonly #options: SessionStreamsOptions;
   /** By the session's nonce. */
-  readonly #open = new Map<string, OpenStream>();
-  readonly #countByToken = new Map<string, number>();
-  /** The lists that sessions were given, by nonce. */
-  readonly #listed = new LRUCache<string, View>({ max: MAX_REMEMBERED });
-  readonly #debounce = new ChangeDebounce(() => this.#look(), performance.now.bind(performance));
-  readonly #sweep: NodeJS.Timeout;
-  #isLooking = false;
-  #isClosed = false;
+  readonly #open = new Map<string, ListeningSession>();
+  /** Those without a stream: a client that opens sessions without end must not cost another its own. */
+  readonly #known = new LRUCache<string, ListeningSession>({
+    max: MAX_REMEMBERED,
+    dispose: (session, nonce) => {
+      if (!this.#open.has(nonce)) this.#forget(session);
+    },
+  });
+  /** Without a stream, but with subscriptions that are watched for a while. */
+  readonly #absent = new Set<ListeningSession>();
 
   constructor(options: SessionStreamsOptions) {
     this.#options = options;
-    this.#sweep = setInterval(() => this.#tend(), SWEEP_MS).unref();
-  }
-
-  get count(): number {
-    return this.#open.size;
   }
 
   /**
    * Answers a GET of a session with its stream, or says why not. A second one takes the place of the first: who asks
-   * again has lost it, and would have to go without for as long as its connection seems to be alive.
+   * again has lost it, and would have to go without for as long as its connection seems to be alive. `after` is the
+   * number of the event that the client has received last, if it says so.
    */
-  open({ request, response, principal }: Exchange, session: Session): Refusal | undefined {
-    if (this.#isClosed) return STOPPING;
-    const before = this.#open.get(session.nonce);
-    if (before !== undefined) this.#end(before);
-    const { id } = principal.token;
-    const count = this.#countByToken.get(id) ?? 0;
-    if (count >= this.#options.limits.streamsPerToken) return TOO_MANY;
-    const asked = readNameStyle(request.url);
-    const view = this.#listed.get(session.nonce) ?? { asked, digest: this.#digest(principal, asked) };
-    const opened = { stream: new EventStream(response, performance.now()), session, principal, view };
-    this.#open.set(session.nonce, opened);
-    this.#countByToken.set(id, count + 1);
-    response.once('close', () => this.#remove(opened));
-    // What has changed since its last list was told to nobody.
-    if (view.digest !== this.#digest(principal, view.asked)) this.#debounce.note();
+  open(exchange: Exchange, session: Session, after: number | undefined): Refusal | undefined {
+    const { streams } = this.#options;
+    const known = this.#session(session, exchange);
+    known.listener.principal = exchange.principal;
+    if (streams.remove(known)) known.end();
+    const refusal = streams.findRefusal(exchange.principal);
+    if (refusal !== undefined) return refusal;
+    const { listener } = known;
+    if (after !== undefined) listener.outbox.rewind(after);
+    const stream = known.begin(exchange.response);
+    this.#open.set(session.nonce, known);
+    this.#known.delete(session.nonce);
+    this.#absent.delete(known);
+    streams.add(known);
+    exchange.response.once('close', () => this.#onClose(known, stream));
+    const { catalog } = listener;
+    if (catalog !== undefined) this.#catchUp(known, catalog);
     return undefined;
   }
 
-  /** A session is being given its list: what it is told from now on is a change of that one. */
-  noteListed({ session, message, era, style, exchange }: RpcRequest, catalog: Catalog): void {
+  /** The nonce of the event ids of a session's stream. */
+  nonceOf(session: Session, exchange: Exchange): string {
+    return this.#session(session, exchange).nonce;
+  }
+
+  /** Sends a JSON-RPC message to a session whose stream is open; `false` where there is none. */
+  sendRequest({ nonce }: Session, message: Buffer): boolean {
+    return this.#open.get(nonce)?.send(message) ?? false;
+  }
+
+  /** A session is being given a list: what it is told from now on is a change of that one. */
+  noteListed({ session, message, style, exchange }: RpcRequest, catalog: Catalog, kind: ListKind): void {
     // The pages behind the first may be of an older list.
     if (session === undefined || findMember(message.params, 'cursor') !== undefined) return;
-    const view = { asked: readNameStyle(exchange.request.url), digest: catalog.toolArray(era, style).digest };
-    this.#listed.set(session.nonce, view);
-    const open = this.#open.get(session.nonce);
-    if (open !== undefined) open.view = view;
+    const { listener } = this.#session(session, exchange);
+    listener.asked = readNameStyle(exchange.request.url);
+    listener.noteGiven(kind, catalog, style);
   }
 
-  /** The configuration, or an upstream's list, is another: sessions whose own list has changed are told soon. */
-  noteChange(): void {
-    if (this.#open.size > 0) this.#debounce.note();
-  }
-
-  /** Ends the stream of a session that was ended. */
-  endSession({ nonce }: Session): void {
-    this.#listed.delete(nonce);
-    const open = this.#open.get(nonce);
-    if (open !== undefined) this.#end(open);
-  }
-
-  /** Ends the streams of tokens that are gone, revoked, replaced or expired (design §3.12), and of sessions that have expired. */
-  endRevoked(): void {
-    for (const open of this.#open.values()) if (!this.#isGood(open)) this.#end(open);
-  }
-
-  /** Ends all streams and opens no more. */
-  close(): void {
-    this.#isClosed = true;
-    clearInterval(this.#sweep);
-    this.#debounce.stop();
-    for (const open of this.#open.values()) this.#end(open);
-  }
-
-  /** Unlike a call, a stream does not end by itself: one of a token that expires would go on for ever. */
-  #isGood({ principal: { accountId, token, endsAtMs }, session }: OpenStream): boolean {
-    const { catalogs, now } = this.#options;
-    const current = catalogs.snapshot(accountId)?.tokens.get(token.id);
-    if (current === undefined || !catalogs.isInForce(accountId, token)) return false;
-    const ends = [session.expiresAtMs, current.expiresAtMs];
-    // The value that opened it was the one before the last rotation, then already or by now.
-    if (endsAtMs !== token.expiresAtMs) ends.push(endsAtMs);
-    if (current.previousHash === token.hash) ends.push(current.previousExpiresAtMs);
-    const nowMs = now();
-    return ends.every((endMs) => endMs === null || endMs > nowMs);
-  }
-
-  #tend(): void {
-    this.endRevoked();
-    const nowMs = performance.now();
-    for (const { stream } of this.#open.values()) stream.tend(nowMs);
-  }
-
-  #look(): void {
-    if (this.#isLooking) {
-      this.#debounce.note();
+  /** `resources/subscribe`: answered when the upstream is subscribed to, or has had its time. */
+  async subscribe(request: RpcRequest, catalog: Catalog): Promise<void> {
+    const uri = readUri(request);
+    if (uri === undefined || request.session === undefined) return;
+    const route = catalog.resource(uri);
+    if (route === undefined) {
+      request.refuse(unknownResource(uri));
       return;
     }
-    this.#isLooking = true;
-    this.#lookAtAll()
-      .catch((error: unknown) => this.#options.log.error('sessions not told of their lists', { error }))
-      .finally(() => {
-        this.#isLooking = false;
-      });
+    const { watches } = this.#options;
+    const known = this.#session(request.session, request.exchange);
+    const { listener } = known;
+    if (listener.uris.size === MAX_SUBSCRIPTIONS && !listener.uris.has(uri)) {
+      request.refuse(TOO_MANY_SUBSCRIPTIONS);
+      return;
+    }
+    listener.uris.add(uri);
+    this.#follow(known, catalog);
+    await watches.ready(listener, SUBSCRIBE_WAIT_MS);
+    if (listener.uris.has(uri) && watches.isRefused(route)) {
+      listener.uris.delete(uri);
+      this.#follow(known, catalog);
+      const message = `The server of ${uri.slice(0, 256)} does not tell of its updates. Read it again when you need it.`;
+      request.refuse({ code: 'invalid_params', message });
+      return;
+    }
+    request.answer('{}');
   }
 
-  async #lookAtAll(): Promise<void> {
-    let sliceEndsMs = performance.now() + SLICE_MS;
-    for (const open of [...this.#open.values()]) {
-      if (performance.now() > sliceEndsMs) {
-        await nextTurn();
-        sliceEndsMs = performance.now() + SLICE_MS;
-      }
-      if (this.#open.get(open.session.nonce) === open) this.#tellIfChanged(open);
+  /** `resources/unsubscribe`: what was not subscribed to is as good. */
+  unsubscribe(request: RpcRequest): void {
+    const uri = readUri(request);
+    if (uri === undefined || request.session === undefined) return;
+    const known = this.#session(request.session, request.exchange);
+    const { catalog } = known.listener;
+    known.listener.outbox.delete(toKey(uri));
+    if (known.listener.uris.delete(uri) && catalog !== undefined) this.#follow(known, catalog);
+    request.answer('{}');
+  }
+
+  /** Ends the stream and the subscriptions of a session that was ended. */
+  endSession({ nonce }: Session): void {
+    const known = this.#open.get(nonce);
+    this.#open.delete(nonce);
+    if (known === undefined) this.#known.delete(nonce);
+    else this.#forget(known);
+  }
+
+  /** To be called about once a second. */
+  tend(nowMs: number): void {
+    for (const known of this.#absent) {
+      if (nowMs - known.absentSinceMs < ABSENCE_MS && known.expiresAtMs > this.#options.now()) continue;
+      this.#absent.delete(known);
+      known.isBehind = known.listener.uris.size > 0;
+      known.listener.forgetUpdates();
+      known.listener.unfollow();
     }
   }
 
-  #tellIfChanged(open: OpenStream): void {
-    const { asked } = open.view;
-    const digest = this.#digest(open.principal, asked);
-    if (digest === open.view.digest) return;
-    open.view = { asked, digest };
-    open.stream.send(LIST_CHANGED, performance.now());
+  #session(session: Session, exchange: Exchange): ListeningSession {
+    let known = this.#open.get(session.nonce) ?? this.#known.get(session.nonce);
+    if (known === undefined) {
+      known = new ListeningSession(session, exchange, this.#options, this.#options.now());
+      this.#known.set(session.nonce, known);
+    }
+    return known;
   }
 
-  /** Names what a session would list now. Made once for all sessions of a token that spell alike, and kept until it changes. */
-  #digest({ accountId, token }: TokenPrincipal, asked: NameStyle | undefined): string | undefined {
-    const { catalogs } = this.#options;
-    // The token's own spelling may have been edited since the stream was opened.
-    const style = asked ?? catalogs.snapshot(accountId)?.tokens.get(token.id)?.nameStyle ?? token.nameStyle;
-    return catalogs.current(accountId, token.id)?.toolArray('legacy', style).digest;
+  /** Tells it what has changed while it had no stream, and has watched for it what it wants. */
+  #catchUp(known: ListeningSession, catalog: Catalog): void {
+    const { listener } = known;
+    for (const kind of LIST_KINDS) if (!listener.knows(kind)) listener.noteGiven(kind, catalog);
+    const isBehind = known.isBehind || listener.isOutdated(catalog);
+    this.#follow(known, catalog);
+    if (isBehind) listener.startOver();
+    known.isBehind = false;
+    listener.compare(catalog);
   }
 
-  #end(open: OpenStream): void {
-    this.#remove(open);
-    open.stream.end();
+  /** Has watched for it what it wants now. */
+  #follow(known: ListeningSession, catalog: Catalog): void {
+    known.listener.follow(catalog);
+    if (!known.hasStream) this.#noteAbsent(known);
   }
 
-  #remove(open: OpenStream): void {
-    const { session, principal } = open;
-    if (this.#open.get(session.nonce) !== open) return;
-    this.#open.delete(session.nonce);
-    const { id } = principal.token;
-    const count = (this.#countByToken.get(id) ?? 1) - 1;
-    if (count === 0) this.#countByToken.delete(id);
-    else this.#countByToken.set(id, count);
+  /** Its lists are compared when it is back; updates of what it subscribed to are kept for it, for a while. */
+  #noteAbsent(known: ListeningSession): void {
+    known.absentSinceMs = performance.now();
+    if (known.listener.uris.size > 0) this.#absent.add(known);
+    else known.listener.unfollow();
   }
+
+  #onClose(known: ListeningSession, stream: EventStream): void {
+    if (!known.leave(stream)) return;
+    this.#options.streams.remove(known);
+    const { nonce } = known.session;
+    // It may have been ended.
+    if (!this.#open.delete(nonce)) return;
+    this.#known.set(nonce, known);
+    this.#noteAbsent(known);
+  }
+
+  #forget(known: ListeningSession): void {
+    this.#absent.delete(known);
+    known.listener.unfollow();
+    if (this.#options.streams.remove(known)) known.end();
+  }
+}
+
+/** The URI of a request of a session; refuses what has none. */
+function readUri(request: RpcRequest): string | undefined {
+  const at = findMember(request.message.params, 'uri');
+  const uri = at === undefined ? undefined : stringAt(request.message.bytes, at);
+  if (uri === undefined)
+    request.refuse({ code: 'invalid_params', message: 'params.uri is required and must be a string.' });
+  else if (request.session === undefined) request.refuse(NO_SESSION);
+  return uri;
 }

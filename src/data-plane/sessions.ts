@@ -3,7 +3,14 @@
 
 import { randomBytes } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
+import {
+  type ClientCapabilities,
+  capabilityClass,
+  NO_CAPABILITIES,
+  readCapabilityClass,
+} from '../protocol/client-capabilities.ts';
 import { LEGACY_REVISIONS } from '../protocol/era.ts';
+import type { LogLevel } from '../protocol/log-level.ts';
 import type { Sealer } from '../vault/sealer.ts';
 
 export interface Session {
@@ -11,6 +18,10 @@ export interface Session {
   readonly nonce: string;
   readonly revision: string;
   readonly expiresAtMs: number;
+  /** What its client can be asked: nothing once it has ended. */
+  capabilities: ClientCapabilities;
+  /** From which level on its client wants logs; lost with the memory of the process, and then as if never set. */
+  logLevel: LogLevel | undefined;
 }
 
 /** A session may be used this long after `initialize`. */
@@ -34,9 +45,10 @@ export class Sessions {
   }
 
   /** A new session id for a principal. */
-  open(principalId: string, revision: string): string {
+  open(principalId: string, revision: string, capabilities: ClientCapabilities): string {
     const expiresAtMs = this.#options.now() + LIFETIME_MS;
-    const record = [randomBytes(12).toString('base64url'), revision, expiresAtMs];
+    const nonce = randomBytes(12).toString('base64url');
+    const record = [nonce, revision, expiresAtMs, capabilityClass(capabilities)];
     return this.#options.sealer.seal(Buffer.from(JSON.stringify(record)), principalId);
   }
 
@@ -55,13 +67,18 @@ export class Sessions {
 
   end(session: Session): void {
     this.#ended.set(session.nonce, true);
+    session.capabilities = NO_CAPABILITIES;
   }
 }
 
 function readRecord(bytes: Buffer): Session | undefined {
   const record: unknown = JSON.parse(bytes.toString('utf8'));
   if (!Array.isArray(record)) return undefined;
-  const [nonce, revision, expiresAtMs] = record;
+  const [nonce, revision, expiresAtMs, declared] = record;
   if (typeof nonce !== 'string' || typeof expiresAtMs !== 'number') return undefined;
-  return (LEGACY_REVISIONS as readonly unknown[]).includes(revision) ? { nonce, revision, expiresAtMs } : undefined;
+  const capabilities = typeof declared === 'string' ? readCapabilityClass(declared) : undefined;
+  const isServed = (LEGACY_REVISIONS as readonly unknown[]).includes(revision);
+  return isServed && capabilities !== undefined
+    ? { nonce, revision, expiresAtMs, capabilities, logLevel: undefined }
+    : undefined;
 }

@@ -5,6 +5,7 @@ import { findMember, JsonScanner, type Member } from '../protocol/json-scan.ts';
 import { rawText } from '../protocol/jsonrpc.ts';
 import type { Link } from '../upstream/handshake.ts';
 import type { AnswerFailure } from './answer-reader.ts';
+import { readRequired } from './unasked.ts';
 
 /** Texts of the SDKs' servers for a session they do not have (400, where the specification asks for 404). */
 const FORGETFUL = /session|not initialized/i;
@@ -16,13 +17,19 @@ const NO_BYTES = Buffer.alloc(0);
 
 /**
  * `forgotten`: it knows nothing of our conversation, and so has certainly not run the call. `answer`: the body is the
- * error its handler made. `stale`: it finds fault with headers that were made from the list it gave us.
+ * error its handler made. `isStale`: it finds fault with headers that were made from the list it gave us. `required`: what
+ * a client would have to declare, as raw JSON.
  */
-export type UpstreamRefusal = 'forgotten' | 'answer' | { readonly failure: AnswerFailure; readonly isStale?: boolean };
+export type UpstreamRefusal =
+  | 'forgotten'
+  | 'answer'
+  | { readonly failure: AnswerFailure; readonly isStale?: boolean; readonly required?: string };
 
 /** Reads the answer to the request `upstreamId`. */
 export function readRefusal(link: Link, upstreamId: string, status: number, body: Buffer): UpstreamRefusal {
-  const code = status >= 400 && status < 500 ? readErrorCode(body) : undefined;
+  const error = status >= 400 && status < 500 ? readError(body) : [];
+  const codeAt = findMember(error, 'code');
+  const code = codeAt === undefined ? undefined : Number(rawText(body, codeAt));
   // Who names our request has read it, and may have run it: an error of a tool that works with sessions is no lost session.
   const isOurs = body.includes(upstreamId);
   if (isForgotten(link, status, code, isOurs ? NO_BYTES : body)) return 'forgotten';
@@ -35,7 +42,8 @@ export function readRefusal(link: Link, upstreamId: string, status: number, body
     return { failure: { reason: 'broken_answer', message }, isStale: true };
   }
   if (code === MISSING_CLIENT_CAPABILITY) {
-    return failed('broken_answer', 'it wants to ask the client something, which is not relayed for this tool');
+    const message = 'it needs a client that it can ask for something, which this one has not declared';
+    return { failure: { reason: 'broken_answer', message }, required: readRequired(body, error) };
   }
   // That one, and again after another handshake, speaks of the hop between gateway and upstream, not of the client's call.
   if (code !== undefined && code !== UNSUPPORTED_PROTOCOL_VERSION) return 'answer';
@@ -53,14 +61,9 @@ function isForgotten(link: Link, status: number, code: number | undefined, body:
   return status === 400 && FORGETFUL.test(body.toString('latin1', 0, 1024));
 }
 
-/** `error.code` of a JSON-RPC error answer. */
-function readErrorCode(body: Buffer): number | undefined {
+/** The members of `error` of a JSON-RPC error answer; none of anything else. */
+export function readError(body: Buffer): Member[] {
   const scan = new JsonScanner(body);
-  const members: Member[] = [];
-  if (scan.readMembers(scan.skipSpace(0), 0, members) < 0) return undefined;
-  const error = findMember(members, 'error');
-  const inside: Member[] = [];
-  if (error === undefined || scan.readMembers(error.start, 1, inside) < 0) return undefined;
-  const code = findMember(inside, 'code');
-  return code === undefined ? undefined : Number(rawText(body, code));
+  const error: Member[] = [];
+  return scan.readMembers(scan.skipSpace(0), 0, [], { key: 'error', into: error }) < 0 ? [] : error;
 }

@@ -19,6 +19,10 @@ export type ErrorCode =
   | 'invalid_params'
   | 'method_not_found'
   | 'unknown_tool'
+  | 'unknown_prompt'
+  | 'unknown_resource'
+  | 'unknown_request'
+  | 'unknown_request_state'
   | 'unknown_cursor'
   | 'unknown_session'
   | 'header_mismatch'
@@ -33,6 +37,8 @@ export type ErrorCode =
 interface ErrorRow {
   readonly status: number;
   readonly jsonRpcCode: number;
+  /** Where revisions before 2026-07-28 have a code of their own. */
+  readonly legacyJsonRpcCode?: number;
   readonly fault: Fault;
   readonly title: string;
 }
@@ -54,6 +60,17 @@ export const ERRORS: Readonly<Record<ErrorCode, ErrorRow>> = {
   invalid_params: { status: 400, jsonRpcCode: -32602, fault: 'client', title: 'Invalid params' },
   method_not_found: { status: 404, jsonRpcCode: -32601, fault: 'client', title: 'Method not found' },
   unknown_tool: { status: 200, jsonRpcCode: -32602, fault: 'client', title: 'Unknown tool' },
+  unknown_prompt: { status: 200, jsonRpcCode: -32602, fault: 'client', title: 'Unknown prompt' },
+  unknown_resource: {
+    status: 200,
+    jsonRpcCode: -32602,
+    // 2025-11-25 server/resources#error-handling.
+    legacyJsonRpcCode: -32002,
+    fault: 'client',
+    title: 'Unknown resource',
+  },
+  unknown_request: { status: 400, jsonRpcCode: -32600, fault: 'client', title: 'Unknown request' },
+  unknown_request_state: { status: 200, jsonRpcCode: -32602, fault: 'client', title: 'Unknown request state' },
   unknown_cursor: { status: 200, jsonRpcCode: -32602, fault: 'client', title: 'Unknown cursor' },
   unknown_session: { status: 404, jsonRpcCode: -32600, fault: 'client', title: 'Unknown session' },
   header_mismatch: { status: 400, jsonRpcCode: -32020, fault: 'client', title: 'Header mismatch' },

@@ -46,17 +46,38 @@ export interface ConfigLimits {
   readonly calls?: number;
 }
 
-/** The stored description of one upstream. `allowedTools` empty means nothing is listed and nothing can be called. */
+/** A variable of a stdio upstream's environment: a literal, a secret, or the secret of the grant. */
+export type StdioVariable =
+  | { readonly name: string; readonly value: string }
+  | { readonly name: string; readonly secretId: string }
+  | { readonly name: string; readonly fromGrant: true };
+
+/** A process that is the upstream, declared in the operator's file only; the config's endpoint is then `stdio:NAME`, of its own name. */
+export interface StdioCommand {
+  readonly command: string;
+  readonly args: readonly string[];
+  readonly env: readonly StdioVariable[];
+  readonly cwd: string | null;
+  /** One process for each credential, or one for each session. */
+  readonly process: 'credential' | 'session';
+}
+
+/** The stored description of one upstream. What no pattern of its three lists admits is neither listed nor callable; empty is none. */
 export interface McpConfig {
   readonly id: string;
   readonly name: string;
   readonly endpoint: string;
   readonly allowedTools: readonly string[];
+  /** Globs over the names of prompts, as of tools. */
+  readonly allowedPrompts: readonly string[];
+  /** Globs over the URIs of resources. */
+  readonly allowedResources: readonly string[];
   readonly authMechanism: AuthMechanism;
   readonly customHeaders: readonly CustomHeader[];
   readonly tls: ConfigTls | null;
   readonly proxy: ConfigProxy | null;
   readonly limits: ConfigLimits;
+  readonly stdio: StdioCommand | null;
   readonly description: string | null;
   /** Counts the writes to this config, from 1. */
   readonly revision: number;
@@ -76,10 +97,32 @@ export function serviceOf(configName: string): string {
   return dash < 0 ? configName : configName.slice(0, dash);
 }
 
+/** Allows neither a tool nor anything else, which is probably not meant. */
+export function allowsNothing({ allowedTools, allowedPrompts, allowedResources }: McpConfig): boolean {
+  return allowedTools.length + allowedPrompts.length + allowedResources.length === 0;
+}
+
+const STDIO = 'stdio:';
+
+/** The endpoint of a config that is a command. */
+export function stdioEndpoint(configName: string): string {
+  return STDIO + configName;
+}
+
+export function isStdioEndpoint(endpoint: string): boolean {
+  return endpoint.startsWith(STDIO);
+}
+
+/** Where the secrets of a config go (design §3.13): of a URL its origin; a process of the operator's is one by itself. */
+export function originOf(endpoint: string): string {
+  return isStdioEndpoint(endpoint) ? endpoint : new URL(endpoint).origin;
+}
+
 /** The secrets that a config itself sends or shows, whoever is granted it. */
-export function secretIdsOf({ customHeaders, tls, proxy }: McpConfig): string[] {
+export function secretIdsOf({ customHeaders, tls, proxy, stdio }: McpConfig): string[] {
   const ofHeaders = customHeaders.map((header) => ('secretId' in header ? header.secretId : null));
-  const ids = [...ofHeaders, tls?.clientKeySecretId ?? null, proxy?.secretId ?? null];
+  const ofVariables = stdio?.env.map((variable) => ('secretId' in variable ? variable.secretId : null)) ?? [];
+  const ids = [...ofHeaders, ...ofVariables, tls?.clientKeySecretId ?? null, proxy?.secretId ?? null];
   return ids.filter((id) => id !== null);
 }
 

@@ -1,6 +1,6 @@
 // Tokens, keys and grants: who may call, and what they may use.
 
-import { type ManagedBy, type McpConfig, secretIdsOf } from './mcp-config.ts';
+import { type ManagedBy, type McpConfig, originOf, secretIdsOf } from './mcp-config.ts';
 
 /** Spelling of tool names on the wire; a property of the token, overridden by `?names=`. */
 export const NAME_STYLES = ['dot', 'underscore', 'bare'] as const;
@@ -22,7 +22,7 @@ export interface Grant {
 /** Whether the config has moved to where nobody has said that its secrets may go (design §3.13). */
 export function isSuspended({ secretId, secretOrigin }: Grant, config: McpConfig): boolean {
   const hasSecrets = secretId !== null || secretIdsOf(config).length > 0;
-  return hasSecrets && secretOrigin !== null && secretOrigin !== new URL(config.endpoint).origin;
+  return hasSecrets && secretOrigin !== null && secretOrigin !== originOf(config.endpoint);
 }
 
 /** A data-plane token as stored: its HMAC, never its value. The id is the principal, stable across rotation. */

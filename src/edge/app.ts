@@ -8,6 +8,7 @@ import type { ClaimDoor } from '../control-plane/claim-door.ts';
 import type { ManagementDoor } from '../control-plane/management-mcp.ts';
 import { problemBody, type RestDoor, takePermit } from '../control-plane/rest.ts';
 import { ERRORS, GatewayError, toRetryAfter } from '../domain/errors.ts';
+import { isConfigName } from '../domain/mcp-config.ts';
 import type { Authenticator, Operator } from '../identity/authenticate.ts';
 import type { RateLimiter } from '../rate-limiter.ts';
 import { DEFAULT_ACCOUNT } from '../store/store.ts';
@@ -130,7 +131,7 @@ export function createRequestHandler(deps: RequestHandlerDeps): OnRequest {
       writeRefusal(response, 403, 'forbidden', problem);
       return;
     }
-    const isMcp = url === '/mcp' || url.startsWith('/mcp?');
+    const isMcp = url === '/mcp' || url.startsWith('/mcp?') || isMcpView(url);
     const nothing = findNothing(url, isMcp, isClaim, deps.serves);
     if (nothing !== undefined) {
       writeRefusal(response, 404, 'not_found', nothing);
@@ -170,6 +171,13 @@ function findNothing(
   if (serves === 'mcp' && !isClaim) return 'Only /mcp is served here.';
   const [path = ''] = url.split('?', 1);
   return PLAIN_PATH.test(path) ? undefined : describeNothingAt(path);
+}
+
+/** One config by itself. What no config can be called is no such path. */
+function isMcpView(url: string): boolean {
+  if (!url.startsWith('/mcp/')) return false;
+  const [name = ''] = url.slice('/mcp/'.length).split('?', 1);
+  return isConfigName(name);
 }
 
 function isForOperators(url: string): boolean {

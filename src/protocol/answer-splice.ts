@@ -30,31 +30,36 @@ export interface AnswerRewrite {
   readonly upstreamId: string;
   /** The client's id: raw JSON as latin1 text. */
   readonly clientId: string;
-  /** Decides which error codes the client can be told. */
+  /** Both decide which error codes the client can be told. */
   readonly clientEra: Era;
-  /** A legacy upstream's result needs `resultType` for a modern client (2026-07-28 basic/index#results). */
-  readonly addsResultType: boolean;
+  readonly upstreamEra: Era;
+  /** Members that a legacy upstream's result needs for a modern client, as raw JSON; empty for none. */
+  readonly addedMembers: string;
   /** A legacy client knows no `resultType`; taken out of answers that can be walked through. */
   readonly stripsResultType: boolean;
   /** The client was shown an output schema wrapped into an object, so what it describes is wrapped too. */
   readonly wrapsStructuredContent: boolean;
 }
 
+/** What every result of a modern revision has (2026-07-28 basic/index#results). */
+export const COMPLETE = '"resultType":"complete"';
+/** What one that may be kept has beside that, where its upstream said nothing (2026-07-28 server/utilities/caching). */
+export const COMPLETE_UNCACHED = `${COMPLETE},"ttlMs":0,"cacheScope":"private"`;
+
 /** Rewrites a whole answer; `undefined` when it is not an answer to this request. */
 export function rewriteAnswer(bytes: Buffer, rewrite: AnswerRewrite): Buffer | undefined {
   if (bytes.length <= SHORT_BYTES) {
-    const text = rewriteShortAnswer(bytes, rewrite);
+    const text = rewriteShortAnswer(bytes, toText(bytes), rewrite);
     return text === undefined ? undefined : Buffer.from(text, 'latin1');
   }
   const tailAt = bytes.length - EDGE_BYTES;
   const head = toText(bytes, 0, HEAD_BYTES);
   const edits = findEdits(head, toText(bytes, tailAt), tailAt, rewrite) ?? walk(bytes, rewrite);
-  return edits === undefined ? undefined : splice(bytes, withErrorCode(bytes, head, edits, rewrite.clientEra));
+  return edits === undefined ? undefined : splice(bytes, withErrorCode(bytes, head, edits, rewrite));
 }
 
-/** Like `rewriteAnswer` for an answer of at most `SHORT_BYTES`; gives latin1 text, which can be sent as it is. */
-export function rewriteShortAnswer(bytes: Buffer, rewrite: AnswerRewrite): string | undefined {
-  const text = toText(bytes);
+/** Like `rewriteAnswer` for an answer of at most `SHORT_BYTES`, given as latin1 text, too; gives such text, which can be sent as it is. */
+export function rewriteShortAnswer(bytes: Buffer, text: string, rewrite: AnswerRewrite): string | undefined {
   const tailAt = Math.max(0, text.length - EDGE_BYTES);
   const head = text.slice(0, HEAD_BYTES);
   const found = findEdits(head, text.slice(tailAt), tailAt, rewrite);
@@ -64,14 +69,15 @@ export function rewriteShortAnswer(bytes: Buffer, rewrite: AnswerRewrite): strin
     if (outcome === 'result') return spliceText(text, found);
   }
   const edits = found ?? walk(bytes, rewrite);
-  return edits === undefined ? undefined : spliceText(text, withErrorCode(bytes, head, edits, rewrite.clientEra));
+  return edits === undefined ? undefined : spliceText(text, withErrorCode(bytes, head, edits, rewrite));
 }
 
 /** The edits by a look at both ends of a message; `undefined` when that does not settle it. */
 function findEdits(head: string, tail: string, tailAt: number, rewrite: AnswerRewrite): Edit[] | undefined {
   if (rewrite.stripsResultType || rewrite.wrapsStructuredContent) return undefined;
-  const type = rewrite.addsResultType ? findResultType(head) : undefined;
-  if (rewrite.addsResultType && type === undefined) return undefined;
+  const { addedMembers } = rewrite;
+  const type = addedMembers.length > 0 ? findResultHead(head, addedMembers) : undefined;
+  if (addedMembers.length > 0 && type === undefined) return undefined;
   const edits = type === undefined ? [] : [type];
   const atHead = findIdAtHead(head, rewrite.upstreamId);
   if (atHead !== undefined) {
@@ -108,15 +114,15 @@ function appendId(tail: string, tailAt: number, clientId: string): Edit | undefi
   return { start: at, end: at, text: `,"id":${clientId}` };
 }
 
-function findResultType(head: string): Edit | undefined {
+function findResultHead(head: string, addedMembers: string): Edit | undefined {
   const found = RESULT_HEAD.exec(head);
   if (found === null) return undefined;
   const isEmpty = found[1] !== undefined;
-  return resultTypeAt(found[0].length - (isEmpty ? 1 : 0), isEmpty);
+  return membersAt(found[0].length - (isEmpty ? 1 : 0), isEmpty, addedMembers);
 }
 
-function resultTypeAt(at: number, isEmpty: boolean): Edit {
-  return { start: at, end: at, text: `"resultType":"complete"${isEmpty ? '' : ','}` };
+function membersAt(at: number, isEmpty: boolean, members: string): Edit {
+  return { start: at, end: at, text: isEmpty ? members : `${members},` };
 }
 
 /** Settles an unusual layout, or one whose result is reshaped, by reading the members of the message. */
@@ -165,6 +171,7 @@ function readOutcome(bytes: Buffer): 'result' | 'error' | undefined {
 
 const INTERNAL_ERROR = -32603;
 const INVALID_PARAMS = -32602;
+const UNDECLARED_CAPABILITY = -32021;
 /** Codes of 2025-11-25 that a modern client must not be sent (2026-07-28 basic/index#error-codes). */
 const LEGACY_CODES: ReadonlyMap<number, number> = new Map([
   [-32002, INVALID_PARAMS],
@@ -172,7 +179,7 @@ const LEGACY_CODES: ReadonlyMap<number, number> = new Map([
 ]);
 
 /** The edits and, for an error whose code this client cannot be told, one that changes the code. */
-function withErrorCode(bytes: Buffer, head: string, edits: Edit[], clientEra: Era): Edit[] {
+function withErrorCode(bytes: Buffer, head: string, edits: Edit[], rewrite: AnswerRewrite): Edit[] {
   if (!head.includes('"error"')) return edits;
   const scan = new JsonScanner(bytes);
   const members: Member[] = [];
@@ -182,23 +189,24 @@ function withErrorCode(bytes: Buffer, head: string, edits: Edit[], clientEra: Er
   if (error === undefined || scan.readMembers(error.start, 1, inside) < 0) return edits;
   const code = findMember(inside, 'code');
   const translated =
-    code === undefined ? undefined : translateCode(Number(toText(bytes, code.start, code.end)), clientEra);
+    code === undefined ? undefined : translateCode(Number(toText(bytes, code.start, code.end)), rewrite);
   if (code === undefined || translated === undefined) return edits;
   return [...edits, { start: code.start, end: code.end, text: String(translated) }].sort((a, b) => a.start - b.start);
 }
 
-/** -32020 to -32022 speak of the hop between gateway and upstream, whatever the client's era. */
-function translateCode(code: number, clientEra: Era): number | undefined {
+/** -32020 to -32022 speak of the hop between gateway and upstream, but what the client must declare only the client can. */
+function translateCode(code: number, { clientEra, upstreamEra }: AnswerRewrite): number | undefined {
   const legacy = LEGACY_CODES.get(code);
   if (legacy !== undefined) return clientEra === 'modern' ? legacy : undefined;
+  if (code === UNDECLARED_CAPABILITY && clientEra === 'modern' && upstreamEra === 'modern') return undefined;
   return code <= -32020 && code >= -32022 ? INTERNAL_ERROR : undefined;
 }
 
 function reshapeResult(scan: JsonScanner, result: Member, rewrite: AnswerRewrite): Edit[] {
   const edits: Edit[] = [];
-  if (rewrite.addsResultType) {
+  if (rewrite.addedMembers.length > 0) {
     const at = scan.skipSpace(result.start + 1);
-    edits.push(resultTypeAt(at, at === result.end - 1));
+    edits.push(membersAt(at, at === result.end - 1, rewrite.addedMembers));
   }
   if (!rewrite.stripsResultType && !rewrite.wrapsStructuredContent) return edits;
   const inside: Member[] = [];
@@ -259,7 +267,8 @@ export class AnswerStream {
     this.#isOutcomeFirst = OUTCOME_HEAD.test(text);
     const id = findIdAtHead(text, this.#rewrite.upstreamId);
     this.#isIdCut = id !== undefined;
-    const type = this.#rewrite.addsResultType ? findResultType(text) : undefined;
+    const { addedMembers } = this.#rewrite;
+    const type = addedMembers.length > 0 ? findResultHead(text, addedMembers) : undefined;
     const head = this.#held.subarray(0, 3 * EDGE_BYTES);
     this.#held = this.#held.subarray(head.length);
     return splice(

@@ -4,6 +4,7 @@ import type { ErrorCode } from '../domain/errors.ts';
 import { decodeHeaderValue, isSentinel } from './header-value.ts';
 import { findMember, isObjectAt, isStringAt, stringAt } from './json-scan.ts';
 import type { Message } from './jsonrpc.ts';
+import { LOG_LEVELS, readLogLevel } from './log-level.ts';
 import { quoted } from './quoted.ts';
 
 export type Era = 'legacy' | 'modern';
@@ -51,6 +52,8 @@ export function classify(message: Message, headers: McpHeaders): Classification 
   const isModern = isStringAt(message.bytes, version, MODERN_REVISION);
   const revision = isModern ? MODERN_REVISION : stringAt(message.bytes, version);
   if (revision === undefined) return refuse('invalid_params', `_meta["${META_PROTOCOL_VERSION}"] must be a string.`);
+  const said = headers.protocolVersion;
+  if (said !== undefined && said !== revision) return mismatch('MCP-Protocol-Version', said, revision);
   if (revision !== MODERN_REVISION) return unsupportedVersion(revision);
   if (message.kind === 'notification') return MODERN;
   return checkEnvelope(message) ?? checkHeaders(message, headers) ?? MODERN;
@@ -106,7 +109,10 @@ function checkEnvelope(message: Message): EraRefusal | undefined {
   if (info !== undefined && !isObjectAt(message.bytes, info.start)) {
     return refuse('invalid_params', `params._meta["${META_CLIENT_INFO}"] must be an object.`);
   }
-  return undefined;
+  const level = findMember(message.meta, META_LOG_LEVEL);
+  return level === undefined || readLogLevel(message.bytes, level) !== undefined
+    ? undefined
+    : refuse('invalid_params', `params._meta["${META_LOG_LEVEL}"] must be one of ${LOG_LEVELS.join(', ')}.`);
 }
 
 function checkHeaders(message: Message, headers: McpHeaders): EraRefusal | undefined {

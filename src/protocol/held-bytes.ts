@@ -18,10 +18,14 @@ export class HeldBytes {
     return this.#length;
   }
 
-  /** Keeps a large piece as it is, and so the first one: what comes whole is never copied. */
+  /**
+   * Keeps a large piece as it is, and so the first one: what comes whole is never copied. A piece that is little of what it
+   * was cut from would hold all of that.
+   */
   push(piece: Buffer): void {
     this.#length += piece.length;
-    if (piece.length >= SMALL_BYTES || (this.#pieces.length === 0 && this.#filled === 0)) {
+    const isLarge = piece.length >= SMALL_BYTES && 2 * piece.length >= piece.buffer.byteLength;
+    if (isLarge || (this.#pieces.length === 0 && this.#filled === 0)) {
       this.#endBlock();
       this.#pieces.push(piece);
     } else if (piece.length > 0) this.#fill(piece);
@@ -48,7 +52,7 @@ export class HeldBytes {
   #fill(piece: Buffer): void {
     if (this.#filled + piece.length > this.#block.length) {
       this.#endBlock();
-      this.#block = Buffer.allocUnsafe(this.#blockBytes);
+      this.#block = Buffer.allocUnsafe(Math.max(this.#blockBytes, piece.length));
       this.#blockBytes = Math.min(2 * this.#blockBytes, LARGEST_BLOCK_BYTES);
     }
     piece.copy(this.#block, this.#filled);

@@ -261,8 +261,8 @@ export class JsonScanner {
     }
   }
 
-  /** Reads the element spans of the array that begins at `at`. */
-  readElements(at: number, depth: number, into: Span[]): number {
+  /** Reads the element spans of the array that begins at `at`, which are `most` at most. */
+  readElements(at: number, depth: number, into: Span[], most = Number.POSITIVE_INFINITY): number {
     const bytes = this.bytes;
     if (bytes[at] !== OPEN_BRACKET) return this.fail(at, 'expected an array');
     at = this.skipSpace(at + 1);
@@ -271,6 +271,7 @@ export class JsonScanner {
       const start = this.skipSpace(at);
       const end = this.skipValue(start, depth + 1);
       if (end < 0) return -1;
+      if (into.length === most) return this.fail(start, `expected at most ${most} elements`);
       into.push({ start, end });
       at = this.skipSpace(end);
       if (bytes[at] === CLOSE_BRACKET) return at + 1;

@@ -50,7 +50,16 @@ const EXPECTED = new ExpectedKeys([...ENVELOPE_KEYS, ...PARAMS_KEYS, ...META_KEY
 const ENVELOPE_BY_FOLDED = byFolded(ENVELOPE_KEYS);
 const PARAMS_BY_FOLDED = byFolded(PARAMS_KEYS);
 const META_BY_FOLDED = byFolded(META_KEYS);
-const METHODS = new ExpectedKeys(['tools/call', 'tools/list', 'initialize', 'ping', 'server/discover']);
+const METHODS = new ExpectedKeys([
+  'tools/call',
+  'tools/list',
+  'prompts/get',
+  'resources/read',
+  'completion/complete',
+  'initialize',
+  'ping',
+  'server/discover',
+]);
 
 /** Longest raw id, in bytes, that is echoed: an id is a correlation handle, not a payload. */
 const MAX_ID_BYTES = 512;
@@ -196,12 +205,12 @@ function isId(bytes: Buffer, id: Member): boolean {
 }
 
 /** Protocol keys by what they fold to, and the length of the longest. */
-interface FoldedKeys {
+export interface FoldedKeys {
   readonly names: ReadonlyMap<string, string>;
   readonly longest: number;
 }
 
-function byFolded(keys: readonly string[]): FoldedKeys {
+export function byFolded(keys: readonly string[]): FoldedKeys {
   return {
     names: new Map(keys.map((key) => [fold(key), key])),
     longest: Math.max(...keys.map((key) => key.length)),
@@ -213,8 +222,8 @@ function fold(key: string): string {
   return key.toUpperCase().toLowerCase();
 }
 
-/** Finds a key that a case-insensitive parser would take for a protocol key. */
-function findCaseVariant(members: readonly Member[], known: FoldedKeys, where: string): string | undefined {
+/** Finds a key that a case-insensitive parser would take for a protocol key; says so, in the object at `where`. */
+export function findCaseVariant(members: readonly Member[], known: FoldedKeys, where: string): string | undefined {
   for (let index = 0; index < members.length; index++) {
     const { key } = members[index] as Member;
     // Folding never shortens, and a key may be megabytes long.

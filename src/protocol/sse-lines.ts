@@ -80,7 +80,11 @@ export class SseLines {
       return;
     }
     this.#hold(part);
-    if (this.#isAsked || this.#length < this.#longLineBytes) return;
+    if (!this.#isAsked && this.#length >= this.#longLineBytes) this.ask();
+  }
+
+  /** Asks the sink how it takes the line that has not ended; once more, if it has let it grow. */
+  ask(): void {
     this.#isAsked = true;
     const begun = this.#held.subarray(0, this.#length);
     if (!this.#sink.onLongLine(this.#isFirst ? withoutBom(begun) : begun)) return;

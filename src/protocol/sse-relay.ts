@@ -5,6 +5,7 @@ import { type AnswerRewrite, AnswerStream, beginsLikeAnswer, rewriteAnswer } fro
 import { HeldBytes } from './held-bytes.ts';
 import { findMember, stringAt } from './json-scan.ts';
 import { type Message, scanMessage } from './jsonrpc.ts';
+import { type LogLevel, passesLog } from './log-level.ts';
 import { splice } from './splice.ts';
 import { SseLines } from './sse-lines.ts';
 
@@ -27,16 +28,26 @@ const RETRY = 'retry:';
 export interface RelayRewrite extends AnswerRewrite {
   /** The client's progress token, if it sent one: raw JSON as latin1 text. */
   readonly progressToken: string | undefined;
-  /** Whether `notifications/message` may go to this client. */
-  readonly passesLogs: boolean;
+  /** From which level on log messages go to this client; `undefined` for none. */
+  readonly logLevel: LogLevel | undefined;
   /** `json` for a client that accepts no event stream: it gets the answer alone. */
   readonly framing: 'sse' | 'json';
 }
 
-export type RelayState = 'open' | 'answered' | 'broken';
+/** `special`: the answer is here, and is not to be passed on before it has been looked into. */
+export type RelayState = 'open' | 'answered' | 'special' | 'broken';
+
+/** Who knows what to do with what is not simply passed on. What either returns goes to the client in its place. */
+export interface RelaySink {
+  onNotification(message: Message): Buffer | undefined;
+  onRequest(message: Message): Buffer | undefined;
+  /** Whether an answer, or the beginning of a long one, must be looked into. */
+  isSpecial(answer: Buffer): boolean;
+}
 
 export class SseRelay {
-  readonly #rewrite: RelayRewrite;
+  #rewrite: RelayRewrite;
+  readonly #sink: RelaySink;
   readonly #lines: SseLines;
   #out: Buffer[] = [];
   readonly #data = new HeldBytes();
@@ -56,12 +67,13 @@ export class SseRelay {
   isOverrun = false;
   /** Not the last id before its event has ended: asked for what follows, an upstream would skip the half that is missing. */
   #eventId: string | undefined;
-  /** Called for notifications that are the gateway's to act on, such as a changed list. */
-  readonly #onNotification: (method: string) => void;
+  /** The whole answer that is special, as it came and as it would be passed on. */
+  special: Buffer = EMPTY;
+  #rewritten: Buffer = EMPTY;
 
-  constructor(rewrite: RelayRewrite, onNotification: (method: string) => void) {
+  constructor(rewrite: RelayRewrite, sink: RelaySink) {
     this.#rewrite = rewrite;
-    this.#onNotification = onNotification;
+    this.#sink = sink;
     this.#lines = new SseLines(
       {
         onLine: (line) => this.#onLine(line),
@@ -75,7 +87,29 @@ export class SseRelay {
   /** Takes bytes from the upstream; returns what goes to the client now. */
   push(chunk: Buffer): readonly Buffer[] {
     if (this.state !== 'broken') this.#lines.push(chunk);
-    if (this.state === 'open' && this.#lines.heldBytes + this.#data.length > MAX_EVENT_BYTES) this.#break();
+    if (this.state === 'open' && this.#isHoldingTooMuch) {
+      this.#lines.ask();
+      if (this.#isHoldingTooMuch) this.#break();
+    }
+    return this.#takeOut();
+  }
+
+  /** What comes from now on is for another request of the client. */
+  retarget(rewrite: RelayRewrite): void {
+    this.#rewrite = rewrite;
+  }
+
+  /** The special answer is one like all others. */
+  passOn(): readonly Buffer[] {
+    this.#answer(this.#rewritten);
+    return this.#takeOut();
+  }
+
+  get #isHoldingTooMuch(): boolean {
+    return this.#lines.heldBytes + this.#data.length > MAX_EVENT_BYTES;
+  }
+
+  #takeOut(): readonly Buffer[] {
     const out = this.#out;
     this.#out = [];
     return out;
@@ -86,8 +120,12 @@ export class SseRelay {
     return this.state === 'open' && this.#stream !== undefined;
   }
 
+  get #hasAnswer(): boolean {
+    return this.state === 'answered' || this.state === 'special';
+  }
+
   #onLine(line: Buffer): void {
-    if (this.state === 'answered') this.isOverrun ||= hasName(line, DATA) && fieldValue(line, DATA).length > 0;
+    if (this.#hasAnswer) this.isOverrun ||= hasName(line, DATA) && fieldValue(line, DATA).length > 0;
     if (this.state !== 'open') return;
     if (this.#isInLongLine) this.#endLongLine(line);
     else if (line.length === 0) this.#dispatch();
@@ -111,28 +149,36 @@ export class SseRelay {
       this.#writeLines(this.#stream.push(value));
       return;
     }
+    if (value.length > MAX_EVENT_BYTES && this.#beginStream(value)) return;
     if (this.#hasData) this.#data.push(NEWLINE);
     this.#hasData = true;
     this.#data.push(value);
   }
 
   #onLongLine(begun: Buffer): boolean {
-    if (this.state === 'answered') this.isOverrun = true;
+    if (this.#hasAnswer) this.isOverrun = true;
     if (this.state !== 'open' || this.#isForeign || !hasName(begun, DATA)) return false;
     const value = fieldValue(begun, DATA);
-    if (this.#stream === undefined) {
-      if (this.#hasData || !this.#canPassInParts(value)) return false;
-      this.#stream = new AnswerStream(this.#rewrite);
-      this.#frame(EVENT_HEAD);
-      this.#writeLines(this.#stream.push(value));
-    } else this.#onData(value);
+    if (this.#stream !== undefined) this.#onData(value);
+    else if (!this.#beginStream(value)) return false;
     this.#isInLongLine = true;
     return true;
   }
 
-  /** An answer that is reshaped must be whole. */
+  /** Passes an answer on from its beginning, if it can be. */
+  #beginStream(value: Buffer): boolean {
+    if (this.#hasData || !this.#canPassInParts(value)) return false;
+    this.#stream = new AnswerStream(this.#rewrite);
+    this.#frame(EVENT_HEAD);
+    this.#writeLines(this.#stream.push(value));
+    return true;
+  }
+
+  /** An answer that is reshaped or looked into must be whole; what is too large for that is just an answer. */
   #canPassInParts(value: Buffer): boolean {
-    return !this.#rewrite.wrapsStructuredContent && beginsLikeAnswer(value, this.#rewrite.upstreamId);
+    const { wrapsStructuredContent, upstreamId } = this.#rewrite;
+    if (wrapsStructuredContent || !beginsLikeAnswer(value, upstreamId)) return false;
+    return value.length > MAX_EVENT_BYTES || !this.#sink.isSpecial(value);
   }
 
   #endLongLine(rest: Buffer): void {
@@ -179,22 +225,31 @@ export class SseRelay {
     if (data.length === 0) return;
     const answer = data.includes(this.#rewrite.upstreamId) ? rewriteAnswer(data, this.#rewrite) : undefined;
     if (answer !== undefined) {
-      if (this.#rewrite.framing === 'json') this.#write(answer);
-      else this.#event(answer);
-      this.state = 'answered';
+      if (this.#sink.isSpecial(data)) {
+        this.state = 'special';
+        this.special = data;
+        this.#rewritten = answer;
+      } else this.#answer(answer);
       return;
     }
     const message = scanMessage(data);
     if (message.kind === 'notification') this.#notify(message);
+    else if (message.kind === 'request') this.#eventOf(this.#sink.onRequest(message));
     // An answer to a request that was not asked here, or no JSON-RPC at all: this stream cannot be trusted further.
-    else if (message.kind !== 'request') this.state = 'broken';
+    else this.state = 'broken';
+  }
+
+  #answer(answer: Buffer): void {
+    if (this.#rewrite.framing === 'json') this.#write(answer);
+    else this.#event(answer);
+    this.state = 'answered';
   }
 
   #notify(message: Message): void {
     if (message.method === 'notifications/progress') this.#progress(message);
     else if (message.method === 'notifications/message') {
-      if (this.#rewrite.passesLogs) this.#event(message.bytes);
-    } else this.#onNotification(message.method);
+      if (passesLog(message, this.#rewrite.logLevel)) this.#event(message.bytes);
+    } else this.#eventOf(this.#sink.onNotification(message));
   }
 
   #progress(message: Message): void {
@@ -203,6 +258,10 @@ export class SseRelay {
     if (token === undefined || progressToken === undefined) return;
     if (stringAt(message.bytes, token) !== upstreamId) return;
     this.#event(splice(message.bytes, [{ start: token.start, end: token.end, text: progressToken }]));
+  }
+
+  #eventOf(data: Buffer | undefined): void {
+    if (data !== undefined) this.#event(data);
   }
 
   #event(data: Buffer): void {
@@ -235,6 +294,7 @@ export class SseRelay {
   }
 }
 
+const EMPTY = Buffer.alloc(0);
 const NEWLINE = Buffer.from('\n');
 const DATA_LINE = Buffer.from('\ndata: ');
 

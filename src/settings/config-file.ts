@@ -10,6 +10,7 @@ import { findReferenceProblems, findWarnings } from './reference-findings.ts';
 import { type SettingsDocument, settingsSchema, toJsonSchema } from './schema.ts';
 import { findSchemaProblems } from './schema-findings.ts';
 import { findMisusedSecrets } from './secret-use-findings.ts';
+import { findStdioProblems, findStdioWarnings } from './stdio-findings.ts';
 import { openValues } from './value-from.ts';
 import { parseYamlSource, toPathText, type YamlSource } from './yaml-source.ts';
 
@@ -95,12 +96,14 @@ export async function readConfigFile(file: string, lookup: Lookup = readEnvironm
   const findings = [
     ...(parsed.success ? [] : findSchemaProblems(parsed.error.issues, value, toJsonSchema())),
     ...findReferenceProblems(value),
+    ...findStdioProblems(value),
     ...opened.findings,
     ...certificateFindings,
     ...findMisusedSecrets(value, opened.secrets),
   ];
   const problems = [...syntax, ...place(findings, file, source)].sort(byPosition);
   if (!parsed.success || problems.length > 0) return { ok: false, problems };
+  const stdioWarnings = await findStdioWarnings(value, lookup, directory);
   return {
     ok: true,
     document: parsed.data,
@@ -108,7 +111,7 @@ export async function readConfigFile(file: string, lookup: Lookup = readEnvironm
     tokens: opened.tokens,
     certificates,
     positions: source,
-    warnings: place(findWarnings(value), file, source).sort(byPosition),
+    warnings: place([...findWarnings(value), ...stdioWarnings], file, source).sort(byPosition),
     digest: digestOf(read.bytes),
   };
 }

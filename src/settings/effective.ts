@@ -2,7 +2,7 @@
 
 import { X509Certificate } from 'node:crypto';
 import { stringify } from 'yaml';
-import type { DeclaredMcpConfig } from '../control-plane/declared.ts';
+import type { DeclaredMcpConfig, DeclaredStdio } from '../control-plane/declared.ts';
 import type { Settings } from './settings.ts';
 
 /** The keys of the declared objects that the file spells otherwise. */
@@ -16,12 +16,13 @@ function toFileWords(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(toFileWords);
   if (typeof value !== 'object' || value === null) return value;
   const entries = Object.entries(value).filter(([, each]) => each !== undefined && each !== null);
-  return Object.fromEntries(
-    entries.map(([key, each]) => [
-      toFileWord(key),
-      key === 'expiresAtMs' ? new Date(Number(each)).toISOString() : toFileWords(each),
-    ]),
-  );
+  return Object.fromEntries(entries.map(([key, each]) => [toFileWord(key), toValue(key, each)]));
+}
+
+function toValue(key: string, value: unknown): unknown {
+  if (key === 'expiresAtMs') return new Date(Number(value)).toISOString();
+  // Its keys are the names of variables.
+  return key === 'env' ? value : toFileWords(value);
 }
 
 function redactUrl(text: string): string {
@@ -32,9 +33,10 @@ function redactUrl(text: string): string {
 }
 
 /** With certificates told apart by what people know them by, as the file names where they are and not what they say. */
-function toReach({ tls, proxy, limits, ...config }: DeclaredMcpConfig): object {
+function toReach({ tls, proxy, stdio, limits, ...config }: DeclaredMcpConfig): object {
   return {
     ...config,
+    ...(stdio !== null && { ...NOT_OF_COMMANDS, stdio: toCommand(stdio) }),
     tls: tls && {
       caFile: describeCertificates(tls.ca),
       clientCertificateFile: describeCertificates(tls.clientCertificate),
@@ -45,6 +47,17 @@ function toReach({ tls, proxy, limits, ...config }: DeclaredMcpConfig): object {
     proxySecret: proxy?.secret,
     limits: Object.keys(limits).length === 0 ? undefined : limits,
   };
+}
+
+/** The file does not take these beside a command. */
+const NOT_OF_COMMANDS = { endpoint: undefined, authMechanism: undefined, customHeaders: undefined };
+
+function toCommand({ env, ...command }: DeclaredStdio): object {
+  const toVariable = (variable: DeclaredStdio['env'][number]): unknown => {
+    if ('value' in variable) return variable.value;
+    return 'secret' in variable ? { secret: variable.secret } : { from: 'grant' };
+  };
+  return { ...command, env: Object.fromEntries(env.map((variable) => [variable.name, toVariable(variable)])) };
 }
 
 function describeCertificates(pem: string | null): string[] | undefined {

@@ -5,6 +5,9 @@ import { nearest } from '../domain/nearest.ts';
 import { Secret } from '../domain/secret.ts';
 import { LOG_LEVELS, type LogLevel } from '../telemetry/logger.ts';
 
+/** What a process that is an upstream gets to see; everything else may be a secret. */
+const INHERITED = /^(?:PATH|HOME|USER|LOGNAME|LANG|LC_[A-Z]+|TZ|TMPDIR|SHELL|TERM)$/;
+
 export type Lookup = (name: string) => string | undefined;
 
 export interface Address {
@@ -75,4 +78,13 @@ export function readEnvironment(variables: Readonly<NodeJS.ProcessEnv> = process
   if (environment.masterKey !== undefined && environment.masterKeyFile !== undefined)
     return refuse('SWITCHBOARD_MASTER_KEY', 'and SWITCHBOARD_MASTER_KEY_FILE are both set: keep one');
   return environment;
+}
+
+/** The variables that programs need to find others, and to know where and for whom they run. */
+export function inheritedEnvironment(variables: Readonly<NodeJS.ProcessEnv> = process.env): Record<string, string> {
+  const entries = Object.entries(variables).filter(
+    // A value that begins like this is a shell function exported by bash (CVE-2014-6271).
+    (entry): entry is [string, string] => INHERITED.test(entry[0]) && entry[1]?.startsWith('()') === false,
+  );
+  return Object.fromEntries(entries);
 }

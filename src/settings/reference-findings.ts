@@ -1,7 +1,7 @@
 // What the schema of one object cannot see: names used twice, and references between the lists of the file.
 // It reads the raw value with tolerance, so that these findings appear beside those of the schema.
 
-import { compileAllowList, findPatternProblem } from '../catalog/allow-list.ts';
+import { compileAllowList, findPatternProblem, type Nameable } from '../catalog/allow-list.ts';
 import { serviceOf } from '../domain/mcp-config.ts';
 import { nearest } from '../domain/nearest.ts';
 import type { Finding } from './file-problem.ts';
@@ -16,6 +16,16 @@ export function entriesOf(owner: unknown, key: string, path: Path = []): Entry[]
   return list.flatMap((fields: unknown, index) =>
     typeof fields === 'object' && fields !== null && !Array.isArray(fields)
       ? [{ path: [...path, key, index], fields: fields as Record<string, unknown> }]
+      : [],
+  );
+}
+
+/** The variables of a command that are not plain text. */
+function variablesOf({ path, fields: { stdio } }: Entry): Entry[] {
+  const env = typeof stdio === 'object' && stdio !== null ? (stdio as Entry['fields']).env : undefined;
+  return Object.entries(Object(env)).flatMap(([name, fields]) =>
+    typeof fields === 'object' && fields !== null
+      ? [{ path: [...path, 'stdio', 'env', name], fields: fields as Entry['fields'] }]
       : [],
   );
 }
@@ -66,6 +76,8 @@ export function findReferenceProblems(value: unknown): Finding[] {
     const tls = { path: [...path, 'tls'], fields: (fields.tls ?? {}) as Entry['fields'] };
     findings.push(...findDangling(tls, 'client_key', secretNames, 'secret'));
     findings.push(...findDangling(config, 'proxy_secret', secretNames, 'secret'));
+    for (const variable of variablesOf(config))
+      findings.push(...findDangling(variable, 'secret', secretNames, 'secret'));
   }
 
   for (const { path, fields } of tokens ?? []) {
@@ -86,10 +98,10 @@ export function findReferenceProblems(value: unknown): Finding[] {
 }
 
 /** Patterns that are well-formed and yet match nothing, such as `githb.*` under config `github-readonly`. */
-function findStrayPatterns(list: unknown, service: string, path: Path): Finding[] {
+function findStrayPatterns(list: unknown, service: string, path: Path, what?: Nameable): Finding[] {
   return textsOf(list).flatMap(({ text, index }): Finding[] =>
-    findPatternProblem(text) === undefined
-      ? compileAllowList([text], service).warnings.map(({ message }) => ({
+    findPatternProblem(text, what) === undefined
+      ? compileAllowList([text], service, what).warnings.map(({ message }) => ({
           path: [...path, index],
           part: 'value',
           message,
@@ -107,9 +119,17 @@ export function findWarnings(value: unknown): Finding[] {
   const findings: Finding[] = [];
   for (const { path, fields } of entriesOf(value, 'mcp_configs')) {
     const place = [...path, 'allowed_tools'];
-    findings.push(...findEmptyList(fields.allowed_tools, place, 'no tool of this upstream is listed or can be called'));
-    if (typeof fields.name === 'string')
-      findings.push(...findStrayPatterns(fields.allowed_tools, serviceOf(fields.name), place));
+    const allowsMore = [fields.allowed_prompts, fields.allowed_resources].some((list) => textsOf(list).length > 0);
+    if (!allowsMore)
+      findings.push(
+        ...findEmptyList(fields.allowed_tools, place, 'no tool of this upstream is listed or can be called'),
+      );
+    if (typeof fields.name !== 'string') continue;
+    const service = serviceOf(fields.name);
+    findings.push(
+      ...findStrayPatterns(fields.allowed_tools, service, place),
+      ...findStrayPatterns(fields.allowed_prompts, service, [...path, 'allowed_prompts'], 'prompt'),
+    );
   }
   for (const { path, fields } of entriesOf(value, 'tokens')) {
     findings.push(...findEmptyList(fields.grants, [...path, 'grants'], 'the token may use nothing'));

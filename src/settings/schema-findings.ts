@@ -93,9 +93,9 @@ function toFindings(issue: Issue, value: unknown, schema: JsonSchema): Finding[]
     case 'invalid_value':
       return [toChoice(path, found, issue.values.map(String))];
     case 'invalid_union':
-      return [
-        toChoice(path, found, ('options' in issue && Array.isArray(issue.options) ? issue.options : []).map(String)),
-      ];
+      return 'options' in issue && Array.isArray(issue.options)
+        ? [toChoice(path, found, issue.options.map(String))]
+        : say(issue.message);
     case 'too_small':
       return say(
         issue.origin === 'number' || issue.origin === 'int' ? `must be at least ${issue.minimum}` : issue.message,

@@ -4,8 +4,9 @@ import { isIP } from 'node:net';
 import * as z from 'zod';
 import { OVERFLOW_POLICIES } from '../audit-log/overflow-policy.ts';
 import { callTimeout, count, milliseconds } from '../control-plane/schema-parts.ts';
-import { mcpConfigInputSchema, secretInputSchema, tokenInputSchema } from '../control-plane/schemas.ts';
+import { secretInputSchema, tokenInputSchema } from '../control-plane/schemas.ts';
 import { LOG_LEVELS } from '../telemetry/logger.ts';
+import { fileConfigSchema } from './stdio-schema.ts';
 
 function isOrigin(text: string): boolean {
   return URL.canParse(text) && new URL(text).origin === text && /^https?:/.test(text);
@@ -199,7 +200,7 @@ export const settingsSchema = z
       .prefault({}),
     audit: auditSchema.prefault({}),
     secrets: z.array(secretInputSchema).default([]).describe('Credentials for upstreams, sealed in the store.'),
-    mcp_configs: z.array(mcpConfigInputSchema).default([]).describe('The upstream MCP servers.'),
+    mcp_configs: z.array(fileConfigSchema).default([]).describe('The upstream MCP servers.'),
     tokens: z.array(tokenInputSchema).default([]).describe('The tokens of agents.'),
   })
   .describe('Config file of Switchboard, the MCP gateway.');

@@ -3,15 +3,16 @@
 import { basename, dirname, isAbsolute, join, resolve } from 'node:path';
 import type { AuditSettings } from '../audit-log/audit-log.ts';
 import type { Declared, DeclaredMcpConfig, DeclaredToken } from '../control-plane/declared.ts';
-import type { McpConfigInput, TokenInput } from '../control-plane/schemas.ts';
+import type { TokenInput } from '../control-plane/schemas.ts';
 import { GatewayError } from '../domain/errors.ts';
-import type { ConfigLimits } from '../domain/mcp-config.ts';
+import { type ConfigLimits, stdioEndpoint } from '../domain/mcp-config.ts';
 import type { ObjectKind } from '../domain/revision.ts';
 import type { Secret } from '../domain/secret.ts';
 import type { LogLevel } from '../telemetry/logger.ts';
 import type { ConfigFile } from './config-file.ts';
 import type { Address, Environment } from './environment.ts';
 import type { SettingsDocument } from './schema.ts';
+import type { FileConfigInput } from './stdio-schema.ts';
 import type { TlsFiles } from './tls-pair.ts';
 
 export interface Limits {
@@ -67,7 +68,7 @@ export interface Settings {
 
 type CertificateTexts = ReadonlyMap<string, string>;
 
-function toDeclaredTls(input: McpConfigInput['tls'], certificates: CertificateTexts): DeclaredMcpConfig['tls'] {
+function toDeclaredTls(input: FileConfigInput['tls'], certificates: CertificateTexts): DeclaredMcpConfig['tls'] {
   if (input === undefined) return null;
   return {
     ca: openedCertificate(certificates, input.ca_file),
@@ -84,7 +85,7 @@ function openedCertificate(certificates: CertificateTexts, file: string | undefi
   return pem;
 }
 
-function toConfigLimits(limits: McpConfigInput['limits']): ConfigLimits {
+function toConfigLimits(limits: FileConfigInput['limits']): ConfigLimits {
   const all = {
     callTimeoutMs: limits.call_timeout_ms,
     connectTimeoutMs: limits.connect_timeout_ms,
@@ -97,17 +98,39 @@ function toConfigLimits(limits: McpConfigInput['limits']): ConfigLimits {
   return Object.fromEntries(Object.entries(all).filter(([, limit]) => limit !== undefined));
 }
 
-function toDeclaredConfig(input: McpConfigInput, certificates: CertificateTexts): DeclaredMcpConfig {
+function toDeclaredCommand(input: FileConfigInput['stdio'], directory: string): DeclaredMcpConfig['stdio'] {
+  if (input === undefined) return null;
+  const { command, args, env, cwd, process } = input;
+  return {
+    command,
+    args,
+    env: Object.entries(env).map(([name, value]) => {
+      if (typeof value === 'string') return { name, value };
+      return 'secret' in value ? { name, secret: value.secret } : { name, fromGrant: true };
+    }),
+    cwd: cwd === undefined ? null : resolve(directory, cwd),
+    process,
+  };
+}
+
+function toDeclaredConfig(
+  input: FileConfigInput,
+  certificates: CertificateTexts,
+  directory: string,
+): DeclaredMcpConfig {
   const { auth_mechanism: auth } = input;
   return {
     name: input.name,
-    endpoint: input.endpoint,
+    endpoint: input.endpoint ?? stdioEndpoint(input.name),
     allowedTools: input.allowed_tools,
+    allowedPrompts: input.allowed_prompts,
+    allowedResources: input.allowed_resources,
     authMechanism: auth.type === 'header' ? { type: 'header', key: auth.key } : { type: auth.type },
     customHeaders: input.custom_headers.map(({ name, value, secret }) =>
       secret === undefined ? { name, value: value ?? '' } : { name, secret },
     ),
     tls: toDeclaredTls(input.tls, certificates),
+    stdio: toDeclaredCommand(input.stdio, directory),
     proxy: input.proxy === undefined ? null : { url: input.proxy, secret: input.proxy_secret ?? null },
     limits: toConfigLimits(input.limits),
     description: input.description ?? null,
@@ -148,7 +171,8 @@ function openedValue(values: ReadonlyMap<string, Secret>, name: string): Secret 
   return value;
 }
 
-function toDeclared({ document, secrets, tokens, certificates, digest, file, positions }: SettingsSource): Declared {
+function toDeclared(source: SettingsSource, directory: string): Declared {
+  const { document, secrets, tokens, certificates, digest, file, positions } = source;
   const placesOf = (kind: ObjectKind, list: 'secrets' | 'mcp_configs' | 'tokens') =>
     document[list].map(({ name }, index): [string, string] => {
       const { line, column } = positions.positionOf([list, index]);
@@ -156,7 +180,7 @@ function toDeclared({ document, secrets, tokens, certificates, digest, file, pos
     });
   return {
     secrets: document.secrets.map(({ name }) => ({ name, value: openedValue(secrets, name) })),
-    mcpConfigs: document.mcp_configs.map((input) => toDeclaredConfig(input, certificates)),
+    mcpConfigs: document.mcp_configs.map((input) => toDeclaredConfig(input, certificates, directory)),
     tokens: document.tokens.map((input) => toDeclaredToken(input, openedValue(tokens, input.name))),
     positions: new Map([
       ...placesOf('secret', 'secrets'),
@@ -228,6 +252,6 @@ export function toSettings(source: SettingsSource, environment: Environment): Se
     limits: toLimits(document.limits),
     log: { level: environment.logLevel ?? document.log.level },
     audit: toAudit(document.audit, storeUrl, file === undefined ? undefined : directory),
-    declared: toDeclared(source),
+    declared: toDeclared(source, directory),
   };
 }

@@ -122,6 +122,12 @@ export const MIGRATIONS: readonly string[] = [
   ) STRICT;
   CREATE INDEX replies_by_expiry ON replies (account_id, expires_at_ms);
   `,
+  // Prompts and resources, of which a config allowed none before, and upstreams that are processes.
+  `
+  ALTER TABLE mcp_configs ADD COLUMN allowed_prompts TEXT NOT NULL DEFAULT '[]';
+  ALTER TABLE mcp_configs ADD COLUMN allowed_resources TEXT NOT NULL DEFAULT '[]';
+  ALTER TABLE mcp_configs ADD COLUMN stdio TEXT NOT NULL DEFAULT 'null';
+  `,
 ];
 
 /** Where the version is kept; the table has one row, or none before the first step. */

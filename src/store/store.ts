@@ -19,11 +19,11 @@ export interface AccountConfiguration {
   readonly apiKeys: readonly StoredApiKey[];
 }
 
-/** The last tools an upstream was seen to have, kept so that a dead upstream's tools stay listed after a restart. */
+/** What an upstream was last seen to list, kept so that what a dead upstream has stays listed after a restart. */
 export interface StoredToolList {
   /** Opaque to the store: names config, endpoint and credential. */
   readonly key: string;
-  /** The JSON array of tools, byte for byte as the upstream sent it. */
+  /** Opaque to the store: JSON in which all that is listed stands byte for byte as the upstream sent it. */
   readonly tools: Buffer;
   readonly fetchedAtMs: number;
 }

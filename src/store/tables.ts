@@ -12,7 +12,15 @@ type Row<T, JsonColumn extends keyof T = never> = { readonly accountId: string }
 
 export type McpConfigRow = Row<
   McpConfig,
-  'allowedTools' | 'authMechanism' | 'customHeaders' | 'tls' | 'proxy' | 'limits'
+  | 'allowedTools'
+  | 'allowedPrompts'
+  | 'allowedResources'
+  | 'authMechanism'
+  | 'customHeaders'
+  | 'tls'
+  | 'proxy'
+  | 'limits'
+  | 'stdio'
 >;
 export type SecretRow = Row<StoredSecret, 'origins'>;
 export type TokenRow = Row<StoredToken, 'grants'>;
@@ -36,11 +44,14 @@ export function toMcpConfigRow(accountId: string, config: McpConfig): McpConfigR
     ...config,
     accountId,
     allowedTools: JSON.stringify(config.allowedTools),
+    allowedPrompts: JSON.stringify(config.allowedPrompts),
+    allowedResources: JSON.stringify(config.allowedResources),
     authMechanism: JSON.stringify(config.authMechanism),
     customHeaders: JSON.stringify(config.customHeaders),
     tls: JSON.stringify(config.tls),
     proxy: JSON.stringify(config.proxy),
     limits: JSON.stringify(config.limits),
+    stdio: JSON.stringify(config.stdio),
   };
 }
 
@@ -48,11 +59,14 @@ export function toMcpConfig({ accountId: _, ...row }: McpConfigRow): McpConfig {
   return {
     ...row,
     allowedTools: JSON.parse(row.allowedTools),
+    allowedPrompts: JSON.parse(row.allowedPrompts),
+    allowedResources: JSON.parse(row.allowedResources),
     authMechanism: JSON.parse(row.authMechanism),
     customHeaders: JSON.parse(row.customHeaders),
     tls: JSON.parse(row.tls),
     proxy: JSON.parse(row.proxy),
     limits: JSON.parse(row.limits),
+    stdio: JSON.parse(row.stdio),
   };
 }
 

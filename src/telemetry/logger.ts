@@ -26,6 +26,7 @@ export const LOG_FIELDS = [
   'outcome',
   'pattern',
   'pid',
+  'prompt',
   'reason',
   'retry_after_ms',
   'revision',
@@ -36,6 +37,7 @@ export const LOG_FIELDS = [
   'since',
   'state',
   'status',
+  'stderr',
   'store_kind',
   'token_id',
   'tool',
@@ -95,7 +97,7 @@ function admitFields(fields: LogFields, showsFrames: boolean): Record<string, un
   const admitted: Record<string, unknown> = {};
   for (const field of LOG_FIELDS) {
     const value: unknown = Object.hasOwn(fields, field) ? fields[field] : undefined;
-    if (typeof value === 'string') admitted[field] = toLogText(value);
+    if (typeof value === 'string') admitted[field] = field === 'stderr' ? toLogLines(value) : toLogText(value);
     else if (typeof value === 'number' || typeof value === 'boolean' || value === null) admitted[field] = value;
   }
   if (fields.error !== undefined) admitted.error = describeError(fields.error, showsFrames);
@@ -116,6 +118,11 @@ function framesOf({ message, stack = '' }: Error): string[] {
   if (headStart < 0) return [];
   const lines = stack.slice(headStart + message.length).split('\n');
   return lines.filter((line) => /^ {4}at /.test(line)).map((line) => toLogText(line.trim()));
+}
+
+/** What another program wrote, as it wrote it: in lines. */
+function toLogLines(text: string): string[] {
+  return text.split('\n').map(toLogText);
 }
 
 /** Cut, and with every invisible character spelled out: a log line must not drive the terminal that shows it. */

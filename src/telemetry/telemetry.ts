@@ -12,12 +12,14 @@ import {
 } from './metrics.ts';
 
 /**
- * How a `tools/call` ended. `answered`: the upstream's bytes were passed on, whatever they say (results are not read).
- * `invalid`: refused before the tool was looked up. `limited`: a rate limit or overload. `cancelled`: the client left.
+ * How a call ended, be it of a tool, a prompt or a resource. `answered`: the upstream's bytes were passed on, whatever they say (results are not read).
+ * `invalid`: refused before it was looked up. `limited`: a rate limit or overload. `cancelled`: the client left.
  */
 export const CALL_OUTCOMES = [
   'answered',
   'unknown_tool',
+  'unknown_prompt',
+  'unknown_resource',
   'invalid',
   'limited',
   'upstream_failed',
@@ -83,7 +85,10 @@ export function createTelemetry(): Telemetry {
     upstreamFailures: metrics.counter('upstream_failures_total', 'Failed upstream requests.', 'service', 'reason'),
     callsInFlight: metrics.gauge('calls_in_flight', 'Tool calls that have not ended.', 'service'),
     clientConnections: metrics.gauge('client_connections', 'Open connections of clients.'),
-    clientStreams: metrics.gauge('client_streams', 'Open streams of legacy sessions (GET).'),
+    clientStreams: metrics.gauge(
+      'client_streams',
+      'Open streams that clients listen to: of legacy sessions (GET), and modern listens.',
+    ),
     poolConnections: metrics.gauge('pool_connections', 'Open upstream connections.', 'service', 'state'),
     upstreamSessions: metrics.gauge('upstream_sessions', 'Open sessions with stateful upstreams.', 'service'),
     residentMemory: metrics.gauge('resident_memory_bytes', 'Memory of the process.'),

@@ -1,5 +1,5 @@
 // One request of the gateway's own to an upstream (probe, initialize, list), read whole. Calls of clients never come
-// here: they stream through `data-plane/call-tool`.
+// here: they stream through `data-plane/upstream-call`.
 
 import type { IncomingHttpHeaders } from 'node:http';
 import { setImmediate as nextTurn } from 'node:timers/promises';

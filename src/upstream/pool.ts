@@ -3,11 +3,12 @@
 
 import dns from 'node:dns';
 import type { LookupFunction } from 'node:net';
-import { Pool } from 'undici';
+import { type Dispatcher, Pool } from 'undici';
 import type { UpstreamFailureReason } from '../domain/errors.ts';
 import type { AddressPolicy } from './address-guard.ts';
 import { AddressRefusedError, createConnector } from './connector.ts';
 import { type EgressProxy, EgressProxyError } from './egress-proxy.ts';
+import { StdioFault } from './stdio/fault.ts';
 import { describeAlert } from './tls-alert.ts';
 import { TlsSettingsError, type UpstreamTls } from './tls-context.ts';
 
@@ -16,6 +17,8 @@ export interface UpstreamPoolOptions {
   readonly policy: AddressPolicy;
   /** Most sockets of each of the two pools; requests beyond wait in the pool, where no timeout runs. */
   readonly connections: number;
+  /** More sockets of each: in the one for calls that wait for something else, in the other for what is sent beside streams. */
+  readonly spareConnections?: number;
   /** For name look-up, TCP, the egress proxy's answer and TLS together. */
   readonly connectTimeoutMs: number;
   /** From the request's last byte to the end of the answer's head. */
@@ -39,9 +42,9 @@ export interface UpstreamPoolStats {
 
 export interface UpstreamPools {
   /** Requests that are answered and done with. */
-  readonly calls: Pool;
+  readonly calls: Dispatcher;
   /** Listens, GET streams and what ends a call or session, apart so that neither kind waits for the sockets of the other. */
-  readonly streams: Pool;
+  readonly streams: Dispatcher;
   /** Both pools added up. */
   stats(): UpstreamPoolStats;
   /** Takes no more requests; resolves when those under way, streams included, have ended or `destroy` was called. */
@@ -54,7 +57,7 @@ export function createUpstreamPools(options: UpstreamPoolOptions): UpstreamPools
   const { endpoint, policy, connectTimeoutMs, tls, proxy, lookup = dns.lookup } = options;
   const settings: Pool.Options = {
     connect: createConnector({ endpoint, policy, connectTimeoutMs, lookup, tls, proxy }),
-    connections: options.connections,
+    connections: options.connections + (options.spareConnections ?? 0),
     // Two requests on one socket would trust the upstream to answer them in order.
     pipelining: 1,
     allowH2: false,
@@ -168,6 +171,7 @@ const BY_PREFIX: readonly (readonly [prefix: string, classified: ClassifiedError
 export function classifyUpstreamError(error: unknown): ClassifiedError {
   if (error instanceof AddressRefusedError) return { reason: 'address_refused', message: error.message };
   if (error instanceof EgressProxyError) return { reason: error.reason, message: error.message };
+  if (error instanceof StdioFault) return { reason: error.reason, message: error.message };
   if (error instanceof TlsSettingsError) return { reason: 'unreachable', message: error.message };
   // Its code is `undefined` wherever it is thrown for an answer that cannot be parsed.
   if (error instanceof Error && error.name === 'HTTPParserError') return NOT_HTTP;

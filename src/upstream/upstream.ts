@@ -2,23 +2,36 @@
 // the upstream is built here from the config and the opened credential (design §3.9).
 
 import type { Dispatcher } from 'undici';
+import { type ClientCapabilities, NO_CAPABILITIES, RELAYED_CAPABILITIES } from '../protocol/client-capabilities.ts';
 import type { Era } from '../protocol/era.ts';
+import { encodeHeaderValue } from '../protocol/header-value.ts';
+import type { Message } from '../protocol/jsonrpc.ts';
+import type { LogLevel } from '../protocol/log-level.ts';
 import { UpstreamIds } from '../protocol/upstream-id.ts';
+import type { UpstreamAbout } from './about.ts';
 import type { AddressPolicy } from './address-guard.ts';
 import type { CircuitState } from './circuit-breaker.ts';
+import { ConnectionPermits, type PermitHolder, SPARE_CONNECTIONS } from './connection-permits.ts';
+import { sendControlRequest } from './control-request.ts';
 import type { EgressProxy } from './egress-proxy.ts';
 import { type FailureStage, UpstreamError, type UpstreamFailure } from './failure.ts';
 import { type HandshakeOptions, type Link, modernHeaders, modernLink, openLegacyLink, probeEra } from './handshake.ts';
 import { Health } from './health.ts';
+import { drainAll, type UpstreamLists } from './inventory.ts';
+import { type LinkStream, NO_STREAM, openLinkStream } from './link-stream.ts';
 import { Links } from './links.ts';
-import { listTools, type UpstreamTools } from './list-tools.ts';
 import { createUpstreamPools, type UpstreamPools } from './pool.ts';
 import type { UpstreamTls } from './tls-context.ts';
+import { SharedWatch } from './watch.ts';
+import type { Watch, WatchSink } from './watch-sink.ts';
 
 export type DispatchHandler = Dispatcher.DispatchHandler;
 export type DispatchController = Dispatcher.DispatchController;
+/** Who sends a call, and runs with a permit meanwhile. */
+export type CallHandler = DispatchHandler & PermitHolder;
 
 export interface UpstreamLimits {
+  /** Calls that run at once; one that waits for a person is none of them. */
   readonly connections: number;
   readonly connectTimeoutMs: number;
   /** To the first byte of an answer's head. */
@@ -46,17 +59,34 @@ export interface UpstreamOptions {
   readonly limits: UpstreamLimits;
   readonly callLimits?: CallLimits;
   readonly tls?: UpstreamTls | undefined;
+  /** How it is reached where that is not by its endpoint: it is a command then. */
+  readonly pools?: UpstreamPools | undefined;
   readonly proxy?: EgressProxy | undefined;
   /** What the gateway calls itself towards upstreams: `Implementation` as raw JSON. */
   readonly clientInfo: string;
   readonly now: () => number;
   readonly onFailure: (failure: UpstreamFailure) => void;
+  /** Told once per outage that changes are not heard of for now; `message` is a clause about the upstream. */
+  readonly onWatchLost?: (message: string) => void;
+}
+
+/** What the headers of a call say of its body, beside those of the conversation. */
+export interface CallHead {
+  readonly method: string;
+  /** What `Mcp-Name` says, where the method has one (2026-07-28 basic/transports/streamable-http#standard-headers). */
+  readonly name: string | undefined;
+  /** Flat [name, value, …] array of `Mcp-Param-*`. */
+  readonly params: readonly string[];
 }
 
 const CONTENT_HEADERS = ['content-type', 'application/json', 'accept', 'application/json, text/event-stream'];
 const SESSION_IDLE_MS = 30 * 60 * 1000;
+/** Of an answer that says nothing. */
+const MAX_NOTE_BYTES = 64 * 1024;
 /** Tools whose headers are kept ready. */
 const MAX_CALL_HEADERS = 10_000;
+/** One without sessions may be replaced by another version without a word: so long what it said of itself is taken for true. */
+const GREETING_KEPT_MS = 60_000;
 /** The gateway's own conversation, for lists. Those of clients are named after a session or, without one, a principal. */
 const OWN_CONVERSATION = '';
 
@@ -69,14 +99,19 @@ export class Upstream {
   calls = 0;
   readonly #options: UpstreamOptions;
   readonly #pools: UpstreamPools;
+  readonly #permits: ConnectionPermits;
   readonly #ids = new UpstreamIds();
   readonly #path: string;
   readonly #headers: readonly string[];
   readonly #links: Links;
   readonly #health: Health;
+  readonly #watch: SharedWatch;
   readonly #opening = new Map<string, Promise<Link>>();
   readonly #modernCallHeaders = new Map<string, string[]>();
   #era: Era | undefined;
+  #about: UpstreamAbout | undefined;
+  #greetedAtMs = 0;
+  #linkStreams = 0;
   /** Set when the upstream keeps no sessions: then one conversation serves everybody. */
   #sharedLink: Link | undefined;
   #closed: Promise<void> | undefined;
@@ -90,11 +125,30 @@ export class Upstream {
     this.callLimits = options.callLimits ?? {};
     this.#options = options;
     this.#path = endpoint.pathname + endpoint.search;
-    this.#pools = createUpstreamPools({ endpoint, policy, tls, proxy, ...limits });
+    this.#pools =
+      options.pools ??
+      createUpstreamPools({ endpoint, policy, tls, proxy, ...limits, spareConnections: SPARE_CONNECTIONS });
+    this.#permits = new ConnectionPermits(limits.connections);
     this.#headers = [...CONTENT_HEADERS, 'accept-encoding', 'identity', ...options.credentialHeaders];
     const idleMs = limits.sessionIdleMs ?? SESSION_IDLE_MS;
     this.#links = new Links({ idleMs, now, onEnd: (link) => this.#endSession(link) });
     this.#health = new Health(options);
+    this.#watch = new SharedWatch({
+      pool: this.#pools.streams,
+      path: this.#path,
+      clientInfo: this.clientInfo,
+      timeoutMs: limits.headersTimeoutMs,
+      mintId: () => this.mintId(),
+      about: () => this.#about,
+      connect: async () => {
+        const link = this.link(OWN_CONVERSATION) ?? (await this.#opened(OWN_CONVERSATION));
+        this.#links.acquire(link);
+        return link;
+      },
+      release: (link) => this.#links.release(link),
+      forget: (link) => this.forget(OWN_CONVERSATION, link),
+      onOutage: (message) => options.onWatchLost?.(message),
+    });
   }
 
   /** What is wrong with it now, if anything. */
@@ -115,9 +169,19 @@ export class Upstream {
     return this.#options.limits;
   }
 
+  /** What it said of itself when it was last greeted. */
+  get about(): UpstreamAbout | undefined {
+    return this.#about;
+  }
+
   /** Open sessions with it, if it keeps any. */
   get sessions(): number {
     return this.#links.size;
+  }
+
+  /** Calls that wait for another to end. */
+  get waitingCalls(): number {
+    return this.#permits.waiting;
   }
 
   get pools(): UpstreamPools {
@@ -137,7 +201,7 @@ export class Upstream {
   }
 
   /**
-   * Records a failure; returns it as an error to throw. What `connect` or `listTools` threw has been recorded, and is
+   * Records a failure; returns it as an error to throw. What `connect` or `listAll` threw has been recorded, and is
    * not counted again.
    */
   fail(error: unknown, stage: FailureStage): UpstreamError {
@@ -154,15 +218,40 @@ export class Upstream {
     return this.#sharedLink ?? this.#links.get(conversation);
   }
 
-  /** Opens a conversation; concurrent callers share one handshake. Throws `UpstreamError`. */
-  connect(conversation: string): Promise<Link> {
+  /** The link of a conversation that has an upstream session of its own. */
+  sessionLink(conversation: string): Link | undefined {
+    return this.#links.get(conversation);
+  }
+
+  /**
+   * Opens a conversation; concurrent callers share one handshake. `declared` is what a legacy upstream is told that the
+   * client can be asked; the name of a conversation stands for one of them. Throws `UpstreamError`.
+   */
+  connect(conversation: string, declared = NO_CAPABILITIES): Promise<Link> {
     const open = this.link(conversation);
     if (open !== undefined) return Promise.resolve(open);
-    const opening = this.#opening.get(conversation);
-    if (opening !== undefined) return opening;
-    const begun = this.#open(conversation).finally(() => this.#opening.delete(conversation));
-    this.#opening.set(conversation, begun);
-    return begun;
+    return this.#opened(conversation, declared).catch((error: unknown) => {
+      throw this.fail(error, 'connect');
+    });
+  }
+
+  /**
+   * Opens the GET stream of one conversation with a session; it ends with its link at the latest. There are as many as
+   * there may be connections, and none beyond: streams never end, and must leave sockets to what is sent beside them.
+   */
+  openStream(link: Link, onMessage: (message: Message) => void): LinkStream {
+    link.stream?.close();
+    if (this.#linkStreams >= this.limits.connections) return NO_STREAM;
+    this.#linkStreams++;
+    const onClose = (): void => void this.#linkStreams--;
+    const stream = openLinkStream({ pool: this.#pools.streams, path: this.#path, link, onMessage, onClose });
+    link.stream = stream;
+    return stream;
+  }
+
+  /** Tells `sink` what changes, on a stream that all share, as long as the watch is not closed. */
+  watch(sink: WatchSink): Watch {
+    return this.#watch.open(sink);
   }
 
   /** Forgets a link that the upstream has forgotten; the next `connect` opens another. */
@@ -182,49 +271,80 @@ export class Upstream {
     return this.#ids.mint();
   }
 
-  /**
-   * Sends a rewritten `tools/call`; `release` must follow when the call has ended, in whatever way. `paramHeaders` is a
-   * flat [name, value, …] array.
-   */
-  dispatchCall(
-    link: Link,
-    upstreamName: string,
-    body: Buffer,
-    handler: DispatchHandler,
-    paramHeaders: readonly string[],
-  ): void {
+  /** Sends a rewritten request of a client; `release` must follow when it has ended, in whatever way. */
+  dispatchCall(link: Link, head: CallHead, body: Buffer, handler: CallHandler): void {
     this.#links.acquire(link);
-    const own = link.era === 'modern' ? this.#headersOfModernCall(link, upstreamName) : link.headers;
-    const headers = paramHeaders.length === 0 ? own : [...own, ...paramHeaders];
-    this.#pools.calls.dispatch({ path: this.#path, method: 'POST', headers: headers as string[], body }, handler);
+    const own = link.era === 'modern' ? this.#modernHeadersOf(link, head) : link.headers;
+    const headers = head.params.length === 0 ? own : [...own, ...head.params];
+    this.#dispatch(
+      { path: this.#path, method: 'POST', headers: headers as string[], body, headersTimeout: 0, bodyTimeout: 0 },
+      handler,
+    );
+  }
+
+  /** Without undici's timeouts: a call looks at its own clock, and a person may think before its answer begins. */
+  #dispatch(options: Dispatcher.DispatchOptions, handler: CallHandler): void {
+    if (this.#permits.tryTake(handler)) this.#pools.calls.dispatch(options, handler);
+    else this.#permits.wait(handler, () => this.#pools.calls.dispatch(options, handler));
+  }
+
+  /** A call waits, perhaps for minutes, for something else than the upstream: another may run meanwhile. */
+  park(handler: PermitHolder): void {
+    this.#permits.giveBack(handler);
+  }
+
+  /** A parked call is to go on: `goOn` is called when it is its turn, now or later, unless it is released before. */
+  unpark(handler: PermitHolder, goOn: () => void): void {
+    if (this.#permits.tryTake(handler)) goOn();
+    else this.#permits.wait(handler, goOn);
   }
 
   /** Asks for the rest of a call's event stream (2025-11-25 basic/transports#resumability-and-redelivery). */
-  dispatchResume(link: Link, lastEventId: string, handler: DispatchHandler): void {
+  dispatchResume(link: Link, lastEventId: string, handler: CallHandler): void {
     const headers = ['last-event-id', lastEventId, ...link.headers];
-    this.#pools.streams.dispatch({ path: this.#path, method: 'GET', headers }, handler);
+    this.#dispatch({ path: this.#path, method: 'GET', headers, headersTimeout: 0, bodyTimeout: 0 }, handler);
   }
 
-  /** A call that was dispatched on this link has ended. */
-  release(link: Link): void {
+  /** A call that was dispatched on this link has ended, or is not to be sent any more. */
+  release(link: Link, handler: PermitHolder): void {
+    this.#permits.giveBack(handler);
     this.#links.release(link);
   }
 
-  /** Sends a notification of the gateway's; whether it arrives changes nothing. */
-  notify(link: Link, body: string): void {
+  /** Asks a legacy upstream for logs (2025-11-25 server/utilities/logging). Whether it gives any changes nothing; never rejects. */
+  async setLogLevel(link: Link, level: LogLevel): Promise<void> {
+    link.logLevel = level;
+    const id = this.mintId();
+    const body = `{"jsonrpc":"2.0","id":"${id}","method":"logging/setLevel","params":{"level":"${level}"}}`;
+    const { headers } = link;
+    const { headersTimeoutMs: timeoutMs } = this.#options.limits;
+    const request = {
+      path: this.#path,
+      headers,
+      body,
+      id,
+      stage: 'call',
+      timeoutMs,
+      maxBytes: MAX_NOTE_BYTES,
+    } as const;
+    await sendControlRequest(this.#pools.streams, request).catch(() => undefined);
+  }
+
+  /** Sends what has no answer, a notification or a response; whether it arrives changes nothing. */
+  notify(link: Link, body: string | Buffer): void {
     this.#sendAside({ path: this.#path, method: 'POST', headers: link.headers as string[], body });
   }
 
-  /** All tools, raw, on a conversation of the gateway's own. Throws `UpstreamError`. */
-  async listTools(): Promise<UpstreamTools> {
+  /** Everything it lists, raw, on a conversation of the gateway's own. Throws `UpstreamError`. */
+  async listAll(): Promise<UpstreamLists> {
     if (!this.tryAcquire(this)) throw new UpstreamError('breaker_open', 'list', 'it failed too often to be asked now');
     for (let isRetry = false; ; isRetry = true) {
-      const link = await this.connect(OWN_CONVERSATION);
+      const link = await (this.#isGreetingOld() ? this.#greetAgain() : this.connect(OWN_CONVERSATION));
       try {
         this.#links.acquire(link);
-        const list = await listTools({ ...this.#handshake(), link });
+        const lists = await drainAll({ ...this.#handshake(), link }, this.#about);
         this.succeed();
-        return list;
+        return lists;
       } catch (error) {
         const isLost = error instanceof UpstreamError && error.reason === 'session_lost';
         if (isLost) this.forget(OWN_CONVERSATION, link);
@@ -248,8 +368,11 @@ export class Upstream {
   }
 
   async #close(): Promise<void> {
+    this.#watch.close();
     await Promise.race([this.#settled(), this.#cut.promise]);
     this.#links.endAll();
+    // What still waits must be in the pools before they take nothing more, or would be refused when its turn comes.
+    this.#permits.startAll();
     await this.#pools.close();
   }
 
@@ -261,21 +384,52 @@ export class Upstream {
     } while (this.#opening.size > 0);
   }
 
-  async #open(conversation: string): Promise<Link> {
-    try {
-      const handshake = this.#handshake();
-      this.#era ??= await probeEra(handshake);
-      if (this.#era === 'modern') {
-        this.#sharedLink = modernLink(handshake);
-        return this.#sharedLink;
-      }
-      const link = await openLegacyLink(handshake);
-      if (link.sessionId === undefined) this.#sharedLink = link;
-      else this.#links.set(conversation, link);
-      return link;
-    } catch (error) {
+  /** What fails is not counted here: a watch that opens the conversation must not shut out calls. */
+  #opened(conversation: string, declared = NO_CAPABILITIES): Promise<Link> {
+    const opening = this.#opening.get(conversation);
+    if (opening !== undefined) return opening;
+    const begun = this.#open(conversation, declared).finally(() => this.#opening.delete(conversation));
+    this.#opening.set(conversation, begun);
+    return begun;
+  }
+
+  #isGreetingOld(): boolean {
+    // Checked later than now: the clock was set back.
+    const ageMs = this.#options.now() - this.#greetedAtMs;
+    return this.#sharedLink !== undefined && (ageMs < 0 || ageMs > GREETING_KEPT_MS);
+  }
+
+  /** Calls go on with the link there is until the upstream has answered. */
+  #greetAgain(): Promise<Link> {
+    this.#era = undefined;
+    return this.#opened(OWN_CONVERSATION).catch((error: unknown) => {
       throw this.fail(error, 'connect');
+    });
+  }
+
+  async #open(conversation: string, ofClient: ClientCapabilities): Promise<Link> {
+    const declared = conversation === OWN_CONVERSATION ? RELAYED_CAPABILITIES : ofClient;
+    const handshake = this.#handshake();
+    this.#greetedAtMs = this.#options.now();
+    if (this.#era === undefined) {
+      const { era, about } = await probeEra(handshake);
+      this.#era = era;
+      this.#about = about ?? this.#about;
     }
+    if (this.#era === 'modern') {
+      this.#sharedLink = modernLink(handshake);
+      return this.#sharedLink;
+    }
+    const { link, about } = await openLegacyLink(handshake, declared).catch((error: unknown) => {
+      // One that was slow to answer the probe, or has been replaced, may be of the other era (2026-07-28 basic/versioning).
+      this.#era = undefined;
+      throw error;
+    });
+    this.#about = about;
+    // It may have been another that kept no sessions, until it was greeted again.
+    this.#sharedLink = link.sessionId === undefined ? link : undefined;
+    if (link.sessionId !== undefined) this.#links.set(conversation, link);
+    return link;
   }
 
   #handshake(): HandshakeOptions {
@@ -289,13 +443,15 @@ export class Upstream {
     };
   }
 
-  #headersOfModernCall(link: Link, upstreamName: string): string[] {
-    let headers = this.#modernCallHeaders.get(upstreamName);
+  #modernHeadersOf(link: Link, { method, name }: CallHead): string[] {
+    // Of other methods there are too many names, and they are too long, to be kept.
+    if (method !== 'tools/call' || name === undefined) return [...link.headers, ...toModernHeaders(method, name)];
+    let headers = this.#modernCallHeaders.get(name);
     if (headers === undefined) {
       // An upstream that renames its tools again and again would fill it.
       if (this.#modernCallHeaders.size === MAX_CALL_HEADERS) this.#modernCallHeaders.clear();
-      headers = [...link.headers, ...modernHeaders('tools/call'), 'mcp-name', upstreamName];
-      this.#modernCallHeaders.set(upstreamName, headers);
+      headers = [...link.headers, ...toModernHeaders(method, name)];
+      this.#modernCallHeaders.set(name, headers);
     }
     return headers;
   }
@@ -303,6 +459,7 @@ export class Upstream {
   /** Tells the upstream that a session is over (2025-11-25 basic/transports#session-management); its answer changes nothing. */
   #endSession(link: Link): void {
     if (link.sessionId === undefined) return;
+    link.stream?.close();
     this.#sendAside({ path: this.#path, method: 'DELETE', headers: link.headers as string[] });
   }
 
@@ -314,4 +471,10 @@ export class Upstream {
       .then((response) => response.body.dump())
       .catch(() => undefined);
   }
+}
+
+function toModernHeaders(method: string, name: string | undefined): string[] {
+  const headers = modernHeaders(method);
+  if (name !== undefined) headers.push('mcp-name', encodeHeaderValue(name));
+  return headers;
 }

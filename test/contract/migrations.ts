@@ -21,6 +21,7 @@ const ROWS: readonly string[] = [
    INSERT INTO replies (account_id, key, sealed, expires_at_ms) VALUES ('${DEFAULT_ACCOUNT}', 'k', 'v1.s', 9);
    INSERT INTO revisions (account_id, sequence, time_ms, actor_id, action, object_kind, object_id, object_revision, content, mac)
      VALUES ('${DEFAULT_ACCOUNT}', 1, 1, NULL, 'create', 'mcp_config', 'mcp_a', 4, '{}', 'mac');`,
+  `UPDATE mcp_configs SET allowed_prompts = '["ask_*"]', allowed_resources = '["file:///docs/*"]';`,
 ];
 
 /** Runs steps and rows, which are as SQLite reads them, on a new database, in turns; opens the store in it. */
@@ -55,6 +56,7 @@ async function assertKept(store: Store, version: number): Promise<void> {
   const config = aConfig('a', {
     ...unchanged,
     limits: version >= 2 ? { calls: 7 } : {},
+    ...(version >= 4 ? { allowedPrompts: ['ask_*'], allowedResources: ['file:///docs/*'] } : {}),
     revision: 4,
     managedBy: 'file',
     createTimeMs: 1,

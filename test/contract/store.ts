@@ -60,6 +60,19 @@ export function storeContract(name: string, open: () => Promise<OpenedStore>): v
         tls: { ca: '-----BEGIN\n', clientCertificate: null, clientKeySecretId: 'sec_1', serverName: 'mcp.internal' },
         proxy: { url: 'http://proxy.example.com:3128', secretId: null },
         limits: { callTimeoutMs: 1, calls: 2 },
+        allowedPrompts: ['ask_*'],
+        allowedResources: ['file:///docs/*', 'ui://{a,b}/?'],
+        stdio: {
+          command: 'node',
+          args: ['server.js', '--root', '/srv/docs'],
+          env: [
+            { name: 'MODE', value: 'read-only' },
+            { name: 'KEY', secretId: 'sec_1' },
+            { name: 'TOKEN', fromGrant: true },
+          ],
+          cwd: '/srv',
+          process: 'session',
+        },
         description: 'Größe \u0000 "x"',
       });
       await store.write(DEFAULT_ACCOUNT, async (writer) => {

@@ -79,6 +79,7 @@ const REFUSALS = {
   batch: { status: 400, code: -32600, message: /Batches are not served/ },
   nameless: { status: 400, code: -32602, message: /params\.name is required and must be a string/ },
   mismatch: { status: 400, code: -32020, message: /^M[Cc][Pp]-\w+(?:-\w+)? (?:says|is missing)/ },
+  'nobody-asked': { status: 400, code: -32600, message: /^No request of this id waits for an answer/ },
   'no-cursor': { status: 200, code: -32602, message: /^params\.cursor is unknown, or has expired/ },
 } as const;
 
@@ -87,6 +88,7 @@ const WAYS: readonly { readonly path: string; readonly token: string }[] = [
   { path: '/mcp', token: 'agent' },
   { path: '/mcp', token: 'under' },
   { path: '/mcp', token: 'solo' },
+  { path: '/mcp/github-readonly', token: 'agent' },
 ];
 
 const tool = (name: string): string => `{"name":${JSON.stringify(name)},"inputSchema":{"type":"object"}}`;
@@ -148,8 +150,9 @@ before(async () => {
   });
   for (const token of ['agent', 'under', 'solo', 'admin', 'stranger']) {
     await post('/mcp', { ...mcpRequest('tools/list'), token });
-    sessions.set(token, await openSession(token));
+    sessions.set(`/mcp ${token}`, await openSession('/mcp', token));
   }
+  for (const { path, token } of WAYS) sessions.set(`${path} ${token}`, await openSession(path, token));
 });
 after(async () => {
   await gateway.close();
@@ -159,8 +162,8 @@ after(async () => {
 const NOW_MS = Date.UTC(2026, 10, 20, 12);
 const INITIALIZE = '"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"t","version":"1"}';
 
-async function openSession(token: string): Promise<string> {
-  const answer = await post('/mcp', { ...mcpRequest('initialize', { params: INITIALIZE }), token });
+async function openSession(path: string, token: string): Promise<string> {
+  const answer = await post(path, { ...mcpRequest('initialize', { params: INITIALIZE }), token });
   return String(answer.headers['mcp-session-id']);
 }
 
@@ -217,7 +220,7 @@ function runsOf(each: Case): Run[] {
 }
 
 /** The request as a client of that era sends it, but for what the case says. */
-function toPosted(each: Case, { era, isInSession, token }: Run): Posted {
+function toPosted(each: Case, { era, isInSession, path, token }: Run): Posted {
   const meta = era === 'modern' ? `"_meta":${ENVELOPE},` : '';
   const {
     method = 'tools/call',
@@ -232,7 +235,7 @@ function toPosted(each: Case, { era, isInSession, token }: Run): Posted {
   const headers: OutgoingHttpHeaders = {
     accept: BOTH,
     ...usual,
-    ...(isInSession ? { 'mcp-session-id': sessions.get(token) } : {}),
+    ...(isInSession ? { 'mcp-session-id': sessions.get(`${path} ${token}`) ?? sessions.get(`/mcp ${token}`) } : {}),
     ...each.headers,
   } as OutgoingHttpHeaders;
   for (const [name, value] of Object.entries(headers)) if (value === null) delete headers[name];

@@ -97,6 +97,7 @@ describe('one record for every call', () => {
       pattern: '{echo,slow}',
       narrowing_pattern: null,
       epoch: rest.epoch,
+      method: 'tools/call',
       outcome: 'answered',
       reason: null,
       era: 'modern',

@@ -86,6 +86,8 @@ describe('the first start', () => {
       const client = await connect(printed);
       const names = await client.toolNames();
       assert.ok(names.includes('everything.echo') && names.includes('toolbox.time'), String(names));
+      // Its server lists that one only to clients that can be asked for a sample.
+      assert.ok(names.includes('everything.trigger-sampling-request'), String(names));
       assert.match(await client.call('everything.echo', { message: 'hello there' }), /hello there/);
       assert.match(await client.call('toolbox.read_file', { path: 'welcome.md' }), /Welcome to Switchboard/);
       await client.close();

@@ -53,7 +53,13 @@ function corsHeaders({ headers }: Answer): string[] {
 
 for (const [protocol, ask] of ASKS) {
   suite(`over ${protocol}`, () => {
-    for (const path of ['/mcp', '/mcp?names=underscore', '/v1/explain?tool=rec.echo&token=agent', '/admin/mcp']) {
+    for (const path of [
+      '/mcp',
+      '/mcp?names=underscore',
+      '/mcp/rec',
+      '/v1/explain?tool=rec.echo&token=agent',
+      '/admin/mcp',
+    ]) {
       test(`a preflight of an allowed origin for ${path} is answered without a token`, async () => {
         const { status, headers, text } = await ask(path, preflight());
         assert.deepEqual([status, text], [204, '']);

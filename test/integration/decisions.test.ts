@@ -198,6 +198,7 @@ suite('with two services and tokens of every spelling', () => {
     assert.match(suggestion, /^add 'github\.a\.b' to allowed_tools of McpConfig 'github-readonly'$/);
     assert.deepEqual(would_admit, {
       mcp_config: ids['github-readonly'],
+      field: 'allowed_tools',
       pattern: 'github.a.b',
       in_config: true,
       in_grant: false,

@@ -101,7 +101,7 @@ suite('demo upstreams', () => {
   });
 
   test('the allow-list admits every tool of server-everything but get-env, without a lone star', async () => {
-    const { url, allowedTools } = demo.upstreams[0]!;
+    const { url, policy } = demo.upstreams[0]!;
     const capabilities = { roots: {}, sampling: {}, elicitation: { form: {}, url: {} } };
     const tasks = { requests: { sampling: { createMessage: {} }, elicitation: { create: {} } } };
     const opened = await post(url, {
@@ -114,10 +114,10 @@ suite('demo upstreams', () => {
     const names: string[] = JSON.parse(text.split('data: ')[1]!).result.tools.map(
       (tool: { name: string }) => tool.name,
     );
-    const hidden = names.filter((name) => !allowedTools.some((pattern) => matchesGlob(name, pattern)));
+    const hidden = names.filter((name) => !policy.allowedTools.some((pattern) => matchesGlob(name, pattern)));
     assert.deepEqual(hidden, ['get-env']);
     assert.ok(names.length >= 19, `all conditional tools are listed: ${names}`);
-    assert.ok(demo.upstreams.every((upstream) => !upstream.allowedTools.includes('*')));
+    assert.ok(demo.upstreams.every((upstream) => !upstream.policy.allowedTools.includes('*')));
   });
 
   test('the environment of server-everything is empty and it opens no connections', async () => {
@@ -149,7 +149,7 @@ suite('demo upstreams', () => {
   });
 
   test('every tool of the toolbox is admitted and explains itself', async () => {
-    const { allowedTools } = demo.upstreams[1]!;
+    const { allowedTools } = demo.upstreams[1]!.policy;
     const names = await toolbox.toolNames();
     assert.deepEqual(names.toSorted(), ['kv_delete', 'kv_get', 'kv_list', 'kv_set', 'list_files', 'read_file', 'time']);
     assert.ok(names.every((name) => allowedTools.some((pattern) => matchesGlob(name, pattern))));

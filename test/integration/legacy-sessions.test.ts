@@ -57,7 +57,7 @@ suite('initialize', () => {
       const opened = await initialize(gateway, revision);
       assert.equal(opened.status, 200);
       assert.equal(opened.message.result.protocolVersion, revision);
-      assert.deepEqual(opened.message.result.capabilities, { tools: { listChanged: true } });
+      assert.deepEqual(opened.message.result.capabilities, { tools: { listChanged: true }, logging: {} });
       const sessionId = String(opened.headers['mcp-session-id']);
       assert.match(sessionId, /^[\x21-\x7e]+$/);
       // The version header exists since 2025-06-18; older clients do not send it.

@@ -156,7 +156,8 @@ describe('a cursor', () => {
   });
 
   test('is unknown when it was changed anywhere, cut, or never given', async (t) => {
-    const { gateway, upstream } = await start(t, 4, NAMES);
+    // A clock that stands still: the list does not grow old and is not asked for again.
+    const { gateway, upstream } = await start(t, 4, NAMES, { now: () => Date.UTC(2026, 10, 20) });
     const text: string = JSON.parse(cursorIn(await list(gateway))!);
     const initialize = '"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"c","version":"1"}';
     const opened = await send(gateway.mcpUrl, {

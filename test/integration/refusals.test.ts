@@ -543,7 +543,7 @@ suite('places and callers', () => {
     ['GET', '/'],
     ['POST', '/'],
     ['GET', '/mcp/'],
-    ['POST', '/mcp/rec'],
+    ['POST', '/mcp/rec/x'],
     ['GET', '/sse'],
   ] as const) {
     test(`${method} ${path} is 404 in JSON, at once`, async () => {

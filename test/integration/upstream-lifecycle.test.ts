@@ -265,11 +265,11 @@ suite('an upstream that fails', () => {
     let nowMs = 0;
     const upstream = direct(t, recording.url, { now: () => nowMs });
     for (let failure = 0; failure < 5; failure++) upstream.fail(new UpstreamError('timeout', 'call', ''), 'call');
-    await assert.rejects(upstream.listTools(), { reason: 'breaker_open' });
+    await assert.rejects(upstream.listAll(), { reason: 'breaker_open' });
     assert.equal(recording.requests.length, 0);
     assert.deepEqual([upstream.failure?.reason, upstream.retryAfterMs], ['timeout', 1_000]);
     nowMs = 1_000;
-    const listing = upstream.listTools();
+    const listing = upstream.listAll();
     assert.deepEqual([upstream.circuit, upstream.tryAcquire({})], ['half_open', false]);
     await listing;
     assert.deepEqual([upstream.circuit, upstream.failure], ['closed', undefined]);
@@ -308,7 +308,7 @@ suite('an answer to one of the gateway’s own requests', () => {
           return true;
         },
       });
-      const { tools } = await direct(t, recording.url).listTools();
+      const { tools } = await direct(t, recording.url).listAll();
       assert.deepEqual(
         tools.map((tool) => JSON.parse(tool.toString())),
         [{ name: 'one' }],
@@ -328,7 +328,7 @@ suite('an answer to one of the gateway’s own requests', () => {
         },
       });
       const upstream = direct(t, recording.url);
-      await assert.rejects(upstream.listTools(), { reason: 'broken_answer', stage: 'list' });
+      await assert.rejects(upstream.listAll(), { reason: 'broken_answer', stage: 'list' });
     });
   }
 
@@ -339,7 +339,7 @@ suite('an answer to one of the gateway’s own requests', () => {
     });
     const upstream = direct(t, `http://127.0.0.1:${await listenLocally(server)}/mcp`);
     t.after(() => server.close());
-    await assert.rejects(upstream.listTools(), { reason: 'broken_answer', message: 'its answer is not valid HTTP' });
+    await assert.rejects(upstream.listAll(), { reason: 'broken_answer', message: 'its answer is not valid HTTP' });
   });
 });
 

@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { request } from 'node:http';
 import { suite, type TestContext, test } from 'node:test';
-import { Upstream } from '../../src/upstream/upstream.ts';
+import { type CallHandler, Upstream } from '../../src/upstream/upstream.ts';
 import { eventually } from '../support/eventually.ts';
 import { type FaultUpstream, startFaultUpstream } from '../support/fault-upstream.ts';
 import { type GatewayOptions, startGateway, type TestGateway } from '../support/gateway.ts';
@@ -89,14 +89,21 @@ suite('of two calls that share one connection', () => {
     const body = Buffer.from(`{"jsonrpc":"2.0","id":"${upstream.mintId()}","method":"tools/call","params":${params}}`);
     return new Promise((resolve) => {
       const chunks: Buffer[] = [];
-      const handler = {
+      const handler: CallHandler = {
+        permit: 'none',
         onRequestStart() {},
         onResponseStart() {},
         onResponseData: (_controller: unknown, chunk: Buffer) => void chunks.push(chunk),
-        onResponseEnd: () => resolve({ text: JSON.parse(Buffer.concat(chunks).toString()).result.content[0].text }),
-        onResponseError: (_controller: unknown, error: Error) => resolve({ error }),
+        onResponseEnd() {
+          upstream.release(link, handler);
+          resolve({ text: JSON.parse(Buffer.concat(chunks).toString()).result.content[0].text });
+        },
+        onResponseError(_controller, error) {
+          upstream.release(link, handler);
+          resolve({ error });
+        },
       };
-      upstream.dispatchCall(link, 'echo', body, handler, []);
+      upstream.dispatchCall(link, { method: 'tools/call', name: 'echo', params: [] }, body, handler);
     });
   }
 
@@ -122,7 +129,7 @@ suite('of two calls that share one connection', () => {
     const first = dispatch(upstream, link, 'first');
     await eventually(() => faulty.count('tools/call') === 1);
     const second = dispatch(upstream, link, 'second');
-    await eventually(() => upstream.pools.stats().queued === 1);
+    await eventually(() => upstream.waitingCalls === 1);
     return { faulty, first, second, release: released.resolve };
   }
 

@@ -6,8 +6,8 @@ import { after, before, describe, test } from 'node:test';
 import fc from 'fast-check';
 import { AccountSnapshot } from '../../src/catalog/account-snapshot.ts';
 import { Catalog } from '../../src/catalog/catalog.ts';
+import type { Inventory } from '../../src/catalog/inventory.ts';
 import { spellNames } from '../../src/catalog/naming.ts';
-import { readToolArray, type ToolList } from '../../src/catalog/read-tools.ts';
 import type { McpConfig } from '../../src/domain/mcp-config.ts';
 import { NAME_STYLES, type NameStyle, type StoredToken } from '../../src/domain/principal.ts';
 import { JsonScanner, type Span } from '../../src/protocol/json-scan.ts';
@@ -17,6 +17,7 @@ import { startGateway, type TestGateway } from '../support/gateway.ts';
 import { type Answer, mcpRequest, type Sent, send, toolCall } from '../support/mcp-http.ts';
 import {
   expectedOf,
+  inventoryOf,
   listOf,
   type Offer,
   offers,
@@ -85,7 +86,9 @@ function buildCatalog(list: readonly Offer[]): Catalog {
     openSecret: () => assert.fail('no secret is granted'),
     upstreamFor: ({ config }) => upstreams[list.findIndex(({ configName }) => configName === config.config.name)]!,
   });
-  const lists = new Map(list.map((each, index): [Upstream, ToolList | undefined] => [upstreams[index]!, listOf(each)]));
+  const lists = new Map(
+    list.map((each, index): [Upstream, Inventory | undefined] => [upstreams[index]!, listOf(each)]),
+  );
   return new Catalog({
     accountId: DEFAULT_ACCOUNT,
     epoch: 1,
@@ -102,7 +105,7 @@ interface Listed {
 
 /** The tools of the list's result, each with its name and its bytes. */
 function readList(catalog: Catalog, style: NameStyle): Listed[] {
-  const { bytes } = catalog.toolArray('legacy', style);
+  const { bytes } = catalog.list('tools', 'legacy', style);
   const spans: Span[] = [];
   assert.equal(new JsonScanner(bytes).readElements(0, 1, spans), bytes.length);
   return spans.map(({ start, end }) => {
@@ -237,16 +240,16 @@ describe('names that are made to be mistaken', () => {
   test('a key that differs from `name` in case only keeps a tool out', () => {
     const text =
       '[{"name":"a","inputSchema":{"type":"object"},"NAME":"github.create_issue"},{"name":"b","inputSchema":{"type":"object"}}]';
-    const tools = readToolArray(Buffer.from(text), 0);
-    assert.deepEqual([...(tools?.tools.keys() ?? [])], ['b']);
-    assert.equal(tools?.leftOut[0]?.name, 'a');
+    const tools = inventoryOf(text);
+    assert.deepEqual([...tools.tools.keys()], ['b']);
+    assert.equal(tools.leftOut[0]?.name, 'a');
   });
 
   test('a tool goes to the grant that served it first, until the configuration changes', () => {
     const list = [offerOf('git-a', ['x']), offerOf('git-b', ['x'])];
     const { grants } = buildCatalog(list);
     const owners = new Map<string, number>();
-    const build = (first: ToolList | undefined, second: ToolList | undefined) =>
+    const build = (first: Inventory | undefined, second: Inventory | undefined) =>
       new Catalog({
         accountId: DEFAULT_ACCOUNT,
         epoch: 1,
@@ -259,7 +262,7 @@ describe('names that are made to be mistaken', () => {
     assert.equal(serving(build(undefined, second)), 'git-b');
     const both = build(first, second);
     assert.equal(serving(both), 'git-b');
-    assert.deepEqual(both.collisions, [{ canonicalName: 'git.x', servedBy: 'git-b', alsoIn: 'git-a' }]);
+    assert.deepEqual(both.collisions, [{ kind: 'tools', canonicalName: 'git.x', servedBy: 'git-b', alsoIn: 'git-a' }]);
     assert.equal(serving(build(first, undefined)), undefined, 'a call never moves to another grant');
   });
 });

@@ -8,8 +8,8 @@ import type { Catalog } from '../../src/catalog/catalog.ts';
 import { Catalogs } from '../../src/catalog/catalogs.ts';
 import { effectOf, effectOfToken } from '../../src/catalog/effect.ts';
 import { explain } from '../../src/catalog/explain.ts';
+import { Inventories } from '../../src/catalog/inventories.ts';
 import { previewConfig } from '../../src/catalog/preview.ts';
-import { ToolLists } from '../../src/catalog/tool-lists.ts';
 import type { WouldAdmit } from '../../src/catalog/would-admit.ts';
 import type { McpConfig } from '../../src/domain/mcp-config.ts';
 import { type Grant, NAME_STYLES, type StoredToken } from '../../src/domain/principal.ts';
@@ -145,7 +145,7 @@ class Stage {
       createUpstream: ({ key, config }) => anUpstream(key, config.config.endpoint),
       createLists: (onChange) => {
         this.#noteChange = onChange;
-        return new ToolLists({ store, ttlMs: 1_000_000, now: () => 0, log, onChange });
+        return new Inventories({ store, ttlMs: 1_000_000, now: () => 0, log, onChange });
       },
       ttlMs: 1_000,
       now: () => 0,
@@ -333,7 +333,7 @@ async function checkExplanations(plan: Plan, tally: Tally): Promise<void> {
     const expected = new Set(expectedOf(granted).map(({ canonicalName }) => canonicalName));
     const made = effectOfToken(stage.catalogs, stage.configuration, undefined, token);
     assert.deepEqual([made.added.toSorted(), made.removed], [[...expected].sort(), []]);
-    const question = { catalog, accountId: DEFAULT_ACCOUNT, token };
+    const question = { catalog, accountId: DEFAULT_ACCOUNT, token, feature: 'tool' } as const;
     for (const name of new Set([...expected, ...namesToAsk(plan, catalog)])) {
       const told = explain({ ...question, name });
       const route = catalog.route(name, token.nameStyle);

@@ -15,6 +15,7 @@ export const CALL_KEYS = deriveCallLogKeys(AUDIT_KEY);
 export const START_MS = Date.parse('2026-11-21T12:00:00.000Z');
 
 export const CALL_END: CallEnd = {
+  method: 'tools/call',
   outcome: 'answered',
   reason: null,
   era: 'modern',

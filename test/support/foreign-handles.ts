@@ -8,7 +8,7 @@ export interface ForeignHandles {
   readonly gateway: { readonly mcpUrl: string; token(name?: string): string };
   readonly owner: string;
   readonly other: string;
-  /** An event id of an upstream's stream; clients are given none. */
+  /** An event id of an upstream's stream; clients are given the gateway's own. */
   readonly lastEventId: string;
 }
 

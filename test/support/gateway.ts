@@ -16,7 +16,8 @@ import { createLogger, type Logger } from '../../src/telemetry/logger.ts';
 
 export interface ConfigOption {
   readonly name: string;
-  readonly url: string;
+  /** Absent of a command, which `more` declares. */
+  readonly url?: string;
   /** `["*"]` unless told. */
   readonly allowedTools?: readonly string[];
   /** The credential that grants of this config carry. */

@@ -39,6 +39,8 @@ interface Storm {
   /** Of calls that a client did, or would have, cancelled. */
   readonly cancelled: Set<string>;
   readonly violations: string[];
+  /** What the ids of events begin with. */
+  readonly streams: Set<string>;
   readonly counts: Record<string, number>;
 }
 
@@ -63,6 +65,7 @@ export async function proveIsolation(t: TestContext, { calls, seed }: StormOptio
     clients: await createStormClients(gateway),
     cancelled: new Set(),
     violations: [],
+    streams: new Set(),
     counts: {},
   };
   t.after(() => {
@@ -198,6 +201,11 @@ function createCancel({ gateway }: Storm, { client, id, cancelAt }: Call): Cance
   };
 }
 
+/** The streams that the event ids in a text name. */
+function streamsOf(text: string): Set<string> {
+  return new Set([...text.matchAll(/^id: (.*?)(-\d+)?$/gm)].map(([, stream = '']) => stream));
+}
+
 /** What its client received must be its own: one answer, unless it was cancelled, and progress under its own token. */
 function judge(storm: Storm, { client, id, args, cancelAt }: Call, received: Received | undefined): void {
   const { canary, steps } = args;
@@ -209,7 +217,11 @@ function judge(storm: Storm, { client, id, args, cancelAt }: Call, received: Rec
   }
   const { status, text, messages, isWhole } = received;
   for (const [seen] of text.matchAll(CANARY_PATTERN)) if (seen !== canary) blame(`saw ${seen}`);
-  if (/^id:/m.test(text)) blame('was given an event id');
+  for (const stream of streamsOf(text)) {
+    // The gateway's own, and one for each call; the upstream's would be its session's.
+    if (client.kind !== 'session' || storm.streams.has(stream)) blame(`was given an event of the stream ${stream}`);
+    storm.streams.add(stream);
+  }
   const answers = messages.filter((message) => message.method === undefined);
   const progress = messages.filter((message) => message.method !== undefined);
   for (const message of progress) if (!isProgressOf(message, id, canary)) blame(`got ${JSON.stringify(message)}`);

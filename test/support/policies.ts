@@ -2,8 +2,8 @@
 
 import fc from 'fast-check';
 import type { Catalog } from '../../src/catalog/catalog.ts';
+import { type Inventory, locateLists, readInventory } from '../../src/catalog/inventory.ts';
 import { spellNames } from '../../src/catalog/naming.ts';
-import { readToolArray, type ToolList } from '../../src/catalog/read-tools.ts';
 import { NAME_STYLES } from '../../src/domain/principal.ts';
 
 // Patterns as a tree, so that the oracle reads what the generator meant and never the text.
@@ -192,9 +192,16 @@ export function toolText(configName: string, { name, isBroken }: Tool, spelling 
   return `{ "description":"of ${configName}: ${JSON.stringify(name).slice(1, -1)} \\u00e9" , "name" : ${spelling},"x":[1e400,9007199254740993],"inputSchema":${schema}}`;
 }
 
-export function listOf({ configName, tools }: Offer): ToolList | undefined {
+/** Of an upstream with this JSON array of tools. */
+export function inventoryOf(tools: string): Inventory {
+  const joined = locateLists(Buffer.from(tools));
+  if (joined === undefined) throw new TypeError(`not a list of tools: ${tools}`);
+  return readInventory(joined, 0);
+}
+
+export function listOf({ configName, tools }: Offer): Inventory | undefined {
   if (tools === null) return undefined;
-  return readToolArray(Buffer.from(`[${tools.map((each) => toolText(configName, each)).join()}]`), 0);
+  return inventoryOf(`[${tools.map((each) => toolText(configName, each)).join()}]`);
 }
 
 // What must come of it.

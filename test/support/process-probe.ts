@@ -6,7 +6,7 @@ import { Http2ServerResponse } from 'node:http2';
 import { Socket } from 'node:net';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { queryObjects } from 'node:v8';
-import { ToolCall } from '../../src/data-plane/call-tool.ts';
+import { UpstreamCall } from '../../src/data-plane/upstream-call.ts';
 
 const COLLECTIONS = 3;
 const Timeout = setTimeout(() => undefined, 0).constructor;
@@ -25,7 +25,7 @@ async function report(): Promise<void> {
     timers: countOf(Timeout),
     'socket objects': countOf(Socket),
     responses: countOf(ServerResponse) + countOf(Http2ServerResponse),
-    calls: countOf(ToolCall),
+    calls: countOf(UpstreamCall),
     'active resources': process.getActiveResourcesInfo().length,
     'resident bytes': rss,
   };

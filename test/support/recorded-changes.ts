@@ -49,6 +49,6 @@ async function objectsIn(store: Store): Promise<Objects> {
 }
 
 function withoutSecrets(object: object): unknown {
-  const { sealed: _, hash: __, previousHash: ___, ...rest } = object as Record<string, unknown>;
+  const { sealed: _, hash: __, previousHash: ___, stdio: ____, ...rest } = object as Record<string, unknown>;
   return JSON.parse(JSON.stringify(rest));
 }

@@ -10,6 +10,7 @@ import {
   createMcpHandler,
   type Server as ModernLowLevelServer,
   McpServer as ModernServer,
+  type ServerEventBus,
 } from '@modelcontextprotocol/server';
 import { z } from 'zod';
 import { closeServer, listenLocally } from './local-server.ts';
@@ -27,6 +28,8 @@ export interface SdkServer {
 export interface SdkServerTools {
   readonly legacy: () => LegacyServer | LegacyLowLevelServer;
   readonly modern: () => ModernServer | ModernLowLevelServer;
+  /** What the modern server tells of changes. */
+  readonly bus?: ServerEventBus;
 }
 
 const INFO = { name: 'sdk-server', version: '1' };
@@ -104,8 +107,12 @@ function createLegacyServer(): LegacyServer {
   return server;
 }
 
-function serveModern(reply: 'json' | 'sse', { modern }: SdkServerTools): Serve {
-  const handler = createMcpHandler(modern, { legacy: 'reject', responseMode: reply });
+function serveModern(reply: 'json' | 'sse', { modern, bus }: SdkServerTools): Serve {
+  const handler = createMcpHandler(modern, {
+    legacy: 'reject',
+    responseMode: reply,
+    ...(bus === undefined ? {} : { bus }),
+  });
   return getRequestListener((request) => handler.fetch(request), { overrideGlobalObjects: false });
 }
 

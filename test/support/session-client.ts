@@ -9,6 +9,7 @@ import { type Answer, mcpRequest, type Sent, send } from './mcp-http.ts';
 import { openHttp2 } from './raw-http2.ts';
 
 const LIST_CHANGED = 'event: message\ndata: {"jsonrpc":"2.0","method":"notifications/tools/list_changed"}\n\n';
+const EVENT_ID = /id: [\w-]+\n(data: \n\n)?/g;
 
 /** What has come on one stream. */
 export class ReceivedStream {
@@ -19,7 +20,8 @@ export class ReceivedStream {
 
   /** How often it was told; fails when anything else was said but comments. */
   get told(): number {
-    assert.equal(this.text.replaceAll(LIST_CHANGED, '').replaceAll(':\n\n', ''), '');
+    const text = this.text.replaceAll(EVENT_ID, '');
+    assert.equal(text.replaceAll(LIST_CHANGED, '').replaceAll(':\n\n', ''), '');
     return this.text.split(LIST_CHANGED).length - 1;
   }
 
@@ -45,8 +47,9 @@ export class LegacySession {
     this.id = id;
   }
 
-  static async open(mcpUrl: string, token: string): Promise<LegacySession> {
-    const params = '"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"t","version":"1"}';
+  static async open(mcpUrl: string, token: string, capabilities: object = {}): Promise<LegacySession> {
+    const info = '"clientInfo":{"name":"t","version":"1"}';
+    const params = `"protocolVersion":"2025-11-25","capabilities":${JSON.stringify(capabilities)},${info}`;
     const { headers, text } = await send(mcpUrl, { ...mcpRequest('initialize', { params }), token });
     assert.ok(headers['mcp-session-id'], text);
     return new LegacySession(mcpUrl, token, String(headers['mcp-session-id']));

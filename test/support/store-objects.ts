@@ -11,6 +11,8 @@ export function aConfig(name: string, changes: Partial<McpConfig> = {}): McpConf
     name,
     endpoint: 'https://mcp.example.com/mcp',
     allowedTools: ['get_*', 'github.search_*'],
+    allowedPrompts: [],
+    allowedResources: [],
     authMechanism: { type: 'header', key: 'x-api-key' },
     customHeaders: [
       { name: 'x-team', value: 'a "quoted" value' },
@@ -19,6 +21,7 @@ export function aConfig(name: string, changes: Partial<McpConfig> = {}): McpConf
     tls: null,
     proxy: null,
     limits: {},
+    stdio: null,
     description: null,
     revision: 1,
     managedBy: 'api',

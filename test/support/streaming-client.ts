@@ -131,7 +131,8 @@ class Reading {
       const lines = this.#text.slice(this.#from, end).split('\n');
       this.#from = end + 2;
       const data = lines.filter((line) => line.startsWith('data: ')).map((line) => line.slice('data: '.length));
-      if (data.length > 0) this.#add(data.join('\n'));
+      // An event without data only has an id (2025-11-25 basic/transports#sending-messages-to-the-server).
+      if (data.join('') !== '') this.#add(data.join('\n'));
     }
   }
 

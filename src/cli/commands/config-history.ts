@@ -27,7 +27,7 @@ export const preview = restCommand<Parameters<typeof toBody>[0] & { readonly sec
   },
 });
 
-interface NamedTool {
+interface Admitted {
   readonly name: string;
   readonly pattern: string;
 }
@@ -37,18 +37,32 @@ function toPreviewText(view: View): string {
   const credential = list.secret === null ? 'without a secret' : `with the secret ${list.secret}`;
   const tokens = (view.tokens as readonly View[]).map((each) => `${each.name} ${toEffect(each)}`);
   return [
-    ...(view.appear as readonly NamedTool[]).map(
-      ({ name, pattern }) => `${paint('green', `+ ${name}`)}  by '${pattern}'`,
+    ...toGroup('tools', view),
+    ...['prompts', 'resources'].flatMap((what) =>
+      isOfAny(view[what] as View) ? toGroup(what, view[what] as View) : [],
     ),
-    ...(view.disappear as readonly NamedTool[]).map(
-      ({ name, pattern }) => `${paint('red', `- ${name}`)}  was by '${pattern}'`,
-    ),
-    `tools   ${toEffect(view)}, ${view.unchanged_count} unchanged`,
     `tokens  ${tokens.length === 0 ? 'none' : tokens.join(', ')}`,
     `list    ${toText(list.source)}, ${credential}${list.fetched_at === null ? '' : `, of ${list.fetched_at}`}`,
   ]
     .map((line) => `${line}\n`)
     .join('');
+}
+
+function toGroup(what: string, view: View): string[] {
+  return [
+    ...(view.appear as readonly Admitted[]).map(
+      (each) => `${paint('green', `+ ${toLine(each.name)}`)}  by '${each.pattern}'`,
+    ),
+    ...(view.disappear as readonly Admitted[]).map(
+      (each) => `${paint('red', `- ${toLine(each.name)}`)}  was by '${each.pattern}'`,
+    ),
+    `${what.padEnd(7)} ${toEffect(view)}, ${view.unchanged_count} unchanged`,
+  ];
+}
+
+/** Most configs allow neither prompts nor resources, and are spared the lines. */
+function isOfAny({ appear_count: added, disappear_count: removed, unchanged_count: unchanged }: View): boolean {
+  return Number(added) + Number(removed) + Number(unchanged) > 0;
 }
 
 /** `+2 −1`, of a preview or of one token in it. */

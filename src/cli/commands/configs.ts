@@ -1,6 +1,7 @@
 // `switchboard configs`: McpConfigs over REST, in the words of Runloop's own command line.
 
 import { Option } from 'commander';
+import { originOf } from '../../domain/mcp-config.ts';
 import { type HeaderInput, parseAuthMechanism, parseHeader, parsePatterns, parseSecretHeader } from '../arguments.ts';
 import { toText } from '../output.ts';
 import type { RestClient, View } from '../rest-client.ts';
@@ -25,6 +26,8 @@ interface FieldOptions {
   readonly name?: string;
   readonly endpoint?: string;
   readonly allowedTools?: readonly string[];
+  readonly allowedPrompts?: readonly string[];
+  readonly allowedResources?: readonly string[];
   readonly description?: string;
   readonly auth?: { readonly type: string; readonly key?: string };
   readonly header?: readonly HeaderInput[];
@@ -37,6 +40,12 @@ export function fieldOptions(areRequired: boolean): Option[] {
     required(new Option('--name <name>', 'unique name; the part before the first - prefixes its tools')),
     required(new Option('--endpoint <url>', 'URL of the upstream MCP server')),
     required(new Option('--allowed-tools <patterns>', 'globs, with commas between them').argParser(parsePatterns)),
+    new Option('--allowed-prompts <patterns>', 'globs over names of prompts; none unless told').argParser(
+      parsePatterns,
+    ),
+    new Option('--allowed-resources <patterns>', 'globs over URIs of resources; none unless told').argParser(
+      parsePatterns,
+    ),
     new Option('--description <text>', 'a note for people'),
     new Option('--auth <how>', 'how its secret is sent: bearer, basic or header:NAME').argParser(parseAuthMechanism),
     new Option('--header <name=value>', 'header sent with every request; repeat it for more').argParser(parseHeader),
@@ -51,6 +60,8 @@ export function toBody(options: FieldOptions): Record<string, unknown> {
     name: options.name,
     endpoint: options.endpoint,
     allowed_tools: options.allowedTools,
+    allowed_prompts: options.allowedPrompts,
+    allowed_resources: options.allowedResources,
     description: options.description,
     auth_mechanism: options.auth,
     custom_headers: headers.length === 0 ? undefined : headers,
@@ -89,7 +100,7 @@ const create = restCommand<FieldOptions>({
   options: fieldOptions(true),
   examples: [
     "switchboard configs create --name github-readonly --endpoint https://mcp.example.com/mcp --allowed-tools 'get_*,search_*'",
-    "switchboard configs create --name wiki --endpoint https://wiki.example.com/mcp --allowed-tools '*' --auth header:X-Api-Key",
+    "switchboard configs create --name wiki --endpoint https://wiki.example.com/mcp --allowed-tools '*' --allowed-resources 'wiki://public/*' --auth header:X-Api-Key",
   ],
   run: async ({ client, options }) => written(await client.post('/mcp-configs', toBody(options))),
 });
@@ -158,7 +169,7 @@ async function askForOrigin(
   isSure: boolean,
 ): Promise<string | undefined> {
   const { name, endpoint } = await client.get(pathOf(LIST, idOrName));
-  const { origin } = new URL(String(endpoint));
+  const origin = originOf(String(endpoint));
   const isMeant = isSure || (await ask(`Let the secrets granted with '${name}' go to ${origin}?`));
   return isMeant ? origin : undefined;
 }

@@ -8,17 +8,27 @@ import type { View } from '../rest-client.ts';
 import { type Outcome, restCommand } from '../rest-command.ts';
 import { listed } from './shared.ts';
 
-export const explain = restCommand<{ readonly token: string }>({
+interface ExplainOptions {
+  readonly token: string;
+  readonly prompt?: string;
+  readonly resource?: string;
+}
+
+export const explain = restCommand<ExplainOptions>({
   usage: 'explain',
-  about: 'Ask a running gateway why a tool is shown, hidden or routed where it is.',
-  arguments: [new Argument('<tool>', 'name of the tool, as a client would call it')],
-  options: [new Option('--token <name>', 'name or id of the token (never its value)').makeOptionMandatory()],
+  about: 'Ask a running gateway why a tool, a prompt or a resource is shown, hidden or routed where it is.',
+  arguments: [new Argument('[tool]', 'name of the tool, as a client would call it')],
+  options: [
+    new Option('--token <name>', 'name or id of the token (never its value)').makeOptionMandatory(),
+    new Option('--prompt <name>', 'a prompt in the place of a tool'),
+    new Option('--resource <uri>', 'a resource, or a URI template, in the place of a tool'),
+  ],
   examples: [
     'switchboard explain everything.get-env --token demo',
-    'switchboard explain github.search_issues --token devbox-ci -o json',
+    'switchboard explain --resource file:///docs/a.md --token devbox-ci -o json',
   ],
-  run: async ({ client, args: [tool], options: { token } }) => {
-    const view = await client.get('/explain', { tool, token });
+  run: async ({ client, args: [tool], options: { token, prompt, resource } }) => {
+    const view = await client.get('/explain', { tool, prompt, resource, token });
     const steps = (view.steps as readonly string[]).map((step) => `  - ${step}`);
     const suggestion = view.suggestion === null ? [] : [`To admit it: ${view.suggestion}`];
     const lines = [String(view.verdict), ...steps, ...suggestion];

@@ -30,7 +30,16 @@ const EVERYTHING_TOOLS = [
   'toggle-*',
   'trigger-*',
 ];
-const TOOLBOX_TOOLS = ['kv_*', 'list_files', 'read_file', 'time'];
+const EVERYTHING: DemoPolicy = {
+  allowedTools: EVERYTHING_TOOLS,
+  allowedPrompts: ['*'],
+  allowedResources: ['demo://*'],
+};
+const TOOLBOX: DemoPolicy = {
+  allowedTools: ['kv_*', 'list_files', 'read_file', 'time'],
+  allowedPrompts: [],
+  allowedResources: [],
+};
 
 const WELCOME = `# Welcome to Switchboard
 
@@ -38,11 +47,17 @@ You are reading a file through an MCP gateway: your client called \`toolbox.read
 allow-list and passed the call to a demo upstream. Put files beside this one and ask for them.
 `;
 
+export interface DemoPolicy {
+  readonly allowedTools: readonly string[];
+  readonly allowedPrompts: readonly string[];
+  readonly allowedResources: readonly string[];
+}
+
 export interface DemoUpstream {
   /** The McpConfig's name; the service is the part before `-`. */
   readonly name: string;
   readonly url: string;
-  readonly allowedTools: readonly string[];
+  readonly policy: DemoPolicy;
 }
 
 export interface DemoUpstreams {
@@ -67,10 +82,10 @@ interface RunningUpstream extends DemoUpstream {
 export async function startDemoUpstreams({ folder, log }: DemoUpstreamsOptions): Promise<DemoUpstreams> {
   await createFolder(folder);
   const notes: string[] = [];
-  const starts = [startUpstream('toolbox-demo', TOOLBOX_TOOLS, startChild('toolbox-upstream', folder), log)];
+  const starts = [startUpstream('toolbox-demo', TOOLBOX, startChild('toolbox-upstream', folder), log)];
   const factory = resolveInstalled(EVERYTHING_FACTORY);
   if (factory !== undefined && resolveInstalled(LEGACY_TRANSPORT) !== undefined) {
-    starts.unshift(startUpstream('everything-demo', EVERYTHING_TOOLS, startChild('everything-upstream', factory), log));
+    starts.unshift(startUpstream('everything-demo', EVERYTHING, startChild('everything-upstream', factory), log));
   } else {
     notes.push('everything-demo is left out: @modelcontextprotocol/server-everything is not installed.');
   }
@@ -81,7 +96,7 @@ export async function startDemoUpstreams({ folder, log }: DemoUpstreamsOptions):
   };
   const failed = outcomes.find((outcome) => outcome.status === 'rejected');
   if (failed === undefined) {
-    return { upstreams: running.map(({ name, url, allowedTools }) => ({ name, url, allowedTools })), notes, close };
+    return { upstreams: running.map(({ name, url, policy }) => ({ name, url, policy })), notes, close };
   }
   await close();
   throw failed.reason;
@@ -113,7 +128,7 @@ function startChild(file: string, argument: string): Child {
 
 async function startUpstream(
   name: string,
-  allowedTools: readonly string[],
+  policy: DemoPolicy,
   child: Child,
   log: DemoUpstreamsOptions['log'],
 ): Promise<RunningUpstream> {
@@ -136,7 +151,7 @@ async function startUpstream(
         isClosing || log.warn({ upstream: name, code, stderr }, 'demo upstream ended; restart to have it back'),
       () => undefined,
     );
-    return { name, allowedTools, url, close };
+    return { name, policy, url, close };
   } catch (cause) {
     child.kill('SIGKILL');
     await ended.catch(() => undefined);

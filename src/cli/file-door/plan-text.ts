@@ -1,8 +1,8 @@
-// A plan for eyes: `+` is made, `~` is changed, `-` goes or is only there; below it, its fields and tools.
+// A plan for eyes: `+` is made, `~` is changed, `-` goes or is only there; below it, its fields and what comes and goes.
 
 import { paint, toLine, toText, toTime } from '../output.ts';
 import type { FieldChange, Step, Stuck } from './plan.ts';
-import type { ToolEffect } from './tool-effect.ts';
+import type { ListEffect, ToolEffect } from './tool-effect.ts';
 
 const SIGNS = { create: '+', update: '~', delete: '-' } as const;
 const PAINTS = { create: 'green', update: 'yellow', delete: 'red' } as const;
@@ -16,12 +16,12 @@ export function titleOf({ action, kind, name }: Pick<Step, 'action' | 'kind' | '
 /** `remark` follows the name; lines end with line breaks. */
 export function toStepText(step: Step, effect: ToolEffect | undefined, remark = ''): string {
   const value = step.action === 'update' && step.hasValue ? ['    value: as in the file'] : [];
-  const tools = effect === undefined ? [] : toToolLines(effect);
+  const effects = effect === undefined ? [] : toEffectLines(effect);
   return joined([
     paint(PAINTS[step.action], titleOf(step)) + remark,
     ...step.changes.map(toChangeLine),
     ...value,
-    ...tools,
+    ...effects,
   ]);
 }
 
@@ -39,15 +39,22 @@ function describe(field: string, value: unknown): string {
   return toLine(field === 'expire_time_ms' ? toTime(value) : toText(value));
 }
 
-function toToolLines({ appear, disappear, appear_count, disappear_count, problem }: ToolEffect): string[] {
-  if (problem !== null) return [`    tools: not known (${toLine(problem)})`];
+function toEffectLines(effect: ToolEffect): string[] {
+  if (effect.problem !== null) return [`    tools: not known (${toLine(effect.problem)})`];
+  const others = (['prompts', 'resources'] as const).filter(
+    (what) => effect[what].appear_count + effect[what].disappear_count > 0,
+  );
+  return [...toListLines('tools', effect), ...others.flatMap((what) => toListLines(what, effect[what]))];
+}
+
+function toListLines(what: string, { appear, disappear, appear_count, disappear_count }: ListEffect): string[] {
   const all = [
-    ...appear.map((name) => paint('green', `      + ${name}`)),
-    ...disappear.map((name) => paint('red', `      - ${name}`)),
+    ...appear.map((name) => paint('green', `      + ${toLine(name)}`)),
+    ...disappear.map((name) => paint('red', `      - ${toLine(name)}`)),
   ];
   const more = appear_count + disappear_count - Math.min(all.length, MAX_TOOLS);
   const rest = more > 0 ? [`      and ${more} more`] : [];
-  return [`    tools: +${appear_count} −${disappear_count}`, ...all.slice(0, MAX_TOOLS), ...rest];
+  return [`    ${what}: +${appear_count} −${disappear_count}`, ...all.slice(0, MAX_TOOLS), ...rest];
 }
 
 function joined(lines: readonly string[]): string {

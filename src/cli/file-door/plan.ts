@@ -61,7 +61,7 @@ interface Wanted {
 
 const LISTS: Readonly<Record<Kind, string>> = { secret: 'secrets', mcp_config: 'mcp-configs', token: 'mcp-tokens' };
 /** Of a config in a file; they say what the gateway's own machine holds or reaches. */
-const FILE_ONLY = ['tls', 'proxy', 'proxy_secret', 'limits'] as const;
+const FILE_ONLY = ['stdio', 'tls', 'proxy', 'proxy_secret', 'limits'] as const;
 
 /** Throws `FileError` for a config that could only be made by the gateway's own file. */
 export function makePlan(file: DeclaredFile, account: Account, options: PlanOptions): Plan {
@@ -144,9 +144,11 @@ function findUnseen({ document, lineAt }: DeclaredFile, account: Account): strin
   throw new FileError(impossible.map(({ path }) => lineAt(path, message)));
 }
 
+const MEANS_NOTHING_EMPTY = new Set(['allowed_prompts', 'allowed_resources', 'custom_headers']);
+
 /** Without what means nothing where it is left out; an empty allow-list, and no grants, do mean something. */
 function withoutAbsent(fields: Fields): Fields {
   const isGiven = ([field, value]: [string, unknown]): boolean =>
-    value !== null && value !== '' && !(field === 'custom_headers' && isDeepStrictEqual(value, []));
+    value !== null && value !== '' && !(MEANS_NOTHING_EMPTY.has(field) && isDeepStrictEqual(value, []));
   return Object.fromEntries(Object.entries(fields).filter(isGiven));
 }

@@ -1,4 +1,4 @@
-// The tools that each step of a plan would give and take, as the gateway's own preview says.
+// The tools, prompts and resources that each step of a plan would give and take, as the gateway's own preview says.
 
 import { GatewayError } from '../../domain/errors.ts';
 import type { RestClient, View } from '../rest-client.ts';
@@ -6,11 +6,17 @@ import type { Account } from './account.ts';
 import type { DeclaredFile } from './declared-file.ts';
 import type { Step } from './plan.ts';
 
-export interface ToolEffect {
+export interface ListEffect {
   readonly appear: readonly string[];
   readonly disappear: readonly string[];
   readonly appear_count: number;
   readonly disappear_count: number;
+}
+
+/** Of tools, and beside them of prompts and resources. */
+export interface ToolEffect extends ListEffect {
+  readonly prompts: ListEffect;
+  readonly resources: ListEffect;
   /** Why nobody can say. */
   readonly problem: string | null;
 }
@@ -45,18 +51,28 @@ async function preview(
   } catch (error) {
     // A config that names a secret of the same file cannot be asked about before the secret is there.
     if (!(error instanceof GatewayError)) throw error;
-    return { appear: [], disappear: [], appear_count: 0, disappear_count: 0, problem: error.message };
+    return { ...NOTHING, prompts: NOTHING, resources: NOTHING, problem: error.message };
   }
 }
 
+const NOTHING: ListEffect = { appear: [], disappear: [], appear_count: 0, disappear_count: 0 };
+
 function toEffect(view: View): ToolEffect {
-  const namesOf = (key: string): string[] => (view[key] as readonly View[]).map(({ name }) => String(name));
   const list = view.list as View;
+  return {
+    ...toListEffect(view),
+    prompts: toListEffect(view.prompts as View),
+    resources: toListEffect(view.resources as View),
+    problem: list.source === 'none' ? String(list.problem ?? 'its upstream was never seen') : null,
+  };
+}
+
+function toListEffect(view: View): ListEffect {
+  const namesOf = (key: string): string[] => (view[key] as readonly View[]).map(({ name }) => String(name));
   return {
     appear: namesOf('appear'),
     disappear: namesOf('disappear'),
     appear_count: Number(view.appear_count),
     disappear_count: Number(view.disappear_count),
-    problem: list.source === 'none' ? String(list.problem ?? 'its upstream was never seen') : null,
   };
 }

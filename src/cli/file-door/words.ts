@@ -1,7 +1,9 @@
 // McpConfigs, secrets and tokens in one form, whether a file declares them or an account has them: names for references,
 // and what may be left out filled in.
 
-import type { McpConfigInput, TokenInput } from '../../control-plane/schemas.ts';
+import type { TokenInput } from '../../control-plane/schemas.ts';
+import { stdioEndpoint } from '../../domain/mcp-config.ts';
+import type { FileConfigInput } from '../../settings/stdio-schema.ts';
 import type { View } from '../rest-client.ts';
 
 export type Kind = 'secret' | 'mcp_config' | 'token';
@@ -18,10 +20,12 @@ export interface There {
   readonly fields: Fields;
 }
 
-export function wordsOfConfig(input: McpConfigInput): Fields {
+export function wordsOfConfig(input: FileConfigInput): Fields {
   return {
-    endpoint: input.endpoint,
+    endpoint: input.endpoint ?? stdioEndpoint(input.name),
     allowed_tools: input.allowed_tools,
+    allowed_prompts: input.allowed_prompts,
+    allowed_resources: input.allowed_resources,
     auth_mechanism: withoutAbsent(input.auth_mechanism),
     custom_headers: input.custom_headers.map(withoutAbsent),
     description: input.description ?? '',
@@ -52,6 +56,8 @@ export function wordsOfConfigView(view: View, names: ReadonlyMap<string, string>
   return {
     endpoint: view.endpoint,
     allowed_tools: view.allowed_tools,
+    allowed_prompts: view.allowed_prompts,
+    allowed_resources: view.allowed_resources,
     auth_mechanism: view.auth_mechanism,
     custom_headers: headers.map((header) =>
       header.secret === undefined ? header : { ...header, secret: names.get(header.secret) ?? header.secret },

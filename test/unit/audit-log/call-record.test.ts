@@ -30,6 +30,7 @@ test('a call is one JSON line with who, what, by whose decision, how it ended an
     pattern: 'search_*',
     narrowing_pattern: null,
     epoch: 7,
+    method: 'tools/call',
     outcome: 'answered',
     reason: null,
     era: 'modern',

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { compileAllowList, findPatternProblem } from '../../../src/catalog/allow-list.ts';
+import { expand, fits } from '../../support/glob-oracle.ts';
 
 function admits(pattern: string, service: string, upstreamName: string): boolean {
   return compileAllowList([pattern], service).match(upstreamName) !== undefined;
@@ -206,31 +207,7 @@ describe('refusals name the place and what to write instead', () => {
 
 /** A second reading of design §3.4, by definition and without regular expressions. */
 function oracle(pattern: string, service: string, name: string): boolean {
-  return expand(pattern).some((glob) => fits(glob, 0, glob.includes('.') ? `${service}.${name}` : name, 0));
-}
-
-function expand(pattern: string): string[] {
-  const group = /^([^{]*)\{([^}]*)\}(.*)$/.exec(pattern);
-  if (group === null) return [pattern];
-  return group[2]!.split(',').flatMap((option) => expand(group[1]! + option + group[3]!));
-}
-
-function fits(glob: string, at: number, name: string, from: number): boolean {
-  if (at === glob.length) return from === name.length;
-  const char = glob[at];
-  if (char === '*') return fits(glob, at + 1, name, from) || (from < name.length && fits(glob, at, name, from + 1));
-  if (from === name.length) return false;
-  if (char !== '[') return (char === '?' || char === name[from]) && fits(glob, at + 1, name, from + 1);
-  const close = glob.indexOf(']', at);
-  return inClass(glob.slice(at + 1, close), name[from]!) && fits(glob, close + 1, name, from + 1);
-}
-
-function inClass(members: string, char: string): boolean {
-  if (members === '') return false;
-  if (members.length >= 3 && members[1] === '-') {
-    return (members[0]! <= char && char <= members[2]!) || inClass(members.slice(3), char);
-  }
-  return members[0] === char || inClass(members.slice(1), char);
+  return expand(pattern).some((glob) => fits(glob, glob.includes('.') ? `${service}.${name}` : name));
 }
 
 describe('properties', () => {

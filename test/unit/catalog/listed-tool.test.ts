@@ -6,13 +6,14 @@ import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/
 import { ListToolsResultSchema } from '@modelcontextprotocol/sdk/types.js';
 import { AjvJsonSchemaValidator } from '@modelcontextprotocol/sdk/validation/ajv';
 import fc from 'fast-check';
-import { type LeftOutTool, type ListedTool, readListedTool } from '../../../src/catalog/listed-tool.ts';
+import { type ListedTool, readListedTool } from '../../../src/catalog/listed-tool.ts';
+import type { Unusable } from '../../../src/catalog/readable-members.ts';
 import { type Edit, splice } from '../../../src/protocol/splice.ts';
 
 const INPUT = '"inputSchema":{"type":"object"}';
 const GOOD = `{"name":"t",${INPUT}}`;
 
-function read(text: string): ListedTool | LeftOutTool {
+function read(text: string): ListedTool | Unusable {
   return readListedTool(Buffer.from(text));
 }
 
@@ -201,6 +202,7 @@ describe('a tool that no client could use', () => {
     [`{"name":"${'x'.repeat(200)}",${INPUT}}`, 'x'.repeat(128), /its name is not/],
     [`{"name":"t","Name":"u",${INPUT}}`, 't', /in case only/],
     ['{"name":"t"}', 't', /missing or no object/],
+    [`{"name":"t","execution":{"taskSupport":"required"},${INPUT}}`, 't', /asks for tasks/],
     ['{"name":"t","inputSchema":null}', 't', /missing or no object/],
     ['{"name":"t","inputSchema":true}', 't', /missing or no object/],
     ['{"name":"t","inputSchema":false}', 't', /missing or no object/],

@@ -46,8 +46,31 @@ test('a config without secrets opens none', () => {
     credentialHeaders: [],
     clientKey: undefined,
     proxyAuthorization: undefined,
+    variables: [],
     versions: [],
   });
+});
+
+test('a command is given its variables, and no headers', () => {
+  const command = { command: 'npx', args: [], cwd: null, process: 'credential' } as const;
+  const env = [
+    { name: 'ROOT', value: '/srv' },
+    { name: 'LOGIN', secretId: 'sec_login' },
+    { name: 'WORD', fromGrant: true },
+  ] as const;
+  const opened = open({ stdio: { ...command, env } });
+  assert.ok(typeof opened !== 'string');
+  assert.deepEqual(opened.credentialHeaders, []);
+  const values = opened.variables.map(({ name, value }) => [name, typeof value === 'string' ? value : value.reveal()]);
+  assert.deepEqual(values, [
+    ['ROOT', '/srv'],
+    ['LOGIN', 'user:password'],
+    ['WORD', 'word'],
+  ]);
+  assert.deepEqual(opened.versions, [1, 2]);
+  assert.equal(open({ stdio: { ...command, env } }, null), 'secret_missing');
+  const gone = [{ name: 'GONE', secretId: 'sec_gone' }];
+  assert.equal(open({ stdio: { ...command, env: gone } }), 'secret_missing');
 });
 
 test('a secret that is gone, sealed elsewhere, or not what it is used for is told apart, wherever it is used', () => {

@@ -1,16 +1,16 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { readToolArray, type ToolList } from '../../../src/catalog/read-tools.ts';
+import { type Inventory, locateLists, readInventory } from '../../../src/catalog/inventory.ts';
 import { ToolChanges } from '../../../src/catalog/tool-changes.ts';
 
-function listOf(...tools: readonly object[]): ToolList {
-  return readToolArray(Buffer.from(JSON.stringify(tools)), 0)!;
+function listOf(...tools: readonly object[]): Inventory {
+  return readInventory(locateLists(Buffer.from(JSON.stringify(tools)))!, 0);
 }
 
 const tool = (name: string, more: object = {}) => ({ name, inputSchema: { type: 'object' }, ...more });
 
 /** What is told after lists that came one after another, at 1, 2, … ms. */
-async function after(...lists: readonly ToolList[]): Promise<string[]> {
+async function after(...lists: readonly Inventory[]): Promise<string[]> {
   const changes = new ToolChanges();
   for (const [index, list] of lists.entries()) {
     const before = lists[index - 1];

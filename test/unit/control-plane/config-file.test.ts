@@ -42,10 +42,13 @@ const CONFIG: DeclaredMcpConfig = {
   name: 'github-readonly',
   endpoint: 'https://api.example.com:8443/mcp',
   allowedTools: ['get_*'],
+  allowedPrompts: [],
+  allowedResources: [],
   authMechanism: { type: 'bearer' },
   customHeaders: [{ name: 'x-key', secret: 'GITHUB_TOKEN' }],
   tls: null,
   proxy: null,
+  stdio: null,
   limits: {},
   description: null,
 };

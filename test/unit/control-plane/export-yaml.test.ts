@@ -46,6 +46,8 @@ const FULL: AccountConfiguration = {
     }),
     aConfig('full-one', {
       allowedTools: ['*', 'full.{a,b}', '[a-c]?'],
+      allowedPrompts: ['ask_*'],
+      allowedResources: ['file:///docs/*.md', "a://#{b,c}/?q=%20&r=(s)!'", '@x:y'],
       customHeaders: [
         { name: 'x-team', value: 'a "quoted" value: #1' },
         { name: 'x-key', secretId: 'sec_a-key' },
@@ -135,6 +137,27 @@ test('the same account is the same file, in whatever order it is read', async ()
     tokens: FULL.tokens.toReversed(),
   };
   assert.equal(await toYaml(turned), await toYaml(FULL));
+});
+
+test('a process is named, and how it is started is left to the file that says it', async () => {
+  const stdio = {
+    command: '/usr/bin/files',
+    args: ['--root=/srv'],
+    env: [{ name: 'LEVEL', value: 'hush' }],
+    cwd: null,
+    process: 'session',
+  } as const;
+  const files = aConfig('files', {
+    endpoint: 'stdio:files',
+    stdio,
+    customHeaders: [],
+    allowedResources: ['file:///*'],
+  });
+  const tokens = [aToken('t', { grants: [grant('mcp_files')] })];
+  const yaml = await toYaml({ ...EMPTY, mcpConfigs: [files], tokens });
+  assert.match(yaml, /# Its upstream is a process: copy `stdio` from .*\n\s+- name: files\n\s+allowed_tools:/);
+  assert.match(yaml, /mcp_config: files/);
+  assert.doesNotMatch(yaml, /usr|srv|LEVEL|hush|endpoint/);
 });
 
 test('no sealed value and no hash is in it', async () => {

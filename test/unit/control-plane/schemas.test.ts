@@ -13,6 +13,8 @@ function messagesOf(fields: object): string[] {
 test('what an McpConfig leaves out is bearer, no headers, no limits of its own', () => {
   assert.deepEqual(mcpConfigInputSchema.parse(CONFIG), {
     ...CONFIG,
+    allowed_prompts: [],
+    allowed_resources: [],
     auth_mechanism: { type: 'bearer' },
     custom_headers: [],
     limits: {},
@@ -160,6 +162,24 @@ test('names follow the rules of the domain', () => {
 
 test('a bad pattern is told with its position', () => {
   assert.match(messagesOf({ allowed_tools: ['ok', '!no'] })[0] ?? '', /^allowed_tools\.1 .*\(character 1\)$/);
+});
+
+test('prompts and resources have patterns of their own, and none unless they are given', () => {
+  const parsed = mcpConfigInputSchema.parse(CONFIG);
+  assert.deepEqual([parsed.allowed_prompts, parsed.allowed_resources], [[], []]);
+  assert.deepEqual(messagesOf({ allowed_prompts: ['ask_*'], allowed_resources: ["a://(b)!%20+@$'/*"] }), []);
+  assert.match(messagesOf({ allowed_prompts: ['a/b'] })[0] ?? '', /^allowed_prompts\.0 .*`service\.prompt`/);
+  assert.match(
+    messagesOf({ allowed_resources: ['ok', 'a://{id}'] })[0] ?? '',
+    /^allowed_resources\.1 .*\(character 5\)$/,
+  );
+  const many = Array.from({ length: 63 }, () => '{a,b}{a,b}{a,b}{a,b}');
+  assert.match(messagesOf({ allowed_resources: many })[0] ?? '', /holds more than 1000 patterns/);
+});
+
+test('a process is no endpoint that anybody could write', () => {
+  for (const endpoint of ['stdio:files', 'STDIO:x', 'stdio://sh'])
+    assert.match(messagesOf({ endpoint })[0] ?? '', /^endpoint begins with stdio:, .* give an http\(s\) URL/);
 });
 
 test('an expiry is a day or an instant with its zone', () => {

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { suite, type TestContext, test } from 'node:test';
 import fc from 'fast-check';
-import type { Route } from '../../../src/catalog/catalog.ts';
-import type { ToolCall } from '../../../src/data-plane/call-tool.ts';
+import type { Route } from '../../../src/catalog/route.ts';
 import { type CallLimits, CallsInFlight } from '../../../src/data-plane/calls-in-flight.ts';
+import type { UpstreamCall } from '../../../src/data-plane/upstream-call.ts';
 import { findMember } from '../../../src/protocol/json-scan.ts';
 import { isSameId, scanMessage } from '../../../src/protocol/jsonrpc.ts';
 
@@ -65,7 +65,7 @@ function routeTo(callLimits: { readonly calls?: number } = {}): Route {
 
 /** What the calls in flight see of a call. */
 interface Seen {
-  readonly call: ToolCall;
+  readonly call: UpstreamCall;
   readonly told: Told;
   readonly reply: { hasBegun: boolean; lastWriteMs: number; stalledSinceMs: number | undefined };
   isOpen: boolean;
@@ -81,6 +81,7 @@ function createCall(options: Options = {}): Seen {
     isOpen: true,
     call: {
       slot: -1,
+      heldBytes: 0,
       conversation,
       route,
       reply,
@@ -96,7 +97,7 @@ function createCall(options: Options = {}): Seen {
         era,
         exchange: { principal: { token: { id: token } } },
       },
-    } as unknown as ToolCall,
+    } as unknown as UpstreamCall,
   };
   return seen;
 }
@@ -112,7 +113,7 @@ function padded(bytes: Buffer, length: number): Buffer {
 }
 
 /** As a notification names it. */
-function find(calls: CallsInFlight, conversation: string, requestId: string): ToolCall | undefined {
+function find(calls: CallsInFlight, conversation: string, requestId: string): UpstreamCall | undefined {
   const text = `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":${requestId}}}`;
   const message = scanMessage(Buffer.from(text));
   assert.ok(message.kind === 'notification');
@@ -326,7 +327,7 @@ suite('the call that a legacy client means', () => {
     const route = routeTo();
     fc.assert(
       fc.property(fc.array(fc.nat(9), { maxLength: 60 }), (ids) => {
-        const open = new Map<number, ToolCall>();
+        const open = new Map<number, UpstreamCall>();
         for (const id of ids) {
           const begun = open.get(id);
           if (begun === undefined) {

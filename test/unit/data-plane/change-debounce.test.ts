@@ -7,7 +7,7 @@ import { ChangeDebounce } from '../../../src/data-plane/change-debounce.ts';
 function start({ mock }: Pick<TestContext, 'mock'>) {
   mock.timers.enable({ apis: ['setTimeout', 'Date'] });
   const looks: number[] = [];
-  const debounce = new ChangeDebounce(() => looks.push(Date.now()), Date.now);
+  const debounce = new ChangeDebounce(() => void looks.push(Date.now()), Date.now);
   // By single milliseconds: a timer that comes due in the middle of a longer tick would see the time at its end.
   const passTo = (atMs: number): void => {
     while (Date.now() < atMs) mock.timers.tick(1);

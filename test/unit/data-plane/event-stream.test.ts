@@ -7,14 +7,36 @@ import { createServer as createHttp2Server, type Http2ServerResponse } from 'nod
 import { connect, type Socket } from 'node:net';
 import { suite, type TestContext, test } from 'node:test';
 import { EventStream } from '../../../src/data-plane/event-stream.ts';
+import { COMMENT } from '../../../src/data-plane/reply.ts';
 import { eventually } from '../../support/eventually.ts';
 import { closeServer, listenLocally } from '../../support/local-server.ts';
 import { connectHttp2 } from '../../support/raw-http2.ts';
 
 const EVENT = Buffer.from('event: message\ndata: {}\n\n');
 
+/** A stream of which the test says what it is to send next; what waits already takes the place of what was to come. */
+class TestStream extends EventStream {
+  readonly #owed: { next: Buffer | undefined };
+
+  constructor(response: ServerResponse | Http2ServerResponse, first = COMMENT) {
+    const owed: { next: Buffer | undefined } = { next: undefined };
+    const next = () => {
+      const bytes = owed.next;
+      owed.next = undefined;
+      return bytes;
+    };
+    super({ response, first, next }, 0);
+    this.#owed = owed;
+  }
+
+  send(event: Buffer, nowMs: number): void {
+    this.#owed.next = event;
+    this.wake(nowMs);
+  }
+}
+
 interface Opened {
-  readonly stream: EventStream;
+  readonly stream: TestStream;
   readonly response: ServerResponse;
   readonly client: Socket;
   /** What has come without its chunk sizes, from behind the headers on. */
@@ -38,7 +60,7 @@ async function open(t: TestContext): Promise<Opened> {
     });
   client.write('GET / HTTP/1.1\r\nhost: a\r\n\r\n');
   const response = await requested.promise;
-  const stream = new EventStream(response, 0);
+  const stream = new TestStream(response);
   const received = () => text.replace(/^[\s\S]*?\r\n\r\n/, '').replace(/[0-9a-f]+\r\n([\s\S]*?)\r\n/g, '$1');
   return { stream, response, client, received };
 }
@@ -75,6 +97,37 @@ suite('a stream', () => {
     await once(response, 'close');
     assert.equal(response.writableFinished, true);
     assert.equal(client.readyState, 'open');
+  });
+
+  test('ends with its last words behind what was written, whether or not that was taken', async (t) => {
+    const [idle, writing] = [await open(t), await open(t)];
+    await eventually(() => idle.received() === ':\n\n' && writing.received() === ':\n\n');
+    idle.stream.end(Buffer.from('last'));
+    writing.stream.send(EVENT, 1);
+    writing.stream.end(Buffer.from('last'));
+    await eventually(() => idle.received() === ':\n\nlast' && writing.received() === `:\n\n${EVENT}last`);
+    await eventually(() => idle.response.writableFinished && writing.response.writableFinished);
+  });
+
+  test('says its last words once, however often it is woken or ended meanwhile', async (t) => {
+    const { stream, response, received } = await open(t);
+    await eventually(() => received() === ':\n\n');
+    stream.end(Buffer.from('last'));
+    stream.wake(1);
+    stream.end(Buffer.from('more'));
+    stream.wake(2);
+    stream.tend(60_000);
+    await once(response, 'close');
+    assert.equal(response.errored, null);
+    await eventually(() => received().includes('last'));
+    assert.ok(!received().includes('more'));
+  });
+
+  test('that is to finish sends what there is first', async (t) => {
+    const { stream, response, received } = await open(t);
+    stream.send(EVENT, 1);
+    stream.finish(2);
+    await eventually(() => response.writableFinished && received() === `:\n\n${EVENT}`);
   });
 
   test('is written nothing more when its client has left', async (t) => {
@@ -135,7 +188,7 @@ suite('a client that takes nothing', () => {
       text += chunk;
     });
     const response = await requested.promise;
-    const stream = new EventStream(response, 0);
+    const stream = new TestStream(response);
     await once(request, 'response');
     for (let count = 0; count < 10_000; count++) stream.send(EVENT, 1_000);
     // Behind the answer to a ping, everything that was to be written before has been.
@@ -148,16 +201,20 @@ suite('a client that takes nothing', () => {
     await eventually(() => text === `:\n\n${EVENT}:\n\n`);
   });
 
-  test('is cut off after two minutes, and at once when the stream is to end', async (t) => {
+  test('is cut off after two minutes', async (t) => {
     const patient = await open(t);
     await stall(patient);
     patient.stream.tend(120_000);
     assert.equal(patient.response.destroyed, false);
     patient.stream.tend(121_001);
     assert.equal(patient.response.destroyed, true);
-    const drained = await open(t);
-    await stall(drained);
-    drained.stream.end();
-    assert.equal(drained.response.destroyed, true);
+  });
+
+  test('is cut off soon after the stream is to end, and what it was owed is not sent', async (t) => {
+    const opened = await open(t);
+    await stall(opened);
+    opened.stream.send(EVENT, 2_000);
+    opened.stream.end(Buffer.from('last'));
+    await eventually(() => opened.response.destroyed, 1_000);
   });
 });

@@ -4,7 +4,8 @@ import { readRefusal } from '../../../src/data-plane/upstream-refusal.ts';
 import type { Link } from '../../../src/upstream/handshake.ts';
 
 const ID = 'Zk3-pQ_9aVbX0LmN7yTc2w';
-const LINK: Link = { era: 'legacy', revision: '2025-11-25', sessionId: 's', headers: [], calls: 1, usedAtMs: 0 };
+const COMMON = { headers: [], capabilities: '', calls: 1, usedAtMs: 0 };
+const LINK: Link = { era: 'legacy', revision: '2025-11-25', sessionId: 's', ...COMMON };
 
 function refusal(id: string, message: string): ReturnType<typeof readRefusal> {
   const body = `{"jsonrpc":"2.0","error":{"code":-32000,"message":"${message}"},"id":${id}}`;
@@ -21,5 +22,26 @@ suite('HTTP 400 with words about a session', () => {
 
   test('is the answer of a tool when it names the call, which may have been run', () => {
     assert.equal(refusal(`"${ID}"`, 'The browser session has crashed'), 'answer');
+  });
+});
+
+suite('an error for a capability that the client has not declared', () => {
+  const MODERN: Link = { era: 'modern', revision: '2026-07-28', sessionId: undefined, ...COMMON };
+  const required = (data: string): string | undefined => {
+    const error = `{"code":-32021,"message":"no"${data}}`;
+    const found = readRefusal(MODERN, ID, 400, Buffer.from(`{"jsonrpc":"2.0","id":"${ID}","error":${error}}`));
+    assert.ok(typeof found === 'object');
+    return found.required;
+  };
+
+  test('says what is required as it stands there', () => {
+    const capabilities = '{"sampling":{"tools":{}},"n":1.0}';
+    assert.equal(required(`,"data":{"requiredCapabilities":${capabilities}}`), capabilities);
+  });
+
+  test('says nothing where it cannot be read', () => {
+    for (const data of ['', ',"data":7', ',"data":{}', ',"data":{"requiredCapabilities":["sampling"]}']) {
+      assert.equal(required(data), '{}', data);
+    }
   });
 });

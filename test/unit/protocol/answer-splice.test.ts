@@ -5,6 +5,7 @@ import {
   type AnswerRewrite,
   AnswerStream,
   beginsLikeAnswer,
+  COMPLETE,
   rewriteAnswer,
 } from '../../../src/protocol/answer-splice.ts';
 import { splice, toText } from '../../../src/protocol/splice.ts';
@@ -22,7 +23,8 @@ function options({ clientId = '7', ...rest }: Options): AnswerRewrite {
     upstreamId: ID,
     clientId: toText(Buffer.from(clientId)),
     clientEra: 'modern',
-    addsResultType: false,
+    upstreamEra: 'legacy',
+    addedMembers: '',
     stripsResultType: false,
     wrapsStructuredContent: false,
     ...rest,
@@ -298,7 +300,7 @@ describe('the result type for a modern client', () => {
   ];
   for (const [before, after] of cases) {
     test(`stands first in the result of ${JSON.stringify(before)}`, () => {
-      assert.equal(rewrite(before.replace('ID', `"${ID}"`), { addsResultType: true }), after);
+      assert.equal(rewrite(before.replace('ID', `"${ID}"`), { addedMembers: COMPLETE }), after);
     });
   }
 });
@@ -372,14 +374,14 @@ describe('properties', () => {
         payload,
         borders,
         fc.boolean(),
-        (order, blanks, kind, body, cuts, addsResultType) => {
+        (order, blanks, kind, body, cuts, adds) => {
           for (const id of [ID, OTHER]) {
             const text = message(order, blanks, kind, body, `"${id}"`);
-            const chosen = { clientId: '"é"', addsResultType };
+            const chosen = { clientId: '"é"', addedMembers: adds ? COMPLETE : '' };
             const borders = cuts.filter((cut) => cut < Buffer.byteLength(text));
             const [streamed, whole] = [stream(text, borders, chosen), rewrite(text, chosen)];
             // An error is walked through for its result type, and then keeps its id where it stands.
-            if (addsResultType && kind === 'error' && streamed !== undefined && whole !== undefined) {
+            if (adds && kind === 'error' && streamed !== undefined && whole !== undefined) {
               assert.deepEqual(JSON.parse(streamed), JSON.parse(whole));
             } else assert.equal(streamed, whole);
           }
@@ -396,8 +398,8 @@ describe('properties', () => {
         `{"result":{"a":"${'x'.repeat(length)}"},"jsonrpc":"2.0","id":"${ID}"}`,
       ]) {
         const borders = Array.from({ length: text.length }, (_, index) => index);
-        for (const addsResultType of [false, true]) {
-          assert.equal(stream(text, borders, { addsResultType }), rewrite(text, { addsResultType }));
+        for (const addedMembers of ['', COMPLETE]) {
+          assert.equal(stream(text, borders, { addedMembers }), rewrite(text, { addedMembers }));
         }
       }
     }
@@ -418,12 +420,12 @@ describe('an id of the upstream’s own behind ours', () => {
   for (const key of keys) {
     test(`written ${JSON.stringify(key)} is never the one a client reads`, () => {
       for (const text of frames.flatMap((frame) => PADDING.map((padding) => frame(key, padding)))) {
-        for (const addsResultType of [false, true]) {
-          const chosen = { clientId: '"mine"', addsResultType };
+        for (const addedMembers of ['', COMPLETE]) {
+          const chosen = { clientId: '"mine"', addedMembers };
           const streams = [[], [100, 400, 30_000]].map((borders) => stream(text, borders, chosen));
           for (const answer of [rewrite(text, chosen), ...streams]) {
             // Where no result type is added, a look at both ends settles it: the answer is not refused.
-            if (answer === undefined) assert.ok(addsResultType, text.slice(0, 200));
+            if (answer === undefined) assert.ok(addedMembers.length > 0, text.slice(0, 200));
             else assert.equal(JSON.parse(answer).id, 'mine', answer.slice(0, 200));
           }
         }
@@ -463,7 +465,7 @@ describe('an id of the upstream’s own behind ours', () => {
         fc.boolean(),
         (from, pieces, to, length, id, adds) => {
           const text = `${from}${' '.repeat(length)}${pieces.join('')}${to}`;
-          const chosen = { clientId: id, addsResultType: adds };
+          const chosen = { clientId: id, addedMembers: adds ? COMPLETE : '' };
           for (const answer of [rewrite(text, chosen), stream(text, [150, 390], chosen)]) {
             const message = answer === undefined ? undefined : parse(answer);
             if (message !== undefined) assert.equal(message.id, JSON.parse(id), text);
@@ -592,6 +594,10 @@ describe('the code of an error', () => {
       assert.equal(codeOf(code, 'legacy'), -32603);
     });
   }
+  test('-32021 of a modern upstream passes to a modern client, who alone can declare more', () => {
+    const options = { clientEra: 'modern', upstreamEra: 'modern' } as const;
+    assert.equal(JSON.parse(rewrite(withCode(-32021), options) ?? '').error.code, -32021);
+  });
   for (const [code, translated] of [
     [-32002, -32602],
     [-32042, -32603],

@@ -132,19 +132,19 @@ describe('the ladder: a message with an envelope', () => {
     [
       'a version to come',
       request('a', { _meta: envelope({ 'io.modelcontextprotocol/protocolVersion': '2027-01-01' }) }),
-      headersOf('a'),
+      { ...headersOf('a'), protocolVersion: '2027-01-01' },
       '400 -32022',
     ],
     [
       'a legacy version',
       request('a', { _meta: envelope({ 'io.modelcontextprotocol/protocolVersion': '2025-11-25' }) }),
-      headersOf('a'),
+      { ...headersOf('a'), protocolVersion: '2025-11-25' },
       '400 -32022',
     ],
     [
       'an empty version',
       request('a', { _meta: envelope({ 'io.modelcontextprotocol/protocolVersion': '' }) }),
-      headersOf('a'),
+      { ...headersOf('a'), protocolVersion: '' },
       '400 -32022',
     ],
     [
@@ -160,6 +160,12 @@ describe('the ladder: a message with an envelope', () => {
       '400 -32022',
     ],
 
+    [
+      'an unknown version that the header does not say',
+      request('a', { _meta: envelope({ 'io.modelcontextprotocol/protocolVersion': '2027-01-01' }) }),
+      headersOf('a'),
+      '400 -32020',
+    ],
     ['no headers at all', request('a', { _meta: ENVELOPE }), {}, '400 -32020'],
     ['no version header', request('a', { _meta: ENVELOPE }), { method: 'a' }, '400 -32020'],
     [

@@ -34,6 +34,14 @@ test('what comes in one piece is that piece', () => {
   assert.equal(held.whole(), piece);
 });
 
+test('pieces that are little of what they were cut from do not hold the rest', () => {
+  const held = new HeldBytes();
+  const before = heldMemoryBytes();
+  for (let count = 0; count < 1_000; count++) held.push(Buffer.allocUnsafeSlow(64 * 1024).subarray(0, 2_000));
+  assert.ok(heldMemoryBytes() - before < 6e6);
+  assert.equal(held.whole().length, 2_000_000);
+});
+
 test('pieces of one byte take little more memory than their bytes', () => {
   const held = new HeldBytes();
   const chunk = Buffer.alloc(64 * 1024, 'x');

@@ -82,14 +82,22 @@ function createRelay(
     upstreamId: ID,
     clientId: '"c"',
     clientEra: 'modern' as const,
-    addsResultType: false,
+    upstreamEra: 'legacy' as const,
+    addedMembers: '',
     stripsResultType: false,
     wrapsStructuredContent: false,
-    passesLogs: true,
+    logLevel: 'debug' as const,
     framing,
     progressToken: progressToken === null ? undefined : progressToken,
   };
-  return new SseRelay({ ...rest, ...rewrite }, (method) => notified.push(method));
+  return new SseRelay(
+    { ...rest, ...rewrite },
+    {
+      onNotification: ({ method }) => void notified.push(method),
+      onRequest: () => undefined,
+      isSpecial: () => false,
+    },
+  );
 }
 
 function relay(each: SseCase, framing: RelayRewrite['framing'], chunks: Iterable<Buffer>): Relayed {

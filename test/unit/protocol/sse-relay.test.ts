@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { createParser } from 'eventsource-parser';
 import fc from 'fast-check';
+import { COMPLETE } from '../../../src/protocol/answer-splice.ts';
 import { toText } from '../../../src/protocol/splice.ts';
 import { EVENT_CUT, type RelayRewrite, type RelayState, SseRelay } from '../../../src/protocol/sse-relay.ts';
 
@@ -43,15 +44,20 @@ function createRelay(options: Partial<RelayRewrite> = {}, notified: string[] = [
     upstreamId: ID,
     clientId: toText(Buffer.from('"é"')),
     clientEra: 'modern',
-    addsResultType: false,
+    upstreamEra: 'legacy',
+    addedMembers: '',
     stripsResultType: false,
     wrapsStructuredContent: false,
     progressToken: '9007199254740993',
-    passesLogs: true,
+    logLevel: 'debug',
     framing: 'sse',
     ...options,
   };
-  return new SseRelay(rewrite, (method) => notified.push(method));
+  return new SseRelay(rewrite, {
+    onNotification: ({ method }) => void notified.push(method),
+    onRequest: () => undefined,
+    isSpecial: () => false,
+  });
 }
 
 function relay(chunks: readonly Buffer[], options: Partial<RelayRewrite> = {}): Relayed {
@@ -228,7 +234,7 @@ const STREAMS: readonly Stream[] = [
     input: EVENT(LOG) + EVENT(RESULT),
     output: EVENT(ANSWER),
     state: 'answered',
-    options: { passesLogs: false },
+    options: { logLevel: undefined },
   },
   {
     title: 'a notification that is the gateway’s to act on',
@@ -282,7 +288,7 @@ const STREAMS: readonly Stream[] = [
     input: `event: message\r\ndata: ${RESULT}\r\n\r\n`,
     output: EVENT('{"result":{"resultType":"complete","content":[]},"jsonrpc":"2.0","id":"é"}'),
     state: 'answered',
-    options: { addsResultType: true },
+    options: { addedMembers: COMPLETE },
   },
   {
     title: 'an answer for a client that reads JSON alone',
@@ -346,7 +352,7 @@ const LONG_STREAMS: readonly Stream[] = LONG.flatMap((text): Stream[] => {
       input: EVENT(tail(mine)),
       output: EVENT(tail('"é"').replace('{"text"', '{"resultType":"complete","text"')),
       state: 'answered',
-      options: { addsResultType: true },
+      options: { addedMembers: COMPLETE },
     },
     {
       title: `an error of ${size}`,

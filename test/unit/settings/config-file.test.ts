@@ -142,7 +142,7 @@ tokens:
 
 test('a missing key is told at its parent, with what it is for', async () => {
   assert.deepEqual(await problemsOf('mcp_configs:\n  - name: a\n    allowed_tools: []\n'), [
-    'config.yaml:2:5 mcp_configs[0].endpoint is missing: URL of the upstream MCP server.',
+    'config.yaml:2:5 mcp_configs[0].endpoint is missing: URL of the upstream MCP server. For one that is a command, write stdio',
   ]);
   assert.deepEqual(
     await problemsOf(
@@ -281,13 +281,15 @@ test('what is valid but probably not meant is a warning', async () => {
     endpoint: https://example.com/
     allowed_tools: ["github.get_*", "githb.*"]
   - { name: tracker, endpoint: https://example.com/, allowed_tools: [] }
+  - { name: docs, endpoint: https://example.com/, allowed_tools: [], allowed_prompts: ["doc.*"], allowed_resources: [a] }
 tokens:
   - { name: t, value_from: { env: DEVBOX_CI_TOKEN }, grants: [] }
 `),
     [
       "config.yaml:4:37 mcp_configs[0].allowed_tools[1] `githb.*` admits nothing: it names the service `githb` and this is `github`; write `github.*`, or `github.githb.*` if the dot is part of the tool's own name",
       'config.yaml:5:69 mcp_configs[1].allowed_tools is empty: no tool of this upstream is listed or can be called',
-      'config.yaml:7:62 tokens[0].grants is empty: the token may use nothing',
+      "config.yaml:6:88 mcp_configs[2].allowed_prompts[0] `doc.*` admits nothing: it names the service `doc` and this is `docs`; write `docs.*`, or `docs.doc.*` if the dot is part of the prompt's own name",
+      'config.yaml:8:62 tokens[0].grants is empty: the token may use nothing',
     ],
   );
 });

@@ -35,6 +35,8 @@ mcp_configs:
   - name: github-readonly
     endpoint: https://example.com/mcp
     allowed_tools: [get_*]
+    allowed_prompts: [ask_*]
+    allowed_resources: ["file:///docs/*"]
     auth_mechanism: { type: header, key: x-api-key }
     custom_headers: [{ name: x-a, value: a }, { name: x-b, secret: GITHUB_TOKEN }]
     proxy: http://10.0.0.9:3128
@@ -100,12 +102,15 @@ test('what the file declares arrives with its values opened', async () => {
       name: 'github-readonly',
       endpoint: 'https://example.com/mcp',
       allowedTools: ['get_*'],
+      allowedPrompts: ['ask_*'],
+      allowedResources: ['file:///docs/*'],
       authMechanism: { type: 'header', key: 'x-api-key' },
       customHeaders: [
         { name: 'x-a', value: 'a' },
         { name: 'x-b', secret: 'GITHUB_TOKEN' },
       ],
       tls: null,
+      stdio: null,
       proxy: { url: 'http://10.0.0.9:3128', secret: 'PROXY_LOGIN' },
       limits: { callTimeoutMs: 900_000, connections: 4 },
       description: null,

@@ -75,7 +75,7 @@ test('the settings table has a row for every setting, with its default', () => {
   for (const row of [
     '| `listen.port` | `8080` | Port to listen on; 0 takes any free one. |',
     '| `limits.call_timeout_ms` | `300000` | Longest duration of one call, all included. |',
-    '| `mcp_configs[].endpoint` | required | URL of the upstream MCP server. |',
+    '| `mcp_configs[].endpoint` |  | URL of the upstream MCP server; required, unless `stdio` says what to run. |',
     '| `tokens[].grants[].secret` |  | Name of the secret sent to it; none if the upstream needs none. |',
   ])
     assert.ok(table.includes(row), row);

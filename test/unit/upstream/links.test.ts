@@ -22,7 +22,7 @@ function start(t: TestContext) {
 }
 
 function toLink(sessionId: string): Link {
-  return { era: 'legacy', revision: '2025-11-25', sessionId, headers: [], calls: 0, usedAtMs: 0 };
+  return { era: 'legacy', revision: '2025-11-25', sessionId, headers: [], capabilities: '', calls: 0, usedAtMs: 0 };
 }
 
 describe('Links', () => {

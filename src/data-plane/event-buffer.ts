@@ -1,0 +1,220 @@
+// Keeps what was sent on the event streams of legacy sessions' calls, for clients whose connection broke and that ask for
+// the rest (2025-11-25 basic/transports#resumability-and-redelivery). Bounded: what is too much is given up.
+
+import { HeldBytes } from '../protocol/held-bytes.ts';
+import { EVENT_HEAD } from '../protocol/sse-relay.ts';
+import { UpstreamIds } from '../protocol/upstream-id.ts';
+import type { Session } from './sessions.ts';
+
+/** Of one stream. */
+const MAX_STREAM_BYTES = 256 * 1024;
+/** Of all streams, and of each as much as it takes to know it. */
+const MAX_BYTES = 16 * 1024 * 1024;
+const OVERHEAD_BYTES = 1024;
+/** After its end. */
+const KEPT_MS = 5 * 60 * 1000;
+/** Clients of earlier revisions do not expect an event without data (SEP-1699). */
+export const PRIMING_REVISION = '2025-11-25';
+/** How soon a client whose connection broke is to take its stream up again. */
+const RETRY_MS = 1_000;
+
+const LF = 0x0a;
+const NO_BYTES = Buffer.alloc(0);
+
+export class EventBuffers {
+  readonly #ids = new UpstreamIds();
+  /** By session and stream; those that have ended in the order of their end. */
+  readonly #live = new Map<string, CallEvents>();
+  readonly #ended = new Map<string, CallEvents>();
+  #bytes = 0;
+
+  /** How many bytes are held, by its own count. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** The event stream of a call begins. */
+  begin({ nonce, revision }: Session): CallEvents {
+    const id = this.#ids.mint();
+    const key = keyOf(nonce, id);
+    const events = new CallEvents(id, revision >= PRIMING_REVISION, {
+      onGrow: (bytes) => this.#grow(bytes),
+      onEnd: () => {
+        this.#live.delete(key);
+        this.#ended.set(key, events);
+      },
+      onGivenUp: () => this.#drop(key, events),
+    });
+    this.#live.set(key, events);
+    this.#grow(OVERHEAD_BYTES);
+    return events;
+  }
+
+  /** The stream of this session with this nonce: that of another is answered as if there were none. */
+  find({ nonce }: Session, id: string): CallEvents | undefined {
+    const key = keyOf(nonce, id);
+    return this.#live.get(key) ?? this.#ended.get(key);
+  }
+
+  /** Forgets what has ended long ago. To be called about once a second, with `performance.now()`. */
+  tend(nowMs: number): void {
+    for (const [key, events] of this.#ended) {
+      if (nowMs - events.endedAtMs < KEPT_MS) return;
+      this.#drop(key, events);
+    }
+  }
+
+  /** Forgets the streams of a session that was ended. */
+  endSession({ nonce }: Session): void {
+    for (const streams of [this.#live, this.#ended]) {
+      for (const [key, events] of streams) if (key.startsWith(keyOf(nonce, ''))) events.giveUp();
+    }
+  }
+
+  #grow(bytes: number): void {
+    this.#bytes += bytes;
+    // First those that have ended, oldest first: who has not come back by now will hardly come.
+    for (const streams of [this.#ended, this.#live]) {
+      for (const events of streams.values()) {
+        if (this.#bytes <= MAX_BYTES) return;
+        events.giveUp();
+      }
+    }
+  }
+
+  #drop(key: string, events: CallEvents): void {
+    if (this.#live.delete(key) || this.#ended.delete(key)) this.#bytes -= OVERHEAD_BYTES + events.bytes;
+  }
+}
+
+function keyOf(sessionNonce: string, id: string): string {
+  return `${sessionNonce}\n${id}`;
+}
+
+interface CallEventsHooks {
+  readonly onGrow: (bytes: number) => void;
+  readonly onEnd: () => void;
+  readonly onGivenUp: () => void;
+}
+
+/** Who takes up a stream: told when there is more, and when there is nothing more to come. */
+export interface Taker {
+  onEvent(): void;
+  onEnd(): void;
+  /** Another has taken it up, or what it is owed is lost. */
+  onLost(): void;
+}
+
+/** The events of one call's stream, from its first to its answer. */
+export class CallEvents {
+  readonly id: string;
+  readonly #isPrimed: boolean;
+  readonly #hooks: CallEventsHooks;
+  /** Whole events, as they were sent; the index of each is the number behind its id. */
+  #events: Buffer[] = [];
+  /** The event that has begun. */
+  readonly #begun = new HeldBytes();
+  #isInside = false;
+  #count = 0;
+  #taker: Taker | undefined;
+  #isGivenUp = false;
+  /** How many bytes are held. An event that never ends counts, too. */
+  bytes = 0;
+  /** `performance.now()`; not ended: `Infinity`. */
+  endedAtMs = Number.POSITIVE_INFINITY;
+  /** Ends the connection that the stream began on, when another takes it up. */
+  onTakenUp: () => void = () => {};
+
+  constructor(id: string, isPrimed: boolean, hooks: CallEventsHooks) {
+    this.id = id;
+    this.#isPrimed = isPrimed;
+    this.#hooks = hooks;
+  }
+
+  get isEnded(): boolean {
+    return this.endedAtMs !== Number.POSITIVE_INFINITY;
+  }
+
+  /** What the stream begins with: an id to come back with, before anything has happened. */
+  opening(): Buffer {
+    return this.#isPrimed ? Buffer.from(`id: ${this.id}-0\nretry: ${RETRY_MS}\ndata: \n\n`) : NO_BYTES;
+  }
+
+  /** Takes the next bytes of the stream; returns them with the id of the event that they begin, if they begin one. */
+  take(bytes: Buffer): Buffer {
+    if (!this.#isInside) {
+      // A comment is no event.
+      if (!beginsEvent(bytes)) return bytes;
+      bytes = Buffer.concat([Buffer.from(`id: ${this.id}-${++this.#count}\n`), bytes]);
+    }
+    this.#isInside = !endsEvent(bytes);
+    if (this.bytes + bytes.length > MAX_STREAM_BYTES) this.giveUp();
+    if (!this.#isGivenUp) this.#hold(bytes);
+    return bytes;
+  }
+
+  /** The stream has ended, in whatever way. */
+  end(): void {
+    if (this.isEnded) return;
+    this.endedAtMs = performance.now();
+    if (!this.#isGivenUp) this.#hooks.onEnd();
+    this.#taker?.onEnd();
+    this.onTakenUp = () => {};
+  }
+
+  /** What follows the event with this number, or `undefined` for one that was never sent, or is held no more. */
+  after(number: number): Buffer | undefined {
+    if (this.#isGivenUp || number > this.#events.length) return undefined;
+    return Buffer.concat(this.#events.slice(number));
+  }
+
+  /** The number of the last whole event. */
+  get last(): number {
+    return this.#events.length;
+  }
+
+  /** The stream goes on elsewhere. */
+  takeUp(taker: Taker): void {
+    this.#taker?.onLost();
+    this.#taker = taker;
+    this.onTakenUp();
+    this.onTakenUp = () => {};
+  }
+
+  /** The taker has left; what comes is kept for the next. */
+  leave(taker: Taker): void {
+    if (this.#taker === taker) this.#taker = undefined;
+  }
+
+  /** Holds nothing any more: whoever asks is told that the event is unknown. */
+  giveUp(): void {
+    if (this.#isGivenUp) return;
+    this.#isGivenUp = true;
+    this.#hooks.onGivenUp();
+    this.#events = [];
+    this.#begun.clear();
+    this.bytes = 0;
+    this.#taker?.onLost();
+    this.#taker = undefined;
+  }
+
+  #hold(bytes: Buffer): void {
+    this.#begun.push(bytes);
+    this.bytes += bytes.length;
+    if (!this.#isInside) {
+      // A copy: the parts are slices of what the upstream sent, and would hold all of it.
+      this.#events.push(Buffer.from(this.#begun.whole()));
+      this.#begun.clear();
+    }
+    this.#hooks.onGrow(bytes.length);
+    if (!this.#isInside) this.#taker?.onEvent();
+  }
+}
+
+function beginsEvent(bytes: Buffer): boolean {
+  return bytes.length >= EVENT_HEAD.length && EVENT_HEAD.compare(bytes, 0, EVENT_HEAD.length) === 0;
+}
+
+function endsEvent(bytes: Buffer): boolean {
+  return bytes.length >= 2 && bytes[bytes.length - 1] === LF && bytes[bytes.length - 2] === LF;
+}

@@ -1,0 +1,84 @@
+// Reads the event stream of a watch: whole events, each of which must fit, with what resuming the stream takes.
+
+import { HeldBytes } from '../protocol/held-bytes.ts';
+import { SseLines } from '../protocol/sse-lines.ts';
+
+/** A notification is short; whoever sends more means to fill the memory. */
+export const MAX_EVENT_BYTES = 4 * 1024 * 1024;
+/** Longer pauses would be the end of the watch. */
+const MAX_RETRY_MS = 5 * 60 * 1000;
+const MAX_ID_CHARACTERS = 1024;
+
+const SPACE = 0x20;
+const NEWLINE = Buffer.from('\n');
+
+export class WatchEvents {
+  readonly #onData: (data: Buffer) => void;
+  readonly #lines: SseLines;
+  readonly #data = new HeldBytes();
+  #hasData = false;
+  /** Whether the event is of a type that carries no JSON-RPC. */
+  #isForeign = false;
+  #eventId: string | undefined;
+  /** Of the last whole event that had one. */
+  lastEventId: string | undefined;
+  retryMs: number | undefined;
+  /** How many have come, of whatever kind. */
+  lines = 0;
+
+  /** `onData` is told the data of every event that has some. */
+  constructor(onData: (data: Buffer) => void) {
+    this.#onData = onData;
+    const whole = { onLongLine: () => false, onPart: () => {} };
+    this.#lines = new SseLines({ onLine: (line) => this.#onLine(line), ...whole }, Number.POSITIVE_INFINITY);
+  }
+
+  /** Returns `false` when an event has more bytes than it may. */
+  push(chunk: Buffer): boolean {
+    this.#lines.push(chunk);
+    return this.#lines.heldBytes + this.#data.length <= MAX_EVENT_BYTES;
+  }
+
+  #onLine(line: Buffer): void {
+    this.lines++;
+    if (line.length === 0) {
+      this.#dispatch();
+      return;
+    }
+    const colon = line.indexOf(0x3a);
+    const name = line.toString('latin1', 0, colon < 0 ? line.length : colon);
+    const value = colon < 0 ? line.subarray(line.length) : line.subarray(colon + (line[colon + 1] === SPACE ? 2 : 1));
+    if (name === 'data') this.#hold(value);
+    else if (name === 'event') this.#isForeign = value.length > 0 && value.toString('latin1') !== 'message';
+    else if (name === 'id') this.#eventId = readEventId(value) ?? this.#eventId;
+    else if (name === 'retry') this.retryMs = readRetry(value) ?? this.retryMs;
+  }
+
+  #hold(value: Buffer): void {
+    if (this.#hasData) this.#data.push(NEWLINE);
+    this.#hasData = true;
+    this.#data.push(value);
+  }
+
+  #dispatch(): void {
+    this.lastEventId = this.#eventId ?? this.lastEventId;
+    const data = this.#data.whole();
+    const isMessage = data.length > 0 && data.length <= MAX_EVENT_BYTES && !this.#isForeign;
+    this.#hasData = false;
+    this.#isForeign = false;
+    this.#data.clear();
+    if (isMessage) this.#onData(data);
+  }
+}
+
+/** An id that a header can carry back; others are as if they had not been sent. */
+function readEventId(value: Buffer): string | undefined {
+  if (value.length > MAX_ID_CHARACTERS) return undefined;
+  const text = value.toString('latin1');
+  return /^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/.test(text) ? text : undefined;
+}
+
+function readRetry(value: Buffer): number | undefined {
+  const text = value.toString('latin1', 0, 10);
+  return /^\d{1,9}$/.test(text) && value.length < 10 ? Math.min(Number(text), MAX_RETRY_MS) : undefined;
+}

@@ -1,0 +1,215 @@
+// How a modern upstream tells of changes: `subscriptions/listen` (2026-07-28 basic/patterns/subscriptions). For another
+// set of URIs another listen is opened, and acknowledged before the one in use is ended: nothing is missed in between.
+
+import {
+  findMember,
+  isObjectAt,
+  isStringAt,
+  JsonScanner,
+  type Member,
+  type Span,
+  stringAt,
+} from '../protocol/json-scan.ts';
+import { type Message, scanMessage } from '../protocol/jsonrpc.ts';
+import { type Link, modernHeaders, modernMeta } from './handshake.ts';
+import { findMembers, skipSpace } from './loose-json.ts';
+import { MAX_URIS } from './wanted-uris.ts';
+import { type Channel, type ChannelEnd, type ChannelOwner, isRefusedForGood, type WatchWire } from './watch-channel.ts';
+import { type StreamEnd, WatchStream } from './watch-stream.ts';
+
+const METHOD = 'subscriptions/listen';
+const ACKNOWLEDGED = 'notifications/subscriptions/acknowledged';
+export const META_SUBSCRIPTION_ID = 'io.modelcontextprotocol/subscriptionId';
+const ACKNOWLEDGEMENT_MS = 10_000;
+/** Before a listen that was refused is tried again beside the one in use. */
+const REPLACEMENT_RETRY_MS = 10_000;
+const MAX_KEYS = 64;
+const METHOD_NOT_FOUND = '-32601';
+const INVALID_PARAMS = '-32602';
+
+/** One request, from its sending to its end. */
+interface Listen {
+  readonly id: string;
+  readonly version: number;
+  readonly stream: WatchStream;
+  readonly timer: NodeJS.Timeout;
+  /** The URIs it was acknowledged for; `undefined` until then. */
+  honoured: ReadonlySet<string> | undefined;
+  /** Whether it was acknowledged for nothing at all. */
+  isIdle: boolean;
+}
+
+export class ListenChannel implements Channel {
+  readonly #wire: WatchWire;
+  readonly #link: Link;
+  readonly #owner: ChannelOwner;
+  #current: Listen | undefined;
+  /** Opened to take the place of the current one. */
+  #next: Listen | undefined;
+  #retry: NodeJS.Timeout | undefined;
+  /** Of what was refused for good, while another is in use. */
+  #refusedVersion: number | undefined;
+  #isGap = false;
+
+  constructor(wire: WatchWire, link: Link, owner: ChannelOwner) {
+    this.#wire = wire;
+    this.#link = link;
+    this.#owner = owner;
+  }
+
+  start(): void {
+    this.#open();
+  }
+
+  update(): void {
+    clearTimeout(this.#retry);
+    // One that waits for its acknowledgement is followed by another if it is out of date by then.
+    if (this.#next === undefined) this.#open();
+  }
+
+  isRefused(uri: string): boolean {
+    if (this.#current?.honoured?.has(uri) !== false) return false;
+    return [this.#current.version, this.#refusedVersion].includes(this.#owner.version);
+  }
+
+  end(): void {
+    clearTimeout(this.#retry);
+    for (const listen of [this.#current, this.#next]) if (listen !== undefined) this.#abort(listen);
+    this.#current = undefined;
+    this.#next = undefined;
+  }
+
+  #open(): void {
+    const { pool, path, clientInfo } = this.#wire;
+    const id = this.#wire.mintId();
+    const stream = new WatchStream({
+      onOpen: () => {},
+      onData: (data) => this.#onData(listen, data),
+      onEnd: (end) => this.#onEnd(listen, toChannelEnd(end)),
+    });
+    const onLate = (): void => this.#giveUp(listen, { why: 'ended', message: 'it did not acknowledge in time' });
+    const timer = setTimeout(onLate, ACKNOWLEDGEMENT_MS).unref();
+    const listen: Listen = { id, version: this.#owner.version, stream, timer, honoured: undefined, isIdle: false };
+    const params = `"_meta":${modernMeta(clientInfo)},"notifications":${this.#filter()}`;
+    const body = `{"jsonrpc":"2.0","id":"${id}","method":"${METHOD}","params":{${params}}}`;
+    const headers = [...this.#link.headers, ...modernHeaders(METHOD)];
+    this.#next = listen;
+    pool.dispatch({ path, method: 'POST', headers, body }, stream);
+  }
+
+  /** What the upstream does not declare is not asked for. */
+  #filter(): string {
+    const about = this.#wire.about();
+    const members: string[] = [];
+    for (const kind of ['tools', 'prompts', 'resources'] as const) {
+      if (about?.[kind] !== false) members.push(`"${kind}ListChanged":true`);
+    }
+    const uris = [...this.#owner.uris.keys()];
+    if (uris.length > 0 && about?.subscribes !== false) members.push(`"resourceSubscriptions":${JSON.stringify(uris)}`);
+    return `{${members.join()}}`;
+  }
+
+  #onData(listen: Listen, data: Buffer): void {
+    const message = scanMessage(data);
+    if (message.kind === 'response') this.#onResponse(listen, message);
+    else if (message.kind === 'notification') {
+      const at = findMember(message.meta, META_SUBSCRIPTION_ID);
+      // Of another subscription: not for us, whatever it says.
+      if (at === undefined || !isStringAt(data, at, listen.id)) return;
+      if (listen.honoured !== undefined) this.#owner.onNotification(message);
+      else if (message.method === ACKNOWLEDGED) this.#onAcknowledged(listen, message);
+      else this.#giveUp(listen, { why: 'ended', message: 'it told of something before it acknowledged' });
+    }
+  }
+
+  #onAcknowledged(listen: Listen, { bytes, params }: Message): void {
+    clearTimeout(listen.timer);
+    const filter = findMember(params, 'notifications');
+    const members: Member[] = [];
+    if (filter !== undefined) new JsonScanner(bytes, undefined, MAX_KEYS).readMembers(filter.start, 0, members);
+    listen.honoured = readUris(bytes, findMember(members, 'resourceSubscriptions'));
+    listen.isIdle = listen.honoured.size === 0 && !members.some(({ start }) => bytes[start] === LETTER_T);
+    // The current one may have taken its place already.
+    const before = this.#current;
+    this.#current = listen;
+    this.#next = undefined;
+    if (before !== undefined) this.#abort(before);
+    if (this.#isGap) this.#owner.onGap();
+    else if (before === undefined) this.#owner.onOpen(false);
+    this.#isGap = false;
+    this.#owner.onSettled(listen.version);
+    if (this.#owner.version !== listen.version) this.update();
+  }
+
+  #onResponse(listen: Listen, { bytes, id }: Message): void {
+    if (id === undefined || !isStringAt(bytes, id, listen.id)) {
+      this.#giveUp(listen, { why: 'ended', message: 'it answered another request on the stream of a listen' });
+      return;
+    }
+    const code = readErrorCode(bytes);
+    const isFinal = listen.isIdle || code === METHOD_NOT_FOUND || code === INVALID_PARAMS;
+    const message = code === undefined ? 'it ended the listen' : 'it refused to be listened to';
+    this.#giveUp(listen, { why: isFinal ? 'unsupported' : 'ended', message });
+  }
+
+  #giveUp(listen: Listen, end: ChannelEnd): void {
+    const retryMs = listen.stream.events.retryMs;
+    this.#abort(listen);
+    this.#onEnd(listen, { ...end, retryMs });
+  }
+
+  #onEnd(listen: Listen, end: ChannelEnd): void {
+    clearTimeout(listen.timer);
+    if (listen === this.#next) {
+      this.#next = undefined;
+      if (this.#current !== undefined) {
+        // The one in use goes on with what it was acknowledged for; of the rest nothing is heard until there is another.
+        this.#isGap = true;
+        if (end.why === 'unsupported') this.#refusedVersion = listen.version;
+        else this.#retry = setTimeout(() => this.update(), REPLACEMENT_RETRY_MS).unref();
+        this.#owner.onSettled(listen.version);
+        // What is wanted may be others by now.
+        if (this.#owner.version !== listen.version) this.update();
+        return;
+      }
+    } else if (listen === this.#current) {
+      this.#current = undefined;
+      if (this.#next !== undefined) {
+        this.#isGap = true;
+        return;
+      }
+    } else return;
+    clearTimeout(this.#retry);
+    this.#owner.onEnd(end);
+  }
+
+  #abort(listen: Listen): void {
+    clearTimeout(listen.timer);
+    listen.stream.abort();
+  }
+}
+
+/** `true` begins with it. */
+const LETTER_T = 0x74;
+
+/** Of an answer that was no stream. */
+function toChannelEnd({ status, body, message }: StreamEnd): ChannelEnd {
+  const code = status === 200 ? readErrorCode(body) : undefined;
+  const isFinal = isRefusedForGood(status) || code === METHOD_NOT_FOUND || code === INVALID_PARAMS;
+  return { why: isFinal ? 'unsupported' : 'ended', message };
+}
+
+/** No more than were asked for: an upstream that names a million would have them all looked at. */
+function readUris(bytes: Buffer, at: Member | undefined): Set<string> {
+  const spans: Span[] = [];
+  if (at !== undefined) new JsonScanner(bytes).readElements(at.start, 0, spans, MAX_URIS);
+  return new Set(spans.map((span) => stringAt(bytes, span) ?? ''));
+}
+
+/** `error.code` as raw JSON, where the message is an error. */
+function readErrorCode(bytes: Buffer): string | undefined {
+  const error = findMember(findMembers(bytes, skipSpace(bytes, 0)) ?? [], 'error');
+  if (error === undefined || !isObjectAt(bytes, error.start)) return undefined;
+  const code = findMember(findMembers(bytes, error.start) ?? [], 'code');
+  return code === undefined ? '' : bytes.toString('latin1', code.start, Math.min(code.end, code.start + 12));
+}
