@@ -105,18 +105,21 @@ export class LinkStreams {
     } else this.#options.onNotification(joined.upstream, message.method);
   }
 
-  /** Of several calls nobody can say which is meant: then it is the session that is asked, on its own stream if it has one. */
+  /**
+   * Of several calls nobody can say which is meant. Then it is the session that is asked, on its own stream if it has one;
+   * modern clients have none, and one must not be asked what another is meant by.
+   */
   #onRequest({ session, calls, requests }: LinkCalls, message: Message): void {
     const askable = calls.filter((call) => call.canBeAsked);
-    const latest = askable.at(-1);
-    if (latest !== undefined && (askable.length === 1 || session === undefined)) {
-      const question = latest.onRequest(message);
-      if (question !== undefined) latest.tell(question);
+    const meant = findOnly(askable);
+    if (meant !== undefined) {
+      const question = meant.onRequest(message);
+      if (question !== undefined) meant.tell(question);
       return;
     }
     const question = requests.onRequest(message);
     if (question === undefined || session === undefined) return;
-    if (this.#options.sendTo(session, question) || latest?.tell(question)) return;
+    if (this.#options.sendTo(session, question) || askable.at(-1)?.tell(question)) return;
     requests.fail('The client has no stream open on which it could be asked.');
   }
 
@@ -135,6 +138,13 @@ export class LinkStreams {
     if (isLog && !passesLog(message, session.logLevel ?? LOG_LEVELS[0])) return;
     this.#options.sendTo(session, message.bytes);
   }
+}
+
+/** A parked call waits for the answer to a question that it has asked already. */
+function findOnly(askable: readonly UpstreamCall[]): UpstreamCall | undefined {
+  const running = askable.filter((call) => !call.isParked);
+  const meant = running.length > 0 ? running : askable;
+  return meant.length === 1 ? meant[0] : undefined;
 }
 
 function pause(ms: number): Promise<void> {

@@ -99,6 +99,11 @@ export class UpstreamCall implements AttemptsOwner, ClientOwner, QuestionedCall,
     return !this.#isAnswered;
   }
 
+  /** Whether it waits for its client to come back. */
+  get isParked(): boolean {
+    return this.#isParked;
+  }
+
   get conversation(): string {
     return this.#attempts.conversation;
   }

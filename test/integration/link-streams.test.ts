@@ -84,6 +84,32 @@ test('of several calls none is taken for the one that is meant: the session is a
   for (const each of calls) assert.equal((await each.ended()).result.content[0].text, 'done');
 });
 
+test('of several calls of modern clients none is asked: it might be the question of another', async (t) => {
+  const { upstream, gateway } = await start(t);
+  const calls = [callModern(gateway), callModern(gateway)];
+  const called = await upstream.called(2);
+  upstream.say(called[0]!, QUESTION);
+  assert.match(JSON.stringify((await upstream.responseTo('q')).error), /has not declared elicitation/);
+  for (const each of called) upstream.finish(each);
+  for (const each of calls) assert.equal(textOf(await each), 'done');
+});
+
+test('a call that waits for its client is not the one that asks, if another runs', async (t) => {
+  const { upstream, gateway } = await start(t);
+  const first = callModern(gateway);
+  const [asking] = await upstream.called(1);
+  upstream.say(asking!, QUESTION);
+  needed(await first);
+  const second = callModern(gateway);
+  const called = await upstream.called(2);
+  upstream.say(called[1]!, { ...QUESTION, id: 'of the second' });
+  const { keys, requestState } = needed(await second);
+  upstream.finish(called[1]!);
+  const done = await callModern(gateway, { inputResponses: { [keys[0]!]: ACCEPTED }, requestState });
+  assert.equal(textOf(done), 'done');
+  assert.deepEqual((await upstream.responseTo('of the second')).result, ACCEPTED);
+});
+
 test('a session without a stream of its own is asked on that of its latest call', async (t) => {
   const { upstream, gateway } = await start(t);
   const session = await open(gateway);
