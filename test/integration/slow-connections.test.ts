@@ -52,172 +52,209 @@ const echo: OnRequest = (request, response) => {
   );
 };
 
-suite('a client that keeps sending and never finishes', () => {
-  const TIMES = {
-    sniffTimeoutMs: 150,
-    headersTimeoutMs: 200,
-    requestTimeoutMs: 300,
-    keepAliveTimeoutMs: 250,
-    checkIntervalMs: 20,
-  };
-  const LINGER_MS = 1_000;
-  /** What a loaded machine may be late by. */
-  const SLACK_MS = 700;
-  const POST = 'POST / HTTP/1.1\r\nHost: x\r\n';
+/** Each on a listener of its own, whose times pass at the same time. */
+suite('a listener', { concurrency: true }, () => {
+  suite('a client that keeps sending and never finishes', { concurrency: true }, () => {
+    const TIMES = {
+      sniffTimeoutMs: 150,
+      headersTimeoutMs: 200,
+      requestTimeoutMs: 300,
+      keepAliveTimeoutMs: 250,
+      checkIntervalMs: 20,
+    };
+    const LINGER_MS = 1_000;
+    /** What a loaded machine may be late by. */
+    const SLACK_MS = 700;
+    const POST = 'POST / HTTP/1.1\r\nHost: x\r\n';
 
-  const CASES: readonly {
-    readonly what: string;
-    readonly begins: string | Buffer;
-    readonly goesOn: string | Buffer;
-    readonly fromMs: number;
-    readonly toMs: number;
-    readonly answer: RegExp;
-  }[] = [
-    {
-      what: 'a head of HTTP/1.1',
-      begins: POST,
-      goesOn: 'x-a: 1\r\n',
-      fromMs: 200,
-      toMs: 220,
-      answer: /^HTTP\/1\.1 408 /,
-    },
-    {
-      what: 'empty lines before a request',
-      begins: '\r\n',
-      goesOn: '\r\n',
-      fromMs: 200,
-      toMs: 220,
-      answer: /^HTTP\/1\.1 408 /,
-    },
-    {
-      what: 'a body of HTTP/1.1',
-      begins: `${POST}Content-Length: 1000\r\n\r\n`,
-      goesOn: 'x',
-      fromMs: 300,
-      toMs: 320,
-      answer: /^HTTP\/1\.1 408 /,
-    },
-    {
-      what: 'chunks',
-      begins: `${POST}Transfer-Encoding: chunked\r\n\r\n`,
-      goesOn: toChunk('x'),
-      fromMs: 300,
-      toMs: 320,
-      answer: /^HTTP\/1\.1 408 /,
-    },
-    {
-      what: 'trailers',
-      begins: `${POST}Transfer-Encoding: chunked\r\n\r\n0\r\n`,
-      goesOn: 'x-a: 1\r\n',
-      fromMs: 300,
-      toMs: 320,
-      answer: /^HTTP\/1\.1 408 /,
-    },
-    {
-      what: 'empty lines behind an answered request',
-      begins: GET,
-      goesOn: '\r\n',
-      fromMs: 450,
-      toMs: 450,
-      answer: /^HTTP\/1\.1 200 (?!.*HTTP)/s,
-    },
-    {
-      what: 'pings',
-      begins: Buffer.concat([PREFACE, EMPTY_SETTINGS]),
-      goesOn: PING,
-      fromMs: 250,
-      toMs: 250 + LINGER_MS,
-      answer: /./s,
-    },
-    {
-      what: 'a frame of HTTP/2',
-      begins: Buffer.concat([PREFACE, EMPTY_SETTINGS, frame(1, 4, 1, [0x82]).subarray(0, 9)]),
-      goesOn: '',
-      fromMs: 250,
-      toMs: 250 + LINGER_MS,
-      answer: /./s,
-    },
-    {
-      what: 'a header block of HTTP/2',
-      begins: Buffer.concat([PREFACE, EMPTY_SETTINGS, BEGUN_HEADERS]),
-      goesOn: '',
-      fromMs: 250,
-      toMs: 250 + 2 * LINGER_MS,
-      answer: /./s,
-    },
-  ];
-  for (const { what, begins, goesOn, fromMs, toMs, answer } of CASES) {
-    test(`${what} that never ends: cut in its time`, async (t) => {
-      const { listener, url } = await start(t, TIMES);
+    const CASES: readonly {
+      readonly what: string;
+      readonly begins: string | Buffer;
+      readonly goesOn: string | Buffer;
+      readonly fromMs: number;
+      readonly toMs: number;
+      readonly answer: RegExp;
+    }[] = [
+      {
+        what: 'a head of HTTP/1.1',
+        begins: POST,
+        goesOn: 'x-a: 1\r\n',
+        fromMs: 200,
+        toMs: 220,
+        answer: /^HTTP\/1\.1 408 /,
+      },
+      {
+        what: 'empty lines before a request',
+        begins: '\r\n',
+        goesOn: '\r\n',
+        fromMs: 200,
+        toMs: 220,
+        answer: /^HTTP\/1\.1 408 /,
+      },
+      {
+        what: 'a body of HTTP/1.1',
+        begins: `${POST}Content-Length: 1000\r\n\r\n`,
+        goesOn: 'x',
+        fromMs: 300,
+        toMs: 320,
+        answer: /^HTTP\/1\.1 408 /,
+      },
+      {
+        what: 'chunks',
+        begins: `${POST}Transfer-Encoding: chunked\r\n\r\n`,
+        goesOn: toChunk('x'),
+        fromMs: 300,
+        toMs: 320,
+        answer: /^HTTP\/1\.1 408 /,
+      },
+      {
+        what: 'trailers',
+        begins: `${POST}Transfer-Encoding: chunked\r\n\r\n0\r\n`,
+        goesOn: 'x-a: 1\r\n',
+        fromMs: 300,
+        toMs: 320,
+        answer: /^HTTP\/1\.1 408 /,
+      },
+      {
+        what: 'empty lines behind an answered request',
+        begins: GET,
+        goesOn: '\r\n',
+        fromMs: 450,
+        toMs: 450,
+        answer: /^HTTP\/1\.1 200 (?!.*HTTP)/s,
+      },
+      {
+        what: 'pings',
+        begins: Buffer.concat([PREFACE, EMPTY_SETTINGS]),
+        goesOn: PING,
+        fromMs: 250,
+        toMs: 250 + LINGER_MS,
+        answer: /./s,
+      },
+      {
+        what: 'a frame of HTTP/2',
+        begins: Buffer.concat([PREFACE, EMPTY_SETTINGS, frame(1, 4, 1, [0x82]).subarray(0, 9)]),
+        goesOn: '',
+        fromMs: 250,
+        toMs: 250 + LINGER_MS,
+        answer: /./s,
+      },
+      {
+        what: 'a header block of HTTP/2',
+        begins: Buffer.concat([PREFACE, EMPTY_SETTINGS, BEGUN_HEADERS]),
+        goesOn: '',
+        fromMs: 250,
+        toMs: 250 + 2 * LINGER_MS,
+        answer: /./s,
+      },
+    ];
+    for (const { what, begins, goesOn, fromMs, toMs, answer } of CASES) {
+      test(`${what} that never ends: cut in its time`, async (t) => {
+        const { listener, url } = await start(t, TIMES);
+        const client = await RawHttp1.connect(url);
+        const startedAt = performance.now();
+        client.write(begins);
+        const dripping = setInterval(() => client.write(goesOn), 15);
+        t.after(() => clearInterval(dripping));
+        assert.match(await client.ended(), answer);
+        const tookMs = performance.now() - startedAt;
+        // The clocks of the server and the test are not read at the same moment.
+        assert.ok(tookMs > fromMs - 20 && tookMs < toMs + SLACK_MS, `${what} took ${Math.round(tookMs)} ms`);
+        await eventually(() => listener.connections === 0);
+      });
+    }
+
+    test('a body over HTTP/2 that never ends: its stream is cut in its time, and others are answered meanwhile', async (t) => {
+      const { url } = await start(t, { ...TIMES, keepAliveTimeoutMs: 60_000 });
+      const { session } = await connectHttp2(url);
+      t.after(() => session.destroy());
+      const stream = session.request({ ':method': 'POST' }).on('error', () => undefined);
+      const answer = answerOf(stream);
+      const startedAt = performance.now();
+      const dripping = setInterval(() => stream.write('x'), 15);
+      t.after(() => clearInterval(dripping));
+      assert.equal((await sendHttp2(session, url, { body: 'other' })).text, 'other');
+      const { status } = await answer;
+      const tookMs = performance.now() - startedAt;
+      assert.equal(status, 408);
+      assert.ok(tookMs > 280 && tookMs < 300 + SLACK_MS, `took ${Math.round(tookMs)} ms`);
+      assert.equal((await sendHttp2(session, url, { body: 'next' })).text, 'next');
+    });
+
+    test('who decides late for a protocol has the whole time for its headers, and no more', async (t) => {
+      const { url } = await start(t, TIMES);
       const client = await RawHttp1.connect(url);
       const startedAt = performance.now();
-      client.write(begins);
-      const dripping = setInterval(() => client.write(goesOn), 15);
-      t.after(() => clearInterval(dripping));
-      assert.match(await client.ended(), answer);
+      client.write('P');
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      client.write('OST / HTTP/1.1\r\n');
+      assert.match(await client.ended(), /^HTTP\/1\.1 408 /);
       const tookMs = performance.now() - startedAt;
-      // The clocks of the server and the test are not read at the same moment.
-      assert.ok(tookMs > fromMs - 20 && tookMs < toMs + SLACK_MS, `${what} took ${Math.round(tookMs)} ms`);
-      await eventually(() => listener.connections === 0);
+      assert.ok(tookMs > 280 && tookMs < 320 + SLACK_MS, `took ${Math.round(tookMs)} ms`);
     });
-  }
 
-  test('a body over HTTP/2 that never ends: its stream is cut in its time, and others are answered meanwhile', async (t) => {
-    const { url } = await start(t, { ...TIMES, keepAliveTimeoutMs: 60_000 });
-    const { session } = await connectHttp2(url);
-    t.after(() => session.destroy());
-    const stream = session.request({ ':method': 'POST' }).on('error', () => undefined);
-    const answer = answerOf(stream);
-    const startedAt = performance.now();
-    const dripping = setInterval(() => stream.write('x'), 15);
-    t.after(() => clearInterval(dripping));
-    assert.equal((await sendHttp2(session, url, { body: 'other' })).text, 'other');
-    const { status } = await answer;
-    const tookMs = performance.now() - startedAt;
-    assert.equal(status, 408);
-    assert.ok(tookMs > 280 && tookMs < 300 + SLACK_MS, `took ${Math.round(tookMs)} ms`);
-    assert.equal((await sendHttp2(session, url, { body: 'next' })).text, 'next');
-  });
+    test('a request behind a pause that is short enough is answered, after many answers, too', async (t) => {
+      const { url } = await start(t, TIMES);
+      const client = await RawHttp1.connect(url);
+      for (let answers = 1; answers <= 5; answers++) {
+        client.write(GET);
+        await client.answers((all) => all.length === answers);
+        await new Promise((resolve) => setTimeout(resolve, 120));
+      }
+      assert.equal(client.isEnded, false);
+      client.socket.destroy();
+    });
 
-  test('who decides late for a protocol has the whole time for its headers, and no more', async (t) => {
-    const { url } = await start(t, TIMES);
-    const client = await RawHttp1.connect(url);
-    const startedAt = performance.now();
-    client.write('P');
-    await new Promise((resolve) => setTimeout(resolve, 100));
-    client.write('OST / HTTP/1.1\r\n');
-    assert.match(await client.ended(), /^HTTP\/1\.1 408 /);
-    const tookMs = performance.now() - startedAt;
-    assert.ok(tookMs > 280 && tookMs < 320 + SLACK_MS, `took ${Math.round(tookMs)} ms`);
-  });
-
-  test('a request behind a pause that is short enough is answered, after many answers, too', async (t) => {
-    const { url } = await start(t, TIMES);
-    const client = await RawHttp1.connect(url);
-    for (let answers = 1; answers <= 5; answers++) {
+    test('an answer may take longer than every limit of its connection', async (t) => {
+      const { url } = await start(t, TIMES, (request, response) => {
+        request.resume();
+        setTimeout(() => response.end('late'), request.url === '/late' ? 600 : 0);
+      });
+      const client = await RawHttp1.connect(url);
       client.write(GET);
-      await client.answers((all) => all.length === answers);
-      await new Promise((resolve) => setTimeout(resolve, 120));
-    }
-    assert.equal(client.isEnded, false);
-    client.socket.destroy();
+      await client.answers((all) => all.length === 1);
+      client.write(GET.replace('/livez', '/late'));
+      const answers = await client.answers((all) => all.length === 2);
+      assert.deepEqual(
+        answers.map(({ body }) => body),
+        ['late', 'late'],
+      );
+      client.socket.destroy();
+    });
   });
 
-  test('an answer may take longer than every limit of its connection', async (t) => {
-    const { url } = await start(t, TIMES, (request, response) => {
-      request.resume();
-      setTimeout(() => response.end('late'), request.url === '/late' ? 600 : 0);
+  suite('as many connections as may be', () => {
+    test('those over the limit are closed at once, those under it are served, and a place that is freed is taken', async (t) => {
+      const { listener, url } = await start(t, { maxConnections: 3, sniffTimeoutMs: 3_000 });
+      const served = await RawHttp1.connect(url);
+      served.write(GET);
+      await served.answers((all) => all.length === 1);
+      const { session } = await connectHttp2(url);
+      t.after(() => session.destroy());
+      assert.equal((await sendHttp2(session, url, { body: 'a' })).text, 'a');
+      const silent = await RawHttp1.connect(url);
+      await eventually(() => listener.connections === 3);
+
+      const startedAt = performance.now();
+      const refused = await Promise.all(Array.from({ length: 50 }, () => RawHttp1.connect(url)));
+      for (const client of refused) client.write(GET);
+      assert.deepEqual(new Set(await Promise.all(refused.map((client) => client.ended()))), new Set(['']));
+      assert.ok(performance.now() - startedAt < 3_000, 'the silent one had gone before');
+      served.write(GET);
+      await served.answers((all) => all.length === 2);
+      assert.equal((await sendHttp2(session, url, { body: 'b' })).text, 'b');
+      assert.equal(listener.connections, 3);
+
+      await silent.ended();
+      const next = await eventually(async () => {
+        const client = await RawHttp1.connect(url);
+        client.write(GET);
+        const answers = await client.answers((all) => all.length === 1);
+        return answers.length === 1 && client;
+      });
+      assert.equal(listener.connections, 3);
+      for (const client of [served, next]) client.socket.destroy();
     });
-    const client = await RawHttp1.connect(url);
-    client.write(GET);
-    await client.answers((all) => all.length === 1);
-    client.write(GET.replace('/livez', '/late'));
-    const answers = await client.answers((all) => all.length === 2);
-    assert.deepEqual(
-      answers.map(({ body }) => body),
-      ['late', 'late'],
-    );
-    client.socket.destroy();
   });
 });
 
@@ -374,38 +411,4 @@ suite('many connections', () => {
       await assertServed();
     });
   }
-});
-
-suite('as many connections as may be', () => {
-  test('those over the limit are closed at once, those under it are served, and a place that is freed is taken', async (t) => {
-    const { listener, url } = await start(t, { maxConnections: 3, sniffTimeoutMs: 3_000 });
-    const served = await RawHttp1.connect(url);
-    served.write(GET);
-    await served.answers((all) => all.length === 1);
-    const { session } = await connectHttp2(url);
-    t.after(() => session.destroy());
-    assert.equal((await sendHttp2(session, url, { body: 'a' })).text, 'a');
-    const silent = await RawHttp1.connect(url);
-    await eventually(() => listener.connections === 3);
-
-    const startedAt = performance.now();
-    const refused = await Promise.all(Array.from({ length: 50 }, () => RawHttp1.connect(url)));
-    for (const client of refused) client.write(GET);
-    assert.deepEqual(new Set(await Promise.all(refused.map((client) => client.ended()))), new Set(['']));
-    assert.ok(performance.now() - startedAt < 3_000, 'the silent one had gone before');
-    served.write(GET);
-    await served.answers((all) => all.length === 2);
-    assert.equal((await sendHttp2(session, url, { body: 'b' })).text, 'b');
-    assert.equal(listener.connections, 3);
-
-    await silent.ended();
-    const next = await eventually(async () => {
-      const client = await RawHttp1.connect(url);
-      client.write(GET);
-      const answers = await client.answers((all) => all.length === 1);
-      return answers.length === 1 && client;
-    });
-    assert.equal(listener.connections, 3);
-    for (const client of [served, next]) client.socket.destroy();
-  });
 });

@@ -113,11 +113,12 @@ interface Running {
 }
 
 async function start(perSecond: number): Promise<Running> {
-  const upstreams = {
-    a: await startUpstreamChild('modern', 'sse'),
-    b: await startUpstreamChild('stateless'),
-    c: await startUpstreamChild('stateful'),
-  };
+  const [a, b, c] = await Promise.all([
+    startUpstreamChild('modern', 'sse'),
+    startUpstreamChild('stateless'),
+    startUpstreamChild('stateful'),
+  ]);
+  const upstreams = { a, b, c };
   const gateway = await startServe({
     configs: Object.entries(upstreams).map(([name, { url }]) => ({ name, url })),
     limits: LIMITS,

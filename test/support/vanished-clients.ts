@@ -192,10 +192,15 @@ async function rememberSessions(gateway: ServeChild, count: number): Promise<voi
 
 /** Resolves when, by its metrics and in the eyes of its upstreams, the gateway has nothing left to do or to wait for. */
 async function settled(gateway: ServeChild, upstreams: readonly CanaryUpstream[]): Promise<void> {
-  await eventually(async () => {
-    const { calls_in_flight, upstream_sessions, pool_connections, client_connections } = await scrape(gateway);
-    const isIdle = calls_in_flight === 0 && upstream_sessions === 0 && pool_connections === 0;
-    // One is the scrape's own.
-    return isIdle && client_connections === 1 && upstreams.every((each) => each.openCalls + each.openSessions === 0);
-  }, 30_000);
+  await eventually(
+    async () => {
+      const { calls_in_flight, upstream_sessions, pool_connections, client_connections } = await scrape(gateway);
+      const isIdle = calls_in_flight === 0 && upstream_sessions === 0 && pool_connections === 0;
+      // One is the scrape's own.
+      return isIdle && client_connections === 1 && upstreams.every((each) => each.openCalls + each.openSessions === 0);
+    },
+    30_000,
+    // A scrape costs both processes more than what they wait for.
+    100,
+  );
 }
