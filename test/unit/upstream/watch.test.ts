@@ -409,8 +409,13 @@ suite('a legacy upstream', { concurrency: 8 }, () => {
     await opened.ready;
     assert.deepEqual(told, ['gap']);
     assert.deepEqual(links, { opened: 2, forgotten: 1, held: 1, taken: 3 });
+    // The gap is told as soon as the stream is there; the subscriptions follow.
+    const subscribed = await eventually(() => {
+      const asked = upstream.of('resources/subscribe');
+      return asked.length === 2 && asked;
+    });
     assert.deepEqual(
-      upstream.of('resources/subscribe').map(({ headers }) => headers['mcp-session-id']),
+      subscribed.map(({ headers }) => headers['mcp-session-id']),
       ['session-1', 'session-2'],
     );
   });
