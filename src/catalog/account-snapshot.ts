@@ -4,7 +4,7 @@
 import { hash } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import { GatewayError } from '../domain/errors.ts';
-import type { AccountId, StoredSecret } from '../domain/mcp-config.ts';
+import type { AccountId, McpConfig, StoredSecret } from '../domain/mcp-config.ts';
 import { type Grant, isSuspended, type StoredToken } from '../domain/principal.ts';
 import type { Secret } from '../domain/secret.ts';
 import type { AccountConfiguration } from '../store/store.ts';
@@ -46,6 +46,8 @@ export class AccountSnapshot {
 
   /** By service and patterns, which say all of it: kept from epoch to epoch. */
   readonly #narrowings: Map<string, AllowList>;
+  /** The config that was written last, and is not in force here yet. */
+  #written: CompiledConfig | undefined;
 
   constructor(configuration: AccountConfiguration, deps: SnapshotDeps, before?: AccountSnapshot) {
     this.#narrowings = before === undefined ? new Map() : before.#narrowings;
@@ -55,15 +57,26 @@ export class AccountSnapshot {
     this.#deps = deps;
     this.tokens = new Map(configuration.tokens.map((token) => [token.id, token]));
     this.#secrets = new Map(configuration.secrets.map((secret) => [secret.id, secret]));
+    const compiled = (config: McpConfig) => (before === undefined ? undefined : before.#find(config));
     this.configs = new Map(
-      configuration.mcpConfigs.map((config) => {
-        const known = before?.configs.get(config.id);
-        return [
-          config.id,
-          known !== undefined && isDeepStrictEqual(known.config, config) ? known : compileConfig(config),
-        ];
-      }),
+      configuration.mcpConfigs.map((config) => [config.id, compiled(config) ?? compileConfig(config)]),
     );
+  }
+
+  /**
+   * A config that is being written, or is in force. What it admits is decided for the record of the write, and not once more
+   * when it comes into force: a thousand patterns take seconds for ten thousand URIs.
+   */
+  compile(config: McpConfig): CompiledConfig {
+    const known = this.#find(config);
+    if (known !== undefined) return known;
+    this.#written = compileConfig(config);
+    return this.#written;
+  }
+
+  #find(config: McpConfig): CompiledConfig | undefined {
+    const all = [this.configs.get(config.id), this.#written];
+    return all.find((each) => each !== undefined && isDeepStrictEqual(each.config, config));
   }
 
   /** The grants of a token in its order; a grant of a config that is gone is left out. */

@@ -1,24 +1,22 @@
-// What a token sees, told to operators: each tool with who decides it, and what it costs an agent to have it listed.
+// What a token sees, told to operators: each tool, prompt or resource with who decides it, and what it costs an agent to
+// have the tools listed.
 
 import type { NameStyle } from '../domain/principal.ts';
+import type { ListKind } from '../protocol/list-kind.ts';
 import { type Catalog, troubledUpstreams, type UpstreamState } from './catalog.ts';
-import type { ListArray } from './list-array.ts';
+import { POLICIES } from './feature-policy.ts';
 import type { Route } from './route.ts';
 
-export interface CatalogTool {
-  /** As the token spells it. */
-  readonly name: string;
-  readonly canonical_name: string;
+export const CATALOG_KINDS = ['tools', 'prompts', 'resources'] as const;
+/** URI templates are shown among resources. */
+export type CatalogKind = (typeof CATALOG_KINDS)[number];
+
+interface Decided {
   readonly service: string;
   readonly mcp_config: { readonly id: string; readonly name: string; readonly revision: number };
   /** Of the config's allow-list. */
   readonly pattern: string;
-  /** Of the grant's own, if it narrows. */
-  readonly narrowing_pattern: string | null;
   readonly description: string | null;
-  readonly read_only: boolean | null;
-  readonly destructive: boolean | null;
-  readonly context_tokens: number;
   readonly upstream: {
     readonly state: 'ok' | 'unavailable';
     readonly reason: string | null;
@@ -26,87 +24,135 @@ export interface CatalogTool {
   };
 }
 
+export interface CatalogPrompt extends Decided {
+  /** As the token spells it. */
+  readonly name: string;
+  readonly canonical_name: string;
+}
+
+export interface CatalogTool extends CatalogPrompt {
+  /** Of the grant's own, if it narrows. */
+  readonly narrowing_pattern: string | null;
+  readonly read_only: boolean | null;
+  readonly destructive: boolean | null;
+  readonly context_tokens: number;
+}
+
+export interface CatalogResource extends Decided {
+  /** Or the text of the template. */
+  readonly uri: string;
+  /** As its upstream calls it. */
+  readonly name: string;
+  readonly is_template: boolean;
+}
+
 export interface CatalogView {
   readonly epoch: number;
   readonly tools: CatalogTool[];
+  readonly prompts?: CatalogPrompt[];
+  readonly resources?: CatalogResource[];
   readonly has_more: boolean;
   readonly total_count: number;
-  readonly totals: { readonly tools: number; readonly context_tokens: number };
+  readonly totals: Readonly<Record<CatalogKind, number>> & { readonly context_tokens: number };
   /** Upstreams of the token that are not as they should be. */
   readonly upstreams: UpstreamState[];
 }
 
 export interface CatalogQuery {
+  readonly kind: CatalogKind;
   /** In upper or lower case, in a name or the description. */
   readonly search?: string | undefined;
   readonly limit: number;
-  /** A canonical name; `undefined` begins with the first tool. */
+  /** A canonical name, or a URI; `undefined` begins with the first. */
   readonly after?: string | undefined;
 }
 
-const MAX_DESCRIPTION = 200;
+/** In characters. */
+const MAX_TEXT = 200;
 /** Of English and JSON, in the tokenizers that there are, roughly. */
 const BYTES_PER_CONTEXT_TOKEN = 4;
 
-/** In the order of the list. `undefined` when there is no tool `query.after`. */
+/** One object of a list. */
+interface Listed {
+  readonly route: Route;
+  readonly list: ListKind;
+  readonly index: number;
+}
+
+/** In the order of the list. `undefined` when there is nothing of this kind that is `query.after`. */
 export function viewCatalog(catalog: Catalog, style: NameStyle, query: CatalogQuery): CatalogView | undefined {
-  // The same bytes that clients of the current revision are sent.
-  const listed = catalog.list('tools', 'modern', style);
-  const spellings = catalog.spellings(style);
-  const last = catalog.routes.findIndex(({ canonicalName }) => canonicalName === query.after);
+  const { kind } = query;
+  const all = listedOf(catalog, kind);
+  const last = all.findIndex(({ route }) => route.canonicalName === query.after);
   if (query.after !== undefined && last < 0) return undefined;
   const wanted = query.search?.toLowerCase();
-  const found = catalog.routes.flatMap((route, index) =>
-    isFound(route, spellings[index] ?? '', listed, index, wanted) ? [index] : [],
-  );
-  const rest = found.filter((index) => index > last);
+  const read = (each: Listed): Shown => readListed(catalog, style, each);
+  const found = all.map((each) => wanted === undefined || isFound(each, read, wanted));
+  const rest = all.filter((_, index) => index > last && found[index] === true);
   const page = rest.slice(0, query.limit);
-  const sizes = catalog.routes.map((_, index) => toContextTokens(listed.sizeAt(index)));
+  const sizeOf = (each: Listed): number => contextTokensOf(catalog, style, each);
   return {
     epoch: catalog.epoch,
-    tools: page.flatMap((index) => {
-      const route = catalog.routes[index];
-      return route === undefined ? [] : describe(route, spellings[index] ?? '', listed, index);
-    }),
+    tools: kind === 'tools' ? page.map((each) => describeTool(each, read(each), sizeOf(each))) : [],
+    ...(kind === 'prompts' ? { prompts: page.map((each) => describePrompt(each, read(each))) } : {}),
+    ...(kind === 'resources' ? { resources: page.map((each) => describeResource(each, read(each))) } : {}),
     has_more: rest.length > page.length,
-    total_count: found.length,
-    totals: { tools: catalog.routes.length, context_tokens: sizes.reduce((sum, size) => sum + size, 0) },
+    total_count: found.filter(Boolean).length,
+    totals: {
+      tools: listedOf(catalog, 'tools').length,
+      prompts: listedOf(catalog, 'prompts').length,
+      resources: listedOf(catalog, 'resources').length,
+      context_tokens: listedOf(catalog, 'tools').reduce((sum, each) => sum + sizeOf(each), 0),
+    },
     upstreams: troubledUpstreams(catalog),
   };
 }
 
-function isFound(
-  route: Route,
-  spelling: string,
-  listed: ListArray,
-  index: number,
-  wanted: string | undefined,
-): boolean {
-  if (wanted === undefined) return true;
-  const isIn = (text: string): boolean => text.toLowerCase().includes(wanted);
-  return isIn(route.canonicalName) || isIn(spelling) || isIn(read(listed, index).description ?? '');
+const FEATURE_OF = { tools: 'tool', prompts: 'prompt', resources: 'resource' } as const;
+
+function listedOf(catalog: Catalog, kind: CatalogKind): Listed[] {
+  const all = POLICIES[FEATURE_OF[kind]].shownIn.flatMap((list) =>
+    catalog.routesOf(list).map((route, index): Listed => ({ route, list, index })),
+  );
+  // A template without variables may be spelled like a URI that is listed: of a page that ends there, nobody knew which.
+  const seen = new Set<string>();
+  return all.filter(({ route: { canonicalName } }) => !seen.has(canonicalName) && seen.add(canonicalName));
 }
 
-function describe(route: Route, name: string, listed: ListArray, index: number): CatalogTool {
+function isFound(listed: Listed, read: (listed: Listed) => Shown, wanted: string): boolean {
+  const isIn = (text: string): boolean => text.toLowerCase().includes(wanted);
+  if (isIn(listed.route.canonicalName)) return true;
+  const { name, description = '' } = read(listed);
+  return isIn(name) || isIn(description);
+}
+
+function describeTool(listed: Listed, shown: Shown, contextTokens: number): CatalogTool {
+  return {
+    ...describePrompt(listed, shown),
+    narrowing_pattern: listed.route.admission.narrowingPattern ?? null,
+    read_only: shown.annotations?.readOnlyHint ?? null,
+    destructive: shown.annotations?.destructiveHint ?? null,
+    context_tokens: contextTokens,
+  };
+}
+
+function describePrompt({ route }: Listed, shown: Shown): CatalogPrompt {
+  return { name: shown.name, canonical_name: route.canonicalName, ...describeDecision(route, shown) };
+}
+
+function describeResource({ route, list }: Listed, shown: Shown): CatalogResource {
+  const is_template = list === 'templates';
+  return { uri: route.canonicalName, name: cut(shown.name), is_template, ...describeDecision(route, shown) };
+}
+
+function describeDecision(route: Route, { description }: Shown): Decided {
   const { config } = route.grant.config;
-  const { description, annotations } = read(listed, index);
   const { failure } = route.upstream;
   return {
-    name,
-    canonical_name: route.canonicalName,
     service: route.service,
     mcp_config: { id: config.id, name: config.name, revision: config.revision },
     pattern: route.admission.pattern,
-    narrowing_pattern: route.admission.narrowingPattern ?? null,
-    description:
-      description === undefined
-        ? null
-        : Array.from(description.slice(0, 2 * MAX_DESCRIPTION))
-            .slice(0, MAX_DESCRIPTION)
-            .join(''),
-    read_only: annotations?.readOnlyHint ?? null,
-    destructive: annotations?.destructiveHint ?? null,
-    context_tokens: toContextTokens(listed.sizeAt(index)),
+    description: description === undefined ? null : cut(description),
     upstream: {
       state: failure === undefined ? 'ok' : 'unavailable',
       reason: failure?.reason ?? null,
@@ -115,17 +161,26 @@ function describe(route: Route, name: string, listed: ListArray, index: number):
   };
 }
 
+function cut(text: string): string {
+  return Array.from(text.slice(0, 2 * MAX_TEXT))
+    .slice(0, MAX_TEXT)
+    .join('');
+}
+
 interface Shown {
+  /** As the token spells it; of a resource, what its upstream calls it. */
+  readonly name: string;
   readonly description?: string;
   readonly annotations?: { readonly readOnlyHint?: boolean; readonly destructiveHint?: boolean };
 }
 
-/** Members of other types were taken out of the list when it was read. */
-function read(listed: ListArray, index: number): Shown {
-  const [tool = {}] = JSON.parse(Buffer.concat(listed.slice(index, index + 1)).toString('utf8')) as Shown[];
-  return tool;
+/** The same bytes that clients of the current revision are sent; members of other types were taken out when they were read. */
+function readListed(catalog: Catalog, style: NameStyle, { list, index }: Listed): Shown {
+  const bytes = catalog.list(list, 'modern', style).slice(index, index + 1);
+  const [shown = { name: '' }] = JSON.parse(Buffer.concat(bytes).toString('utf8')) as Shown[];
+  return shown;
 }
 
-function toContextTokens(bytes: number): number {
-  return Math.round(bytes / BYTES_PER_CONTEXT_TOKEN);
+function contextTokensOf(catalog: Catalog, style: NameStyle, { list, index }: Listed): number {
+  return Math.round(catalog.list(list, 'modern', style).sizeAt(index) / BYTES_PER_CONTEXT_TOKEN);
 }

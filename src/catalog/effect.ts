@@ -1,16 +1,21 @@
-// Which tools a write gives and takes, for the record of it: from the lists in memory alone, for it is asked inside a
+// What a write gives and takes, for the record of it: from the lists in memory alone, for it is asked inside a
 // transaction. What an upstream has beyond what was ever listed, nobody can say there.
 
+import { isDeepStrictEqual } from 'node:util';
 import type { AccountId, McpConfig } from '../domain/mcp-config.ts';
-import { serviceOf } from '../domain/mcp-config.ts';
 import { isSuspended, type StoredToken } from '../domain/principal.ts';
-import { NO_EFFECT, type ObjectKind, type Objects, type ToolEffect } from '../domain/revision.ts';
-import { toCanonicalName } from '../domain/tool-name.ts';
+import { type Effect, NO_EFFECT, type ObjectKind, type Objects, type RecordedNames } from '../domain/revision.ts';
 import type { AccountConfiguration } from '../store/store.ts';
+import type { AccountSnapshot } from './account-snapshot.ts';
 import { compileAllowList } from './allow-list.ts';
-import type { Catalogs } from './catalogs.ts';
+import type { Catalogs, Serving } from './catalogs.ts';
+import { POLICIES } from './feature-policy.ts';
+import { type CompiledConfig, compileConfig } from './grant.ts';
+import { admittedOf, canonicalNameOf, type Feature } from './route.ts';
 
 const MAX_NAMES = 1_000;
+/** Of the names that are kept of one list and side, in UTF-8: an upstream may list URIs of 12 KiB each. */
+const MAX_BYTES = 64 * 1024;
 
 /** The effect of writing one object: `was` before, `is` after, `undefined` where there is none; `before` is the configuration it is written to. */
 export function effectOfWrite<K extends ObjectKind>(
@@ -19,7 +24,7 @@ export function effectOfWrite<K extends ObjectKind>(
   kind: K,
   was: Objects[K] | undefined,
   is: Objects[K] | undefined,
-): ToolEffect {
+): Effect {
   if (kind === 'mcp_config') {
     return effectOf(catalogs, before.accountId, was as McpConfig | undefined, is as McpConfig | undefined);
   }
@@ -27,41 +32,46 @@ export function effectOfWrite<K extends ObjectKind>(
   return effectOfToken(catalogs, before, was as StoredToken | undefined, is as StoredToken | undefined);
 }
 
-/** What the config admits of all tools that its upstreams are known to have, whatever credential they were seen with. */
+/** What the config admits of all that its upstreams are known to have, whatever credential they were seen with. */
 export function effectOf(
   catalogs: Catalogs,
   account: AccountId,
   was: McpConfig | undefined,
   is: McpConfig | undefined,
-): ToolEffect {
-  const id = (is ?? was)?.id;
-  if (id === undefined) return NO_EFFECT;
-  const tools = knownTools(catalogs, account, id);
+): Effect {
+  const admissions = new Admissions(catalogs, account);
   // What is known of the endpoint before says nothing about the one after.
   const hasMoved = was !== undefined && is !== undefined && was.endpoint !== is.endpoint;
-  return compare(
-    was === undefined ? [] : admitted(was, tools),
-    is === undefined || hasMoved ? [] : admitted(is, tools),
+  const admitted = (feature: Feature, config: McpConfig | undefined): string[] =>
+    config === undefined ? [] : admissions.canonicalNames(feature, config);
+  return toEffect((feature) =>
+    admitsAlike(feature, was, is)
+      ? NO_EFFECT
+      : compareNames(admitted(feature, was), hasMoved ? [] : admitted(feature, is)),
   );
 }
 
-/** What the token's grants admit of the tools that their upstreams are known to have. */
+/** What the token's grants admit of all that their upstreams are known to have. */
 export function effectOfToken(
   catalogs: Catalogs,
   configuration: AccountConfiguration,
   was: StoredToken | undefined,
   is: StoredToken | undefined,
-): ToolEffect {
-  const names = (token: StoredToken | undefined): Iterable<string> =>
-    token === undefined ? [] : namesOf(catalogs, configuration, token);
-  return compare(names(was), names(is));
+): Effect {
+  const admissions = new Admissions(catalogs, configuration.accountId);
+  const [before, after] = [narrowingsOf(configuration, was), narrowingsOf(configuration, is)];
+  const admitted = (feature: Feature, narrowings: Narrowings): string[] =>
+    [...narrowings].flatMap(([config, patterns]) => admissions.canonicalNames(feature, config, patterns));
+  return toEffect((feature) => compareNames(admitted(feature, before), admitted(feature, after)));
 }
 
-function* namesOf(catalogs: Catalogs, configuration: AccountConfiguration, token: StoredToken): Iterable<string> {
-  if (token.revokedAtMs !== null) return;
-  const configs = new Map(configuration.mcpConfigs.map((config) => [config.id, config]));
-  /** What its grants leave of each config, together; `null` is all of it. */
+/** What the grants of a token leave of the tools of each config, together; `null` is all of them. */
+type Narrowings = ReadonlyMap<McpConfig, ReadonlySet<string> | null>;
+
+function narrowingsOf(configuration: AccountConfiguration, token: StoredToken | undefined): Narrowings {
   const narrowings = new Map<McpConfig, Set<string> | null>();
+  if (token === undefined || token.revokedAtMs !== null) return narrowings;
+  const configs = new Map(configuration.mcpConfigs.map((config) => [config.id, config]));
   for (const grant of token.grants) {
     const config = configs.get(grant.mcpConfigId);
     if (config === undefined || isSuspended(grant, config)) continue;
@@ -70,37 +80,77 @@ function* namesOf(catalogs: Catalogs, configuration: AccountConfiguration, token
     for (const pattern of grant.allowedTools ?? []) patterns.add(pattern);
     narrowings.set(config, grant.allowedTools && patterns);
   }
-  for (const [config, patterns] of narrowings) {
-    const tools = knownTools(catalogs, configuration.accountId, config.id);
-    const narrowed = patterns && admitted(config, tools, [...patterns]);
-    for (const name of admitted(config, tools)) if (narrowed?.has(name) !== false) yield name;
+  return narrowings;
+}
+
+/** What configs of an account admit of what their upstreams are known to have. */
+class Admissions {
+  readonly #catalogs: Catalogs;
+  readonly #snapshot: AccountSnapshot | undefined;
+  readonly #serving: ReadonlyMap<string, readonly Serving[]>;
+  readonly #compiled = new Map<McpConfig, CompiledConfig>();
+
+  constructor(catalogs: Catalogs, account: AccountId) {
+    this.#catalogs = catalogs;
+    this.#snapshot = catalogs.snapshot(account);
+    this.#serving = Map.groupBy(catalogs.serving(account), ({ configId }) => configId);
+  }
+
+  /** `patterns` narrow tools, and nothing else. */
+  canonicalNames(feature: Feature, config: McpConfig, patterns: ReadonlySet<string> | null = null): string[] {
+    const compiled = this.#compile(config);
+    const { service } = compiled;
+    const { allowListOf, shownIn } = POLICIES[feature];
+    const narrowing = feature === 'tool' && patterns !== null ? compileAllowList([...patterns], service) : undefined;
+    const names = new Set<string>();
+    for (const { upstream } of this.#serving.get(config.id) ?? []) {
+      const known = this.#catalogs.lists.get(upstream);
+      const lists = known === undefined ? [] : shownIn.map((kind) => known[kind]);
+      for (const list of lists) for (const name of admittedOf(list, allowListOf(compiled)).keys()) names.add(name);
+    }
+    const left = [...names].filter((name) => narrowing === undefined || narrowing.match(name) !== undefined);
+    return left.map((name) => canonicalNameOf(feature, service, name));
+  }
+
+  #compile(config: McpConfig): CompiledConfig {
+    const known = this.#compiled.get(config);
+    if (known !== undefined) return known;
+    const compiled = this.#snapshot?.compile(config) ?? compileConfig(config);
+    this.#compiled.set(config, compiled);
+    return compiled;
   }
 }
 
-function knownTools(catalogs: Catalogs, account: AccountId, configId: string): Set<string> {
-  const tools = new Set<string>();
-  for (const serving of catalogs.serving(account)) {
-    if (serving.configId !== configId) continue;
-    for (const name of catalogs.lists.get(serving.upstream)?.tools.keys() ?? []) tools.add(name);
-  }
-  return tools;
+/** Whether an edit leaves alone everything that decides about a feature. */
+function admitsAlike(feature: Feature, was: McpConfig | undefined, is: McpConfig | undefined): boolean {
+  const { patternsOf } = POLICIES[feature];
+  const deciding = (config: McpConfig) => [config.name, config.endpoint, patternsOf(config)];
+  return was !== undefined && is !== undefined && isDeepStrictEqual(deciding(was), deciding(is));
 }
 
-function admitted({ name, allowedTools }: McpConfig, tools: Iterable<string>, patterns = allowedTools): Set<string> {
-  const service = serviceOf(name);
-  const allowList = compileAllowList(patterns, service);
-  const names = [...tools].filter((tool) => allowList.match(tool) !== undefined);
-  return new Set(names.map((tool) => toCanonicalName(service, tool)));
+function toEffect(effectOn: (feature: Feature) => RecordedNames): Effect {
+  const [prompts, resources] = [effectOn('prompt'), effectOn('resource')];
+  const isAny = ({ addedCount, removedCount }: RecordedNames): boolean => addedCount + removedCount > 0;
+  return {
+    ...effectOn('tool'),
+    ...(isAny(prompts) ? { prompts } : {}),
+    ...(isAny(resources) ? { resources } : {}),
+  };
 }
 
-function compare(was: Iterable<string>, is: Iterable<string>): ToolEffect {
+/** What comes and goes, in order, the first names of each that the bounds leave. */
+export function compareNames(was: readonly string[], is: readonly string[]): RecordedNames {
   const [before, after] = [new Set(was), new Set(is)];
   const added = [...after].filter((name) => !before.has(name));
   const removed = [...before].filter((name) => !after.has(name));
-  return {
-    added: added.slice(0, MAX_NAMES),
-    removed: removed.slice(0, MAX_NAMES),
-    addedCount: added.length,
-    removedCount: removed.length,
-  };
+  return { added: cut(added), removed: cut(removed), addedCount: added.length, removedCount: removed.length };
+}
+
+function cut(names: readonly string[]): string[] {
+  let bytes = 0;
+  const end = names.findIndex((name) => {
+    bytes += Buffer.byteLength(name);
+    return bytes > MAX_BYTES;
+  });
+  return names.slice(0, Math.min(MAX_NAMES, end < 0 ? names.length : end));
 }

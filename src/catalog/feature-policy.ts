@@ -16,6 +16,8 @@ export type Field = (typeof FIELDS)[number];
 export interface FeaturePolicy {
   readonly field: Field;
   readonly kind: ListKind;
+  /** Those that show what is admitted; a URI that only a template stands for is in none. */
+  readonly shownIn: readonly ListKind[];
   readonly patternsOf: (config: McpConfig) => readonly string[];
   readonly allowListOf: (config: CompiledConfig) => AllowList;
   readonly admit: (grant: ResolvedGrant, name: string) => Admission | undefined;
@@ -28,6 +30,7 @@ export const POLICIES: Readonly<Record<Feature, FeaturePolicy>> = {
   tool: {
     field: 'allowed_tools',
     kind: 'tools',
+    shownIn: ['tools'],
     patternsOf: ({ allowedTools }) => allowedTools,
     allowListOf: ({ allowList }) => allowList,
     admit,
@@ -37,6 +40,7 @@ export const POLICIES: Readonly<Record<Feature, FeaturePolicy>> = {
   prompt: {
     field: 'allowed_prompts',
     kind: 'prompts',
+    shownIn: ['prompts'],
     patternsOf: ({ allowedPrompts }) => allowedPrompts,
     allowListOf: ({ promptList }) => promptList,
     admit: admitPrompt,
@@ -46,6 +50,7 @@ export const POLICIES: Readonly<Record<Feature, FeaturePolicy>> = {
   resource: {
     field: 'allowed_resources',
     kind: 'resources',
+    shownIn: ['resources', 'templates'],
     patternsOf: ({ allowedResources }) => allowedResources,
     allowListOf: ({ resourceList }) => resourceList,
     admit: admitResource,

@@ -9,8 +9,7 @@ import type { PatternProblem } from './glob-syntax.ts';
 import type { Inventory } from './inventory.ts';
 import { compileUriAllowList, findUriPatternProblem } from './uri-allow-list.ts';
 
-export const PATTERN_FINDING_KINDS = ['invalid', 'of_other_service', 'without_match', 'shadowed'] as const;
-export type PatternFindingKind = (typeof PATTERN_FINDING_KINDS)[number];
+export type PatternFindingKind = 'invalid' | 'of_other_service' | 'without_match' | 'shadowed';
 
 export interface PatternFinding {
   readonly kind: PatternFindingKind;

@@ -79,7 +79,7 @@ type Items = ReadonlyMap<string, ListedItem | ListedTool>;
 const decided = new WeakMap<Items, WeakMap<AllowList, ReadonlyMap<string, string>>>();
 
 /** Decided once for all tokens: a thousand patterns take seconds for ten thousand URIs. */
-function admittedOf(items: Items, allowList: AllowList): ReadonlyMap<string, string> {
+export function admittedOf(items: Items, allowList: AllowList): ReadonlyMap<string, string> {
   const known = decided.get(items) ?? new WeakMap<AllowList, ReadonlyMap<string, string>>();
   decided.set(items, known);
   let patterns = known.get(allowList);
@@ -164,7 +164,7 @@ export function toRoute({ accountId, epoch }: Pick<RouteSources, 'accountId' | '
     feature,
     accountId,
     epoch,
-    canonicalName: feature === 'resource' ? name : toCanonicalName(service, name),
+    canonicalName: canonicalNameOf(feature, service, name),
     service,
     upstreamName: name,
     upstream,
@@ -173,6 +173,11 @@ export function toRoute({ accountId, epoch }: Pick<RouteSources, 'accountId' | '
     tool: item !== undefined && 'paramHeaders' in item ? item : undefined,
     label: labelOf(feature, name, admission),
   };
+}
+
+/** A URI is the same whichever service has it. */
+export function canonicalNameOf(feature: Feature, service: string, upstreamName: string): string {
+  return feature === 'resource' ? upstreamName : toCanonicalName(service, upstreamName);
 }
 
 /** URIs are the client's to choose; the pattern that admits one is the operator's. No tool's name holds a colon. */

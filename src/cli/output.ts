@@ -3,8 +3,7 @@
 import { styleText } from 'node:util';
 import { stringify } from 'yaml';
 
-export const OUTPUT_FORMATS = ['text', 'json', 'yaml'] as const;
-export type OutputFormat = (typeof OUTPUT_FORMATS)[number];
+export type OutputFormat = 'text' | 'json' | 'yaml';
 type Row = Readonly<Record<string, string>>;
 
 /** The view itself for programs, or `text` for eyes. */

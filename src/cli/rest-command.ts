@@ -2,6 +2,7 @@
 
 import { type Argument, type Command, Option } from 'commander';
 import { parseGatewayUrl } from './arguments.ts';
+import type { OutputFormat } from './output.ts';
 import type { RestClient } from './rest-client.ts';
 
 export interface Call<Options> {
@@ -37,7 +38,7 @@ export interface RestCommand<Options = never> {
 
 export interface StoreOptions {
   readonly config?: string;
-  readonly output: 'text' | 'json' | 'yaml';
+  readonly output: OutputFormat;
 }
 
 export interface CommandGroup {
@@ -95,7 +96,7 @@ function toSummary(about: string): string {
   return about.replace(/[.:;] .*$/, '').replace(/\.$/, '');
 }
 
-export function outputOption(): Option {
+function outputOption(): Option {
   return new Option('-o, --output <format>', 'output format').choices(['text', 'json', 'yaml']).default('text');
 }
 

@@ -4,14 +4,7 @@
 import { GatewayError } from '../domain/errors.ts';
 import type { AccountId } from '../domain/mcp-config.ts';
 import type { Role } from '../domain/principal.ts';
-import {
-  type Action,
-  type Actor,
-  NO_EFFECT,
-  type ObjectKind,
-  type Objects,
-  type ToolEffect,
-} from '../domain/revision.ts';
+import { type Action, type Actor, type Effect, NO_EFFECT, type ObjectKind, type Objects } from '../domain/revision.ts';
 import type { AccountConfiguration, Store, Writer } from '../store/store.ts';
 import { type ChainLink, toStoredRevision } from './revision-chain.ts';
 
@@ -24,7 +17,7 @@ export interface ChangeDeps {
   readonly known?: (account: AccountId) => AccountConfiguration | undefined;
   /** Told of the newest link of an account's chain of revisions, when it is committed. */
   readonly noteHead?: (account: AccountId, head: ChainLink) => void;
-  /** The tools that a write gives and takes, as far as this process knows the upstreams' lists; a command knows none. */
+  /** What a write gives and takes, as far as this process knows the upstreams' lists; a command knows none. */
   readonly effectOf?: EffectOf;
   /** Where the config file declares an object, as `file:line:column`. */
   readonly positionOf?: (kind: ObjectKind, name: string) => string | undefined;
@@ -35,7 +28,7 @@ export type EffectOf = <K extends ObjectKind>(
   kind: K,
   was: Objects[K] | undefined,
   is: Objects[K] | undefined,
-) => ToolEffect;
+) => Effect;
 
 /** A command that works on the store itself, as who may read the master key can. */
 export const COMMAND: Actor = { kind: 'command', id: null, name: 'command line' };

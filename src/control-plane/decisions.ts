@@ -1,7 +1,7 @@
 // What the gateway decides, told to operators: why a tool is shown or hidden, what a token sees, and what is wrong.
 
 import * as z from 'zod';
-import { viewCatalog } from '../catalog/catalog-view.ts';
+import { CATALOG_KINDS, viewCatalog } from '../catalog/catalog-view.ts';
 import type { Catalogs } from '../catalog/catalogs.ts';
 import { explainWanted } from '../catalog/explain.ts';
 import { FEATURES, FIELDS } from '../catalog/feature-policy.ts';
@@ -23,7 +23,7 @@ export interface DecisionDeps {
   readonly now: () => number;
 }
 
-const MAX_TOOLS = 5_000;
+const MAX_LISTED = 5_000;
 const MAX_ISSUES = 5_000;
 
 const asked = z.string().max(512, 'is longer than 512 characters');
@@ -92,24 +92,39 @@ function explainOperation(deps: DecisionDeps): Operation {
   });
 }
 
+export const decidingConfig = z
+  .object({ id: z.string(), name: z.string(), revision: z.int() })
+  .describe('The config that decides, and the revision that is in force.');
+export const upstreamState = z.object({
+  state: z.enum(['ok', 'unavailable']).describe('`unavailable`: the last known list is shown, and calls fail.'),
+  reason: z.string().nullable(),
+  since: z.string().nullable(),
+});
 const catalogTool = z.object({
   name: z.string().describe('As the token spells it.'),
   canonical_name: z.string(),
   service: z.string(),
-  mcp_config: z
-    .object({ id: z.string(), name: z.string(), revision: z.int() })
-    .describe('The config that decides, and the revision that is in force.'),
+  mcp_config: decidingConfig,
   pattern: z.string().describe("The pattern of the config's `allowed_tools` that allows it."),
   narrowing_pattern: z.string().nullable().describe("The pattern of the grant's own, if the grant narrows."),
   description: z.string().nullable().describe('The first 200 characters.'),
   read_only: z.boolean().nullable().describe('What the upstream says of it; null if it does not say.'),
   destructive: z.boolean().nullable().describe('What the upstream says of it; null if it does not say.'),
   context_tokens: z.int().describe("What listing it costs in an agent's context: an estimate, 4 bytes to a token."),
-  upstream: z.object({
-    state: z.enum(['ok', 'unavailable']).describe('`unavailable`: the last known list is shown, and calls fail.'),
-    reason: z.string().nullable(),
-    since: z.string().nullable(),
-  }),
+  upstream: upstreamState,
+});
+const decided = catalogTool.pick({ service: true, mcp_config: true, pattern: true, description: true, upstream: true });
+const catalogPrompt = z.object({
+  ...catalogTool.pick({ name: true, canonical_name: true }).shape,
+  ...decided.shape,
+  pattern: z.string().describe("The pattern of the config's `allowed_prompts` that allows it."),
+});
+const catalogResource = z.object({
+  uri: z.string().describe('Or the text of the URI template.'),
+  name: z.string().describe('What its upstream calls it, the first 200 characters.'),
+  is_template: z.boolean(),
+  ...decided.shape,
+  pattern: z.string().describe("The pattern of the config's `allowed_resources` that allows it."),
 });
 
 function catalogOperation(deps: DecisionDeps): Operation {
@@ -122,19 +137,30 @@ function catalogOperation(deps: DecisionDeps): Operation {
     role: 'viewer',
     query: z.strictObject({
       token,
-      search: asked.optional().describe('A name or the description holds this, in upper or lower case.'),
+      kind: z.enum(CATALOG_KINDS).default('tools').describe('What to list; URI templates are among the resources.'),
+      search: asked.optional().describe('A name, the URI or the description holds this, in upper or lower case.'),
       limit: pageQuery.shape.limit,
-      starting_after: z.string().optional().describe('Canonical name of the last tool of the page before.'),
+      starting_after: z
+        .string()
+        .optional()
+        .describe('Canonical name of the last tool or prompt of the page before, or URI of the last resource.'),
     }),
     body: NOTHING,
     view: z.object({
       epoch: z.int().describe('The version of the configuration it was made under.'),
       token: z.object({ id: z.string(), name: z.string(), names: z.enum(NAME_STYLES) }),
-      tools: z.array(catalogTool),
+      tools: z.array(catalogTool).describe('Empty where another `kind` is asked for.'),
+      prompts: z.array(catalogPrompt).optional().describe('Where they are asked for.'),
+      resources: z.array(catalogResource).optional().describe('Where they are asked for.'),
       ...pageView,
       totals: z
-        .object({ tools: z.int(), context_tokens: z.int().describe('An estimate.') })
-        .describe('Of the whole list, whatever is searched for.'),
+        .object({
+          tools: z.int(),
+          prompts: z.int(),
+          resources: z.int(),
+          context_tokens: z.int().describe('Of the tools, an estimate.'),
+        })
+        .describe('Of the whole lists, whatever is asked or searched for.'),
       upstreams: z
         .array(
           z.object({
@@ -154,11 +180,12 @@ function catalogOperation(deps: DecisionDeps): Operation {
         throw new GatewayError('conflict', `The token '${known.name}' (${known.id}) ${problem}: it sees nothing.`);
       }
       const catalog = await deps.catalogs.settled(accountId, known.id, deps.listWaitMs);
-      const { search, starting_after: after } = query;
-      const limit = Math.min(query.limit, MAX_TOOLS);
-      const view = viewCatalog(catalog ?? gone(known), known.nameStyle, { search, limit, after });
+      const { kind, search, starting_after: after } = query;
+      const limit = Math.min(query.limit, MAX_LISTED);
+      const view = viewCatalog(catalog ?? gone(known), known.nameStyle, { kind, search, limit, after });
       if (view !== undefined) return { token: { id: known.id, name: known.name, names: known.nameStyle }, ...view };
-      const message = `the token sees no tool '${after?.slice(0, 64)}'; give the canonical name of the last tool of the page before, or leave it out`;
+      const [what, key] = [kind.slice(0, -1), kind === 'resources' ? 'uri' : 'canonical name'];
+      const message = `the token sees no ${what} '${after?.slice(0, 64)}'; give the ${key} of the last ${what} of the page before, or leave it out`;
       throw new GatewayError('invalid_argument', `starting_after: ${message}.`, {
         problems: [{ path: 'starting_after', message }],
       });

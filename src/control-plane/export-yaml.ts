@@ -57,7 +57,7 @@ async function toList<T>(key: string, all: readonly T[], toItem: (each: T) => ob
 }
 
 /** The certificates that `toYaml` names. */
-export function certificatesOf({ mcpConfigs }: AccountConfiguration): readonly ExportedCertificate[] {
+export function certificatesOf({ mcpConfigs }: AccountConfiguration): ExportedCertificate[] {
   return inOrder(mcpConfigs).flatMap(({ name, tls }) => [
     ...(tls?.ca ? [{ path: toPath(name, 'ca'), pem: tls.ca }] : []),
     ...(tls?.clientCertificate ? [{ path: toPath(name, 'client'), pem: tls.clientCertificate }] : []),

@@ -1,7 +1,7 @@
 // The configuration of an account as a file, as an operation of the control plane.
 
 import * as z from 'zod';
-import { toYaml } from './export-yaml.ts';
+import { certificatesOf, toYaml } from './export-yaml.ts';
 import { NOTHING, type Operation, read } from './operation.ts';
 import type { UseCaseDeps } from './use-case.ts';
 
@@ -16,8 +16,16 @@ export function exportOperations(deps: Pick<UseCaseDeps, 'store'>): Operation[] 
       role: 'viewer',
       query: NOTHING,
       body: NOTHING,
-      view: z.object({ yaml: z.string().describe('A config file; each `value_from` names a variable to be set.') }),
-      run: async ({ operator }) => ({ yaml: await toYaml(await deps.store.readConfiguration(operator.accountId)) }),
+      view: z.object({
+        yaml: z.string().describe('A config file; each `value_from` names a variable to be set.'),
+        certificates: z
+          .array(z.object({ path: z.string(), pem: z.string() }))
+          .describe('The certificates that it names, to be written beside it.'),
+      }),
+      run: async ({ operator }) => {
+        const configuration = await deps.store.readConfiguration(operator.accountId);
+        return { yaml: await toYaml(configuration), certificates: certificatesOf(configuration) };
+      },
     }),
   ];
 }

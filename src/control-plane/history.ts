@@ -5,9 +5,10 @@ import { isDeepStrictEqual } from 'node:util';
 import * as z from 'zod';
 import { GatewayError } from '../domain/errors.ts';
 import { type AccountId, type McpConfig, originOf, secretIdsOf } from '../domain/mcp-config.ts';
-import { ACTIONS, ACTOR_KINDS, type Revision, type ToolEffect } from '../domain/revision.ts';
+import { ACTIONS, ACTOR_KINDS, type Revision } from '../domain/revision.ts';
 import type { Store, StoredRevision } from '../store/store.ts';
 import { type Change, find } from './change.ts';
+import { effectView, toEffectView } from './effect-view.ts';
 import { mcpConfigView, requireAdmitted, toListedConfig, toMcpConfigView } from './mcp-configs.ts';
 import { NOTHING, type Operation, read, write } from './operation.ts';
 import { readRevision } from './revision-chain.ts';
@@ -19,14 +20,6 @@ const MAX_ENTRIES = 1000;
 const ENTRIES_AT_ONCE = 10;
 /** Named to who asks for a revision that is not there. */
 const MAX_KNOWN = 20;
-
-export const effectView = z
-  .object({
-    summary: z.string().describe('Such as `+2 −1 tools`.'),
-    added: z.array(z.string()).describe('Canonical names of tools that became callable.'),
-    removed: z.array(z.string()).describe('Canonical names of tools that ended to be callable.'),
-  })
-  .describe('As far as the tools of the upstream were known at the time.');
 
 export const actorView = z.object({
   kind: z.enum(ACTOR_KINDS),
@@ -58,7 +51,7 @@ export function historyOperations(deps: UseCaseDeps): Operation[] {
     read({
       ...shared,
       name: 'getMcpConfigHistory',
-      summary: 'The revisions of an McpConfig, newest first: who, when, and which tools each gave and took.',
+      summary: 'The revisions of an McpConfig, newest first: who, when, and what each gave and took.',
       method: 'get',
       path: '/mcp-configs/{id}/history',
       role: 'viewer',
@@ -270,10 +263,6 @@ function toEntry(revision: Revision): Entry {
     changed_fields: diff(revision.before, revision.after).map(({ field }) => field),
     effect: toEffectView(revision.effect),
   };
-}
-
-export function toEffectView({ added, removed, addedCount, removedCount }: ToolEffect): z.input<typeof effectView> {
-  return { summary: `+${addedCount} −${removedCount} tools`, added: [...added], removed: [...removed] };
 }
 
 /** The fields as the API shows them; those that every write changes are left out. */

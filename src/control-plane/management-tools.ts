@@ -110,7 +110,7 @@ export const OFFERS: Readonly<Record<string, Offer>> = {
     name: 'get-history',
     title: 'History of an McpConfig',
     description:
-      'Who changed an McpConfig, when, and which tools each change gave and took, newest first. For a deleted one give its id; query-audit finds it.',
+      'Who changed an McpConfig, when, and which tools, prompts and resources each change gave and took, newest first. For a deleted one give its id; query-audit finds it.',
     annotations: READS,
     object: 'mcp_config',
   },
@@ -141,7 +141,7 @@ export const OFFERS: Readonly<Record<string, Offer>> = {
     name: 'get-catalog',
     title: 'Catalog of a token',
     description:
-      'Lists the tools that a token sees, and for each the McpConfig, revision and pattern that admit it, with its estimated size in a context window.',
+      'Lists the tools that a token sees, or its prompts or resources (`kind`), and for each the McpConfig, revision and pattern that admit it; of tools also the estimated size in a context window.',
     annotations: LOOKS,
   },
   listIssues: {

@@ -21,37 +21,29 @@ import { mcpConfigInputSchema, STDIO_IS_OF_FILE } from './schemas.ts';
 import { addedSendings, bindSecrets } from './secret-binding.ts';
 import { refer, requireFreeName, type UseCaseDeps } from './use-case.ts';
 
-const {
-  name,
-  endpoint,
-  allowed_tools,
-  allowed_prompts,
-  allowed_resources,
-  auth_mechanism,
-  custom_headers,
-  description,
-} = mcpConfigInputSchema.shape;
+const fields = mcpConfigInputSchema.shape;
 
+/** Without what only the operator's file may set. */
 export const createBody = z.strictObject({
-  name,
-  endpoint,
-  allowed_tools,
-  allowed_prompts,
-  allowed_resources,
-  auth_mechanism,
-  custom_headers,
-  description,
+  name: fields.name,
+  endpoint: fields.endpoint,
+  allowed_tools: fields.allowed_tools,
+  allowed_prompts: fields.allowed_prompts,
+  allowed_resources: fields.allowed_resources,
+  auth_mechanism: fields.auth_mechanism,
+  custom_headers: fields.custom_headers,
+  description: fields.description,
 });
 /** What is left out stays as it is, so nothing here has a default. */
 export const updateBody = z.strictObject({
-  name: name.optional(),
-  endpoint: endpoint.optional(),
-  allowed_tools: allowed_tools.optional(),
-  allowed_prompts: allowed_prompts.unwrap().optional(),
-  allowed_resources: allowed_resources.unwrap().optional(),
-  auth_mechanism: auth_mechanism.unwrap().optional(),
-  custom_headers: custom_headers.unwrap().optional(),
-  description,
+  name: fields.name.optional(),
+  endpoint: fields.endpoint.optional(),
+  allowed_tools: fields.allowed_tools.optional(),
+  allowed_prompts: fields.allowed_prompts.unwrap().optional(),
+  allowed_resources: fields.allowed_resources.unwrap().optional(),
+  auth_mechanism: fields.auth_mechanism.unwrap().optional(),
+  custom_headers: fields.custom_headers.unwrap().optional(),
+  description: fields.description,
 });
 
 export const mcpConfigView = z.object({
@@ -230,11 +222,14 @@ function isWanted(config: McpConfig, query: z.output<typeof listQuery>): boolean
   return [config.name, config.endpoint, config.description ?? ''].some((text) => text.toLowerCase().includes(wanted));
 }
 
-function toAuthMechanism({ type, key }: z.output<typeof auth_mechanism>): McpConfig['authMechanism'] {
+function toAuthMechanism({ type, key }: z.output<typeof fields.auth_mechanism>): McpConfig['authMechanism'] {
   return type === 'header' ? { type, key } : { type };
 }
 
-function toCustomHeaders(given: z.output<typeof custom_headers>, secrets: readonly StoredSecret[]): CustomHeader[] {
+function toCustomHeaders(
+  given: z.output<typeof fields.custom_headers>,
+  secrets: readonly StoredSecret[],
+): CustomHeader[] {
   return given.map((header, index) => {
     if (header.secret === undefined) return { name: header.name, value: header.value ?? '' };
     return {

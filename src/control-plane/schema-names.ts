@@ -4,8 +4,10 @@
 import type * as z from 'zod';
 import { accountView } from './accounts.ts';
 import { keyView } from './api-key-operations.ts';
+import { decidingConfig, upstreamState } from './decisions.ts';
 import { createBody as devboxBody, viewSchema as devboxView, mountInput } from './devboxes.ts';
-import { actorView, effectView } from './history.ts';
+import { effectView } from './effect-view.ts';
+import { actorView } from './history.ts';
 import { createBody, listView, mcpConfigView, updateBody } from './mcp-configs.ts';
 import { NOTHING, warningsView } from './operation.ts';
 import { previewView } from './previews.ts';
@@ -37,5 +39,7 @@ export const VIEWS: Readonly<Record<string, z.ZodType>> = {
   AccountView: accountView,
   ActorView: actorView,
   EffectView: effectView,
+  DecidingMcpConfigView: decidingConfig,
+  UpstreamStateView: upstreamState,
   Warnings: warningsView.unwrap(),
 };

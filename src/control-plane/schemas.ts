@@ -162,7 +162,6 @@ export const mcpConfigInputSchema = z
     description: z.string().max(2048, 'is longer than 2048 characters').optional().describe('A note for people.'),
   })
   .check(...reachConditions);
-export type McpConfigInput = z.output<typeof mcpConfigInputSchema>;
 
 const valueFromSchema = z
   .strictObject({

@@ -1,4 +1,4 @@
-// What a write leaves behind: who changed which object, when and how, and which tools it gave or took.
+// What a write leaves behind: who changed which object, when and how, and what it gave and took.
 
 import type { McpConfig, StoredSecret } from './mcp-config.ts';
 import type { StoredApiKey, StoredToken } from './principal.ts';
@@ -45,15 +45,22 @@ export interface Actor {
   readonly name: string;
 }
 
-/** Canonical names of tools that a write makes callable, or ends; the counts go on where the names are cut. */
-export interface ToolEffect {
+/** What a write adds to one list and takes from it: canonical names, or URIs; the counts go on where these are cut. */
+export interface RecordedNames {
   readonly added: readonly string[];
   readonly removed: readonly string[];
   readonly addedCount: number;
   readonly removedCount: number;
 }
 
-export const NO_EFFECT: ToolEffect = { added: [], removed: [], addedCount: 0, removedCount: 0 };
+/** Of tools, and beside them of prompts and resources, each only where there are any. */
+export interface Effect extends RecordedNames {
+  readonly prompts?: RecordedNames;
+  /** URI templates among them. */
+  readonly resources?: RecordedNames;
+}
+
+export const NO_EFFECT: Effect = { added: [], removed: [], addedCount: 0, removedCount: 0 };
 
 export interface Revision {
   /** Counts the writes of the account, from 1 and without gaps. */
@@ -67,7 +74,7 @@ export interface Revision {
   readonly objectName: string;
   /** Of the object, after the write. */
   readonly revision: number;
-  readonly effect: ToolEffect;
+  readonly effect: Effect;
   /** The object without what is secret in it; `null` before it was there, and when it is gone. */
   readonly before: Readonly<Record<string, unknown>> | null;
   readonly after: Readonly<Record<string, unknown>> | null;

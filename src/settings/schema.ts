@@ -6,6 +6,7 @@ import { OVERFLOW_POLICIES } from '../audit-log/overflow-policy.ts';
 import { callTimeout, count, milliseconds } from '../control-plane/schema-parts.ts';
 import { secretInputSchema, tokenInputSchema } from '../control-plane/schemas.ts';
 import { LOG_LEVELS } from '../telemetry/logger.ts';
+import { parseCidr } from '../upstream/ip-address.ts';
 import { fileConfigSchema } from './stdio-schema.ts';
 
 function isOrigin(text: string): boolean {
@@ -23,9 +24,7 @@ function isAddressOrCidr(text: string): boolean {
 }
 
 function isCidr(text: string): boolean {
-  const [address, bits, ...rest] = text.split('/');
-  const family = isIP(address ?? '');
-  return family !== 0 && rest.length === 0 && /^\d{1,3}$/.test(bits ?? '') && Number(bits) <= (family === 4 ? 32 : 128);
+  return parseCidr(text) !== undefined;
 }
 
 const port = z.int().min(0).max(65535);
@@ -66,7 +65,9 @@ const limitsSchema = z.strictObject({
   session_idle_ms: milliseconds()
     .default(1_800_000)
     .describe('How long a session with an upstream is kept open without a call.'),
-  connections_per_credential: count.default(256).describe('Most connections to one upstream with one credential.'),
+  connections_per_credential: count
+    .default(256)
+    .describe('Most calls at once to one upstream with one credential; those that wait for a person do not count.'),
   calls_per_token: count.default(1000).describe('Most calls in flight of one token.'),
   streams_per_token: count
     .default(256)

@@ -63,7 +63,7 @@ export function isSilence(error: unknown): boolean {
 }
 
 /** A failure to open the store, with what the operator can do about it. `label` says where it is. */
-export function toOpenError(label: string, error: unknown): GatewayError {
+function toOpenError(label: string, error: unknown): GatewayError {
   if (error instanceof GatewayError) return error;
   const text = error instanceof Error ? error.message || error.name : String(error);
   return new GatewayError(

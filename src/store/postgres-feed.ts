@@ -89,7 +89,7 @@ export class EpochFeed {
   }
 }
 
-export function toEpochs(
+function toEpochs(
   rows: readonly { readonly account_id: string; readonly epoch: number }[],
 ): ReadonlyMap<AccountId, number> {
   return new Map(rows.map(({ account_id, epoch }) => [account_id as AccountId, epoch]));

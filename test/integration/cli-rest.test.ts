@@ -184,14 +184,17 @@ test('a token is made, narrowed, rotated and revoked, its values alone on stdout
   const token = made.stdout.trim();
   assert.deepEqual(await listedTools(gateway.url, token), ['wiki__get_issue']);
 
-  const [catalog, audit] = await Promise.all([
+  const [catalog, prompts, audit] = await Promise.all([
     ask('catalog --token devbox-1'),
+    run('catalog --token devbox-1 --kind prompts'.split(' ')),
     ask('audit --object-kind token --action create --limit 1'),
   ]);
   assert.match(
     catalog,
     /^TOOL +CONFIG +PATTERN +CONTEXT_TOKENS +UPSTREAM\nwiki__get_issue +wiki@1 +get_\* +\d+ +ok\n$/,
   );
+  assert.deepEqual([prompts.code, prompts.stdout], [0, '']);
+  assert.match(prompts.stderr, /^1 tools, about \d+ tokens of context; 0 prompts, 0 resources\n$/);
   assert.match(audit, /^TIME .*\n\S+Z +test-\w+ +create +token devbox-1@1 +\+\d+ −0 tools\n$/);
 
   await ask('tokens update devbox-1 --grant declared --names dot');

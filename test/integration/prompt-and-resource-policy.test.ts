@@ -45,6 +45,8 @@ function startUpstream({ prompts, uris, templates }: Offer): Promise<SdkServer> 
   return startSdkServer('modern', 'sse', { modern, legacy: () => assert.fail() });
 }
 
+const namesOf = (admitted: { name: string }[]) => admitted.map(({ name }) => name);
+
 suite('prompts and resources', () => {
   let upstreams: SdkServer[];
   let gateway: TestGateway;
@@ -107,13 +109,16 @@ suite('prompts and resources', () => {
       const preview = await done(`${path}/preview`, edit);
       await done(path, edit);
       const is = await seen();
+      const { effect: recorded } = (await admin.get(`${path}/history`)).body.revisions[0];
+      assert.deepEqual([recorded.added, recorded.removed], [[], []]);
       const [effect] = preview.tokens;
       for (const kind of ['prompts', 'resources'] as const) {
         const appear = is[kind].filter((each) => !was[kind].includes(each));
         const disappear = was[kind].filter((each) => !is[kind].includes(each));
         assert.deepEqual([effect[kind].appear, effect[kind].disappear], [appear, disappear], JSON.stringify(edit));
         assert.equal(effect[kind].appear_count, appear.length);
-        const { appear: all } = preview[kind];
+        const { appear: all, disappear: gone } = preview[kind];
+        assert.deepEqual(recorded[kind], { added: namesOf(all), removed: namesOf(gone) }, JSON.stringify(edit));
         for (const name of appear)
           assert.ok(
             all.some((each: { name: string }) => each.name === name),
@@ -238,7 +243,84 @@ suite('prompts and resources', () => {
     );
   });
 
+  test('the catalogue shows of each kind what an agent sees, in order, whole and page by page', async () => {
+    await done('/v1/mcp-configs/docs', { allowed_prompts: ['ask_*', 'tell'], allowed_resources: ['docs://*'] });
+    await done('/v1/mcp-configs/notes', { allowed_resources: ['*'] });
+    await done('/v1/mcp-tokens/agent', { names: 'underscore' });
+    const catalog = async (query: Record<string, string>) =>
+      (await admin.get(`/v1/catalog?${new URLSearchParams({ token: 'agent', ...query })}`)).body;
+    const is = await seen();
+    const keys = { prompts: ['name', 'canonical_name'], resources: ['uri', 'uri'] } as const;
+    for (const kind of ['prompts', 'resources'] as const) {
+      const [name, cursor] = keys[kind];
+      const whole = await catalog({ kind });
+      const names = whole[kind].map((each: Record<string, string>) => each[name]);
+      assert.deepEqual(names, is[kind]);
+      assert.deepEqual([whole.total_count, whole.totals[kind], whole.tools], [names.length, names.length, []]);
+      const paged: string[] = [];
+      for (let after: string | undefined, more = true; more; ) {
+        const page = await catalog({ kind, limit: '2', ...(after === undefined ? {} : { starting_after: after }) });
+        paged.push(...page[kind].map((each: Record<string, string>) => each[name]));
+        after = page[kind].at(-1)[cursor];
+        more = page.has_more;
+      }
+      assert.deepEqual(paged, names);
+    }
+    const tools = await catalog({});
+    assert.deepEqual([tools.prompts, tools.resources, tools.totals.prompts], [undefined, undefined, 3]);
+    assert.deepEqual(namesOf(tools.tools), ['docs__ping']);
+
+    const [prompt] = (await catalog({ kind: 'prompts', search: 'TELL' })).prompts;
+    const { id, name, revision } = (await admin.get('/v1/mcp-configs/docs')).body;
+    const shared = { service: 'docs', mcp_config: { id, name, revision }, description: null };
+    const upstream = { state: 'ok', reason: null, since: null };
+    assert.deepEqual(prompt, {
+      name: 'docs__tell',
+      canonical_name: 'docs.tell',
+      ...shared,
+      pattern: 'tell',
+      upstream,
+    });
+    const uri = 'docs://find{?q}';
+    const [template] = (await catalog({ kind: 'resources', search: 'find' })).resources;
+    assert.deepEqual(template, { uri, name: uri, is_template: true, ...shared, pattern: 'docs://*', upstream });
+    const refused = await catalog({ kind: 'resources', starting_after: 'docs.tell' });
+    assert.match(refused.message, /^starting_after: the token sees no resource 'docs\.tell'; give the uri of the last/);
+    await done('/v1/mcp-tokens/agent', { names: 'dot' });
+  });
+
   describe('their record', () => {
+    test('says in a line what an edit gives and takes, and so does that of a token', async () => {
+      const summaries = async (path: string) =>
+        (await admin.get(path)).body.revisions.map((each: { effect: { summary: string } }) => each.effect.summary);
+      const path = '/v1/mcp-configs/docs';
+      const none = { allowed_tools: ['*'], allowed_prompts: [], allowed_resources: [] };
+      const edits = [
+        none,
+        { allowed_prompts: ['ask_*'] },
+        { allowed_prompts: ['tell'], allowed_resources: ['docs://*'] },
+        { description: 'nothing of it' },
+        { ...none, allowed_tools: ['none'] },
+      ];
+      for (const edit of edits) await done(path, edit);
+      assert.deepEqual((await summaries(`${path}/history?limit=4`)).toReversed(), [
+        '+2 −0 prompts',
+        '+1 −2 prompts, +4 −0 resources',
+        '+0 −0 tools',
+        '+0 −1 tools, +0 −1 prompts, +0 −4 resources',
+      ]);
+      await done(path, { allowed_tools: ['*'], allowed_prompts: ['ask_*'], allowed_resources: ['docs://?'] });
+      await done('/v1/mcp-tokens', { name: 'told', grants: [{ mcp_config: 'docs', allowed_tools: ['none'] }] });
+      const [{ effect }] = (await admin.get('/v1/audit?object_kind=token&action=create&limit=1')).body.changes;
+      assert.deepEqual(effect, {
+        summary: '+2 −0 prompts, +2 −0 resources',
+        added: [],
+        removed: [],
+        prompts: { added: ['docs.ask_one', 'docs.ask_two'], removed: [] },
+        resources: { added: ['docs://a', 'docs://b'], removed: [] },
+      });
+    });
+
     test('history, diffs and reverts know them', async () => {
       const made = await done('/v1/mcp-configs', { name: 'kept', endpoint: upstreams[0]?.url, allowed_tools: [] });
       const path = `/v1/mcp-configs/${made.id}`;

@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { createPrivateKey } from 'node:crypto';
-import { rm, writeFile } from 'node:fs/promises';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, suite, type TestContext, test } from 'node:test';
 import { getCACertificates, setDefaultCACertificates, type TlsOptions } from 'node:tls';
@@ -80,6 +80,18 @@ suite('TLS towards upstreams', { skip: withoutOpenssl }, () => {
     const gateway = await serve(t, options(await front(t, server), undefined));
     const { reason, message } = await failureOf(gateway, HIDDEN);
     assert.deepEqual([reason, message], ['unreachable', 'its TLS certificate is not signed by a trusted authority']);
+  });
+
+  test('an export has the certificates that it names', async (t) => {
+    const [tls, secrets] = withClient(client);
+    const { url, apiKey } = await serve(t, options(await front(t, server, mutual()), tls, secrets));
+    const { text } = await send(`${url}/v1/export`, { method: 'GET', token: apiKey });
+    const { certificates, yaml } = JSON.parse(text);
+    assert.deepEqual(certificates, [
+      { path: 'certificates/rec-ca.pem', pem: ca.certificate },
+      { path: 'certificates/rec-client.pem', pem: await readFile(client.certificateFile, 'utf8') },
+    ]);
+    for (const { path } of certificates) assert.ok(yaml.includes(path), path);
   });
 
   test('with ca_file it works, and the authority of another config does not count', async (t) => {

@@ -12,7 +12,7 @@ const LIST = 'mcp-configs';
 
 export const preview = restCommand<Parameters<typeof toBody>[0] & { readonly secret?: string }>({
   usage: 'preview',
-  about: 'Say which tools an edit of an McpConfig, or a new one, would give and take, without saving it.',
+  about: 'Say what an edit of an McpConfig, or a new one, would give and take, without saving it.',
   arguments: [new Argument('[id-or-name]', 'the McpConfig to edit; none for a new one')],
   options: [...fieldOptions(false), new Option('--secret <name>', 'secret to ask the upstream for its tools with')],
   examples: [
@@ -66,13 +66,13 @@ function isOfAny({ appear_count: added, disappear_count: removed, unchanged_coun
 }
 
 /** `+2 −1`, of a preview or of one token in it. */
-export function toEffect({ appear_count: added, disappear_count: removed }: View): string {
+function toEffect({ appear_count: added, disappear_count: removed }: View): string {
   return `+${added} −${removed}`;
 }
 
 export const history = restCommand<{ readonly limit?: number }>({
   usage: 'history',
-  about: 'The revisions of an McpConfig, newest first: who, when, and which tools each gave and took.',
+  about: 'The revisions of an McpConfig, newest first: who, when, and what each gave and took.',
   arguments: [ID_OR_NAME],
   options: [new Option('--limit <count>', 'most to show; 20 unless told').argParser(parseCount)],
   examples: ['switchboard history github-readonly', 'switchboard history github-readonly --limit 100 -o json'],

@@ -59,6 +59,7 @@ function toIssueText({ severity, code, object, message, remedy }: View): string 
 
 interface CatalogOptions {
   readonly token: string;
+  readonly kind: 'tools' | 'prompts' | 'resources';
   readonly search?: string;
   readonly limit?: number;
 }
@@ -68,33 +69,36 @@ export const catalog = restCommand<CatalogOptions>({
   about: 'What a token sees, which config and pattern decide it, and what listing it costs an agent in context.',
   options: [
     new Option('--token <name>', 'name or id of the token (never its value)').makeOptionMandatory(),
-    new Option('--search <text>', 'a name or the description holds this'),
+    new Option('--kind <kind>', 'what to list').choices(['tools', 'prompts', 'resources']).default('tools'),
+    new Option('--search <text>', 'a name, the URI or the description holds this'),
     new Option('--limit <count>', 'most to show; all of them unless told').argParser(parseCount),
   ],
   examples: ['switchboard catalog --token devbox-ci', 'switchboard catalog --token devbox-ci --search issue -o json'],
-  run: async ({ client, options: { token, search, limit = 5_000 } }) => {
-    const view = await client.get('/catalog', { token, search, limit });
-    const tools = view.tools as readonly View[];
-    const rows = tools.map((tool) => {
-      const config = tool.mcp_config as View;
-      return {
-        tool: toText(tool.name),
-        config: `${config.name}@${config.revision}`,
-        pattern:
-          tool.narrowing_pattern === null ? toText(tool.pattern) : `${tool.pattern} and ${tool.narrowing_pattern}`,
-        context_tokens: toText(tool.context_tokens),
-        upstream: toText((tool.upstream as View).state),
-      };
-    });
+  run: async ({ client, options: { token, kind, search, limit = 5_000 } }) => {
+    const view = await client.get('/catalog', { token, kind, search, limit });
+    const rows = (view[kind] as readonly View[]).map((each) => toCatalogRow(kind, each));
     const totals = view.totals as View;
     const troubled = (view.upstreams as readonly View[]).map(
       (each) =>
         `upstream of ${each.mcp_config} is ${each.state}${each.reason === undefined ? '' : ` (${each.reason})`}\n`,
     );
-    const note = `${totals.tools} tools, about ${totals.context_tokens} tokens of context\n${troubled.join('')}`;
+    const counts = `${totals.prompts} prompts, ${totals.resources} resources`;
+    const note = `${totals.tools} tools, about ${totals.context_tokens} tokens of context; ${counts}\n${troubled.join('')}`;
     return { view, text: toTable(rows), note };
   },
 });
+
+function toCatalogRow(kind: CatalogOptions['kind'], listed: View): Record<string, string> {
+  const config = listed.mcp_config as View;
+  const { pattern, narrowing_pattern: narrowing = null } = listed;
+  return {
+    [kind.slice(0, -1)]: toText(kind === 'resources' ? listed.uri : listed.name),
+    config: `${config.name}@${config.revision}`,
+    pattern: narrowing === null ? toText(pattern) : `${pattern} and ${narrowing}`,
+    ...(kind === 'tools' ? { context_tokens: toText(listed.context_tokens) } : {}),
+    upstream: toText((listed.upstream as View).state),
+  };
+}
 
 interface AuditOptions {
   readonly kind: 'changes' | 'calls';
