@@ -25,6 +25,8 @@ export interface QuestionedCall {
   sendAgain(responses: string | undefined, state: string | undefined): void;
   /** The upstream does not get what it needs; `why` is a clause for people. */
   endUnasked(why: string): void;
+  /** A person thinks from now on. */
+  onAsking(): void;
   /** It is the upstream's turn again: its silence was not its own. */
   onAsked(): void;
 }
@@ -83,8 +85,10 @@ export class CallQuestions implements AskedCall {
 
   setAsked(isAsked: boolean): void {
     const nowMs = performance.now();
-    if (isAsked) this.#sinceMs ??= nowMs;
-    else if (this.#sinceMs !== undefined) {
+    if (isAsked) {
+      this.#sinceMs ??= nowMs;
+      this.#call.onAsking();
+    } else if (this.#sinceMs !== undefined) {
       this.#askedMs += nowMs - this.#sinceMs;
       this.#sinceMs = undefined;
       this.#call.onAsked();

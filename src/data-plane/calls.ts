@@ -101,9 +101,9 @@ export class Calls {
     };
     for (const call of this.#inFlight.all()) if (isRevoked(call)) call.revoke();
     if (this.#parked.count === 0) return;
-    this.#parked.endWhere(isRevoked, 'revoked');
+    this.#parked.endWhere(isRevoked, 'token_revoked');
     const inUse = new Set<object>(catalogs.upstreams());
-    this.#parked.endWhere(({ upstream }) => !inUse.has(upstream), 'edited');
+    this.#parked.endWhere(({ upstream }) => !inUse.has(upstream), 'input_missing');
   }
 
   /** Ends the calls that wait for a client to come back, and lets no more wait. */
@@ -212,7 +212,7 @@ export class Calls {
     const call = state && this.#parked.take(state.id);
     if (call?.isOpen && call.upstream === route.upstream) call.attach(request, inputs.responses ?? []);
     else {
-      call?.endParked('edited');
+      call?.endParked('input_missing');
       this.#audit.refuse(request, UNKNOWN_STATE, { of: route, outcome: 'invalid' });
     }
   }

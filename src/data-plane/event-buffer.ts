@@ -1,19 +1,20 @@
 // Keeps what was sent on the event streams of legacy sessions' calls, for clients whose connection broke and that ask for
-// the rest (2025-11-25 basic/transports#resumability-and-redelivery). Bounded: what is too much is given up.
+// the rest (2025-11-25 basic/transports#resumability-and-redelivery). Bounded: of a stream that is too much nothing is kept.
 
 import { HeldBytes } from '../protocol/held-bytes.ts';
 import { EVENT_HEAD } from '../protocol/sse-relay.ts';
 import { UpstreamIds } from '../protocol/upstream-id.ts';
 import type { Session } from './sessions.ts';
 
-/** Of one stream. */
+/** Kept of one stream; of one with more, nothing is. */
 const MAX_STREAM_BYTES = 256 * 1024;
-/** Of all streams, and of each as much as it takes to know it. */
+/** Kept of all streams together. */
 const MAX_BYTES = 16 * 1024 * 1024;
+/** Counted for each stream besides its events. */
 const OVERHEAD_BYTES = 1024;
-/** After its end. */
+/** A stream is kept this long after its end. */
 const KEPT_MS = 5 * 60 * 1000;
-/** Clients of earlier revisions do not expect an event without data (SEP-1699). */
+/** From this revision on clients expect an event that has an id and no data (SEP-1699). */
 export const PRIMING_REVISION = '2025-11-25';
 /** How soon a client whose connection broke is to take its stream up again. */
 const RETRY_MS = 1_000;
@@ -23,12 +24,12 @@ const NO_BYTES = Buffer.alloc(0);
 
 export class EventBuffers {
   readonly #ids = new UpstreamIds();
-  /** By session and stream; those that have ended in the order of their end. */
+  /** Both by session and stream, and those that have ended in the order of their end. */
   readonly #live = new Map<string, CallEvents>();
   readonly #ended = new Map<string, CallEvents>();
   #bytes = 0;
 
-  /** How many bytes are held, by its own count. */
+  /** How many bytes are held, as far as they are counted. */
   get bytes(): number {
     return this.#bytes;
   }
@@ -50,7 +51,7 @@ export class EventBuffers {
     return events;
   }
 
-  /** The stream of this session with this nonce: that of another is answered as if there were none. */
+  /** Only of this session: the stream of another one is as unknown as one that never was. */
   find({ nonce }: Session, id: string): CallEvents | undefined {
     const key = keyOf(nonce, id);
     return this.#live.get(key) ?? this.#ended.get(key);
@@ -73,7 +74,7 @@ export class EventBuffers {
 
   #grow(bytes: number): void {
     this.#bytes += bytes;
-    // First those that have ended, oldest first: who has not come back by now will hardly come.
+    // Those that have ended go first, and of them the oldest: a client that has not come back by now hardly will.
     for (const streams of [this.#ended, this.#live]) {
       for (const events of streams.values()) {
         if (this.#bytes <= MAX_BYTES) return;
@@ -97,11 +98,11 @@ interface CallEventsHooks {
   readonly onGivenUp: () => void;
 }
 
-/** Who takes up a stream: told when there is more, and when there is nothing more to come. */
+/** A connection on which a client has taken up a stream. */
 export interface Taker {
   onEvent(): void;
   onEnd(): void;
-  /** Another has taken it up, or what it is owed is lost. */
+  /** Another connection has taken it up, or its events were given up. */
   onLost(): void;
 }
 
@@ -110,7 +111,7 @@ export class CallEvents {
   readonly id: string;
   readonly #isPrimed: boolean;
   readonly #hooks: CallEventsHooks;
-  /** Whole events, as they were sent; the index of each is the number behind its id. */
+  /** Whole events, as they were sent; the first has number 1 in its id. */
   #events: Buffer[] = [];
   /** The event that has begun. */
   readonly #begun = new HeldBytes();
@@ -118,11 +119,11 @@ export class CallEvents {
   #count = 0;
   #taker: Taker | undefined;
   #isGivenUp = false;
-  /** How many bytes are held. An event that never ends counts, too. */
+  /** How many bytes are held, those of an event that has only begun among them. */
   bytes = 0;
-  /** `performance.now()`; not ended: `Infinity`. */
+  /** By `performance.now()`; `Infinity` until then. */
   endedAtMs = Number.POSITIVE_INFINITY;
-  /** Ends the connection that the stream began on, when another takes it up. */
+  /** Called once, when another connection takes up the stream; set by the one that it began on. */
   onTakenUp: () => void = () => {};
 
   constructor(id: string, isPrimed: boolean, hooks: CallEventsHooks) {
@@ -143,7 +144,7 @@ export class CallEvents {
   /** Takes the next bytes of the stream; returns them with the id of the event that they begin, if they begin one. */
   take(bytes: Buffer): Buffer {
     if (!this.#isInside) {
-      // A comment is no event.
+      // A comment is no event, and has no id.
       if (!beginsEvent(bytes)) return bytes;
       bytes = Buffer.concat([Buffer.from(`id: ${this.id}-${++this.#count}\n`), bytes]);
     }
@@ -173,7 +174,7 @@ export class CallEvents {
     return this.#events.length;
   }
 
-  /** The stream goes on elsewhere. */
+  /** The stream goes on on another connection. */
   takeUp(taker: Taker): void {
     this.#taker?.onLost();
     this.#taker = taker;
@@ -181,12 +182,12 @@ export class CallEvents {
     this.onTakenUp = () => {};
   }
 
-  /** The taker has left; what comes is kept for the next. */
+  /** The taker has left; what comes from now on is kept for the next one. */
   leave(taker: Taker): void {
     if (this.#taker === taker) this.#taker = undefined;
   }
 
-  /** Holds nothing any more: whoever asks is told that the event is unknown. */
+  /** Drops everything: whoever asks from now on is told that the event is unknown. */
   giveUp(): void {
     if (this.#isGivenUp) return;
     this.#isGivenUp = true;
@@ -202,7 +203,7 @@ export class CallEvents {
     this.#begun.push(bytes);
     this.bytes += bytes.length;
     if (!this.#isInside) {
-      // A copy: the parts are slices of what the upstream sent, and would hold all of it.
+      // Copied: the parts are slices of larger buffers that the upstream sent, and would keep all of those.
       this.#events.push(Buffer.from(this.#begun.whole()));
       this.#begun.clear();
     }

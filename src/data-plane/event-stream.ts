@@ -1,5 +1,5 @@
-// One stream that a client listens to. At most one write of it waits to be taken: what a client that reads nothing is
-// told does not grow here, it is asked for when there is room.
+// One event stream that a client listens to. At most one write waits to be taken: what comes next is asked for only when
+// the client has taken that, so nothing grows here for a client that does not read.
 
 import type { ServerResponse } from 'node:http';
 import { breakOff, COMMENT, end, type HttpResponse, isGone, STREAM_HEADERS, writeHead } from './reply.ts';
@@ -8,7 +8,7 @@ import { breakOff, COMMENT, end, type HttpResponse, isGone, STREAM_HEADERS, writ
 const KEEP_ALIVE_MS = 15_000;
 /** A client that takes nothing of what was written this long is cut off. */
 const STALL_MS = 120_000;
-/** A client that does not take what was written so soon is cut off where the stream is to end: it would hold up a drain. */
+/** When the stream is to end, a client that does not take the rest this soon is cut off: it would hold up a drain. */
 const ENDING_MS = 250;
 
 export interface EventStreamOptions {
@@ -22,6 +22,8 @@ export interface EventStreamOptions {
 export class EventStream {
   readonly #response: HttpResponse;
   readonly #next: () => Buffer | undefined;
+  /** As of the last call that told the time. */
+  #nowMs: number;
   #lastWriteMs = 0;
   #isTaken = true;
   #isFinishing = false;
@@ -32,23 +34,23 @@ export class EventStream {
   constructor({ response, first, next }: EventStreamOptions, nowMs: number) {
     this.#response = response;
     this.#next = next;
+    this.#nowMs = nowMs;
     writeHead(response, 200, STREAM_HEADERS);
-    this.#write(first, nowMs);
+    this.#write(first);
   }
 
-  /** There is something to send. */
+  /** There may be something to send. */
   wake(nowMs: number): void {
-    if (!this.#isTaken) return;
-    const bytes = this.#isEnding ? undefined : this.#next();
-    if (bytes !== undefined) this.#write(bytes, nowMs);
-    else if (this.#isEnding || this.#isFinishing) this.#end();
+    this.#nowMs = nowMs;
+    if (this.#isTaken) this.#goOn();
   }
 
   /** To be called about once a second. */
   tend(nowMs: number): void {
+    this.#nowMs = nowMs;
     const silentMs = nowMs - this.#lastWriteMs;
     if (!this.#isTaken && silentMs > STALL_MS) this.breakOff();
-    else if (this.#isTaken && silentMs >= KEEP_ALIVE_MS) this.#write(COMMENT, nowMs);
+    else if (this.#isTaken && silentMs >= KEEP_ALIVE_MS) this.#write(COMMENT);
   }
 
   /** Ends it once there is nothing more to send. */
@@ -57,7 +59,7 @@ export class EventStream {
     this.wake(nowMs);
   }
 
-  /** Ends it now, with `last` behind what was written, and nothing else. */
+  /** Ends it, with `last` as all that is still sent. */
   end(last?: Buffer): void {
     if (this.#isEnding) return;
     this.#isEnding = true;
@@ -70,22 +72,27 @@ export class EventStream {
     if (!isGone(this.#response)) breakOff(this.#response);
   }
 
-  /** Nothing is written behind it: a second end with bytes would be an error that nobody catches. */
+  #goOn(): void {
+    const bytes = this.#isEnding ? undefined : this.#next();
+    if (bytes !== undefined) this.#write(bytes);
+    else if (this.#isEnding || this.#isFinishing) this.#end();
+  }
+
+  /** From here on nothing counts as taken, so nothing is written: a write after the end is an error that nobody catches. */
   #end(): void {
     this.#isTaken = false;
     end(this.#response, this.#last);
   }
 
-  #write(bytes: Buffer, nowMs: number): void {
+  #write(bytes: Buffer): void {
     if (isGone(this.#response)) return;
-    this.#lastWriteMs = nowMs;
+    this.#lastWriteMs = this.#nowMs;
     this.#isTaken = false;
     // The callback and not the result: below its high-water mark a response takes writes that nobody reads.
     (this.#response as ServerResponse).write(bytes, (error) => {
       if (error) return;
       this.#isTaken = true;
-      // A while may have passed: the silence is counted from the write before.
-      this.wake(this.#lastWriteMs);
+      this.#goOn();
     });
   }
 }

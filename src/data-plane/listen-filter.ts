@@ -1,5 +1,5 @@
-// What a `subscriptions/listen` asks for, read as strictly as everything that decides (2026-07-28 basic/patterns/
-// subscriptions#notification-filter).
+// What a `subscriptions/listen` asks for (2026-07-28 basic/patterns/subscriptions#notification-filter), read strictly:
+// duplicate keys and case variants are refused.
 
 import { findMember, isArrayAt, JsonScanner, type Member, type Span, stringAt } from '../protocol/json-scan.ts';
 import { byFolded, findCaseVariant, type Message } from '../protocol/jsonrpc.ts';
@@ -18,7 +18,7 @@ const PLACE = 'params.notifications';
 const FOLDED = byFolded([...Object.values(KEYS), URIS]);
 const MAX_KEYS = 64;
 
-/** A text says what is wrong, and where. */
+/** Returns a text where something is wrong, which says what and where. */
 export function readListenFilter({ bytes, params }: Message): ListenFilter | string {
   const at = findMember(params, 'notifications');
   const members: Member[] = [];
@@ -56,7 +56,7 @@ function readUris(bytes: Buffer, at: Member | undefined): readonly string[] | st
   return [...uris];
 }
 
-/** The same as raw JSON, of what is honoured: what is not is left out. */
+/** The filter as raw JSON, without what is `false` or empty. */
 export function toFilterText({ tools, prompts, resources, uris }: ListenFilter): string {
   const members: string[] = [];
   if (tools) members.push(`"${KEYS.tools}":true`);

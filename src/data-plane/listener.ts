@@ -27,15 +27,15 @@ export interface ListeningDeps {
   readonly watches: UpstreamWatches;
 }
 
-/** Who sends on what a listener is owed. */
+/** Sends the client what a listener owes it. */
 export interface ListenerOwner {
   readonly era: Era;
   readonly outbox: Outbox;
-  /** It is owed something. */
+  /** There is something in the outbox. */
   readonly wake: () => void;
 }
 
-/** A client that reads them gets both together. */
+/** The notification for each list. There is none for templates: clients read them with the resources. */
 const LIST_OF: Readonly<Record<ListKind, ChangedList>> = {
   tools: 'tools',
   prompts: 'prompts',
@@ -56,10 +56,11 @@ export class Listener implements Follower {
   readonly wake: () => void;
   readonly #era: Era;
   readonly #deps: ListeningDeps;
-  /** What it was last given, or told of, of each list that it is told of. */
+  /** Of each list that it is told of, the digest of what it was last given, or told of. */
   readonly #digests = new Map<ListKind, string | undefined>();
-  /** What is watched for it was worked out from this one, of this epoch. */
+  /** What is watched for it was worked out from this catalog; `undefined` when nothing is. */
   #followed: Catalog | undefined;
+  /** Of the last such catalog, also when nothing is watched any more. */
   #epoch: number | undefined;
 
   constructor({ principal, view, request }: Exchange, owner: ListenerOwner, deps: ListeningDeps) {
@@ -81,7 +82,7 @@ export class Listener implements Follower {
   /** It has been given a list, or is taken to know it: from now on it is told when there is another. */
   noteGiven(kind: ListKind, catalog: Catalog, style = this.#style): void {
     this.#digests.set(kind, catalog.list(kind, this.#era, style).digest);
-    // What it would be told is no news any more; of two lists under one name the other still may be.
+    // The change that waits to be told is no news any more. But `resources` may still wait for the templates' sake.
     if (kind === 'tools' || kind === 'prompts') this.outbox.delete(kind);
   }
 
@@ -89,7 +90,7 @@ export class Listener implements Follower {
     return this.#digests.has(kind);
   }
 
-  /** Owes it what has changed of the lists it knows, and has watched for it what it wants under the catalog there is now. */
+  /** Puts into the outbox which lists have changed, and watches what it wants under the catalog of now. */
   look(): void {
     const { catalog } = this;
     if (catalog === undefined) return;
@@ -98,7 +99,7 @@ export class Listener implements Follower {
     this.wake();
   }
 
-  /** Owes it what has changed of the lists it knows. */
+  /** Puts into the outbox which of the lists it knows have changed. */
   compare(catalog: Catalog): void {
     const style = this.#style;
     for (const [kind, known] of this.#digests) {
@@ -109,14 +110,14 @@ export class Listener implements Follower {
     }
   }
 
-  /** Has watched for it what it wants under this catalog. */
+  /** Watches what it wants under this catalog. */
   follow(catalog: Catalog): void {
     this.#followed = catalog;
     this.#epoch = catalog.epoch;
     this.#deps.watches.follow(this, toInterest(catalog, this.uris, this.#digests.size > 0));
   }
 
-  /** Has nothing watched for it, and holds no catalog: there are many sessions that do not come back. */
+  /** Watches nothing, and holds no catalog: of many sessions the client never comes back. */
   unfollow(): void {
     this.#followed = undefined;
     this.#deps.watches.unfollow(this);
@@ -127,7 +128,7 @@ export class Listener implements Follower {
     return this.#epoch !== undefined && this.#epoch !== epoch;
   }
 
-  /** Nobody knows which updates it has missed: it is owed one of each resource. */
+  /** Which updates it has missed is unknown: puts one of each resource into the outbox. */
   startOver(): void {
     this.forgetUpdates();
     for (const uri of this.uris) this.outbox.put(toKey(uri), toUpdate(uri), uri);
@@ -146,7 +147,7 @@ export class Listener implements Follower {
     else outbox.put(toKey(subscribed), toUpdate(subscribed), subscribed);
   }
 
-  /** Has `visit` told what it is owed, as much as is sent at once: only now is it known what it may be told. */
+  /** Hands `visit` what is to be sent next. What it may be told is judged only now, for rights may have changed since. */
   readOn(visit: (key: string, data: Buffer, number: number) => void): void {
     const { catalog } = this;
     this.outbox.readOn((key, { data, subscribed, number }) => {
@@ -156,13 +157,13 @@ export class Listener implements Follower {
     });
   }
 
-  /** What is under a readable resource is not readable for that. */
+  /** A resource below one that it may read must be readable itself. */
   #mayRead(catalog: Catalog | undefined, subscribed: string, uri: string): boolean {
     const route = this.uris.has(subscribed) ? catalog?.resource(subscribed) : undefined;
     return route !== undefined && (uri === subscribed || admitResource(route.grant, uri) !== undefined);
   }
 
-  /** The token's own may have been edited since. */
+  /** The token's own is read from the configuration in force: it may have been edited since the stream began. */
   get #style(): NameStyle {
     const { accountId, token } = this.principal;
     return this.asked ?? (this.#deps.catalogs.snapshot(accountId)?.tokens.get(token.id) ?? token).nameStyle;

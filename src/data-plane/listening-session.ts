@@ -1,4 +1,4 @@
-// One legacy session as a listener: what it is owed while it has a stream, and for a while when it has none.
+// One legacy session as a listener: what is sent on its GET stream, and kept for it for a while when it has none.
 
 import { hash } from 'node:crypto';
 import { performance } from 'node:perf_hooks';
@@ -12,7 +12,7 @@ import { Outbox } from './outbox.ts';
 import { COMMENT, type HttpResponse, toEvent } from './reply.ts';
 import type { Session } from './sessions.ts';
 
-/** What servers ask a session outside a call, and nobody has answered; the oldest makes room. */
+/** Requests of servers outside a call that are kept to be sent again; the oldest makes room. */
 const MAX_REQUESTS = 32;
 const REQUEST = '#';
 
@@ -53,7 +53,7 @@ export class ListeningSession implements OpenStream {
     return this.#stream !== undefined;
   }
 
-  /** Of its event ids: the same in every replica, and nobody else's. */
+  /** Begins its event ids: the same in every replica, and of no other session. */
   get nonce(): string {
     const { nonce } = this.session;
     this.#nonce ??= hash('sha256', `events\n${nonce}`, 'base64url').slice(0, nonce.length);
@@ -75,7 +75,7 @@ export class ListeningSession implements OpenStream {
     return true;
   }
 
-  /** Sends a server's request, or a notification that is no state; `false` without an open stream, or when too much waits. */
+  /** Sends a server's message as it is; `false` without an open stream, or when too much waits already. */
   send(message: Buffer): boolean {
     const { outbox, wake } = this.listener;
     if (this.#stream === undefined || outbox.isFull) return false;
@@ -100,13 +100,13 @@ export class ListeningSession implements OpenStream {
     stream?.end();
   }
 
-  /** A comment, so that the headers go out, and for clients that know what it means an id to come back with. */
+  /** A comment, so that the headers go out, and an id to come back with for clients that know an event without data. */
   #opening(): Buffer {
     if (this.session.revision < PRIMING_REVISION) return COMMENT;
     return Buffer.concat([COMMENT, Buffer.from(`id: ${this.nonce}-${this.listener.outbox.read}\ndata: \n\n`)]);
   }
 
-  /** What is owed, each with an id from which the client can go on. */
+  /** What is sent next, each event with an id from which the client can go on. */
   #next(): Buffer | undefined {
     const events: Buffer[] = [];
     this.listener.readOn((key, data, number) => {

@@ -5,9 +5,8 @@ import { performance } from 'node:perf_hooks';
 import type { Catalog } from '../catalog/catalog.ts';
 import { IMPLEMENTATION } from '../domain/version.ts';
 import type { TokenPrincipal } from '../identity/authenticate.ts';
-import { META_SERVER_INFO } from '../protocol/era.ts';
+import { META_SERVER_INFO, META_SUBSCRIPTION_ID } from '../protocol/era.ts';
 import { findMember, isObjectAt, JsonScanner, type Member } from '../protocol/json-scan.ts';
-import { META_SUBSCRIPTION_ID } from '../upstream/watch-listen.ts';
 import { EventStream } from './event-stream.ts';
 import type { Refusal, RpcRequest } from './exchange.ts';
 import { type ListenFilter, readListenFilter, toFilterText } from './listen-filter.ts';
@@ -30,7 +29,7 @@ class Listen implements OpenStream {
   readonly listener: Listener;
   readonly endsAlone = false;
   readonly #response: HttpResponse;
-  /** Not the request: its bytes may be many, and would be held as long as the stream. */
+  /** Kept instead of the request, whose bytes may be many and would be held as long as the stream. */
   readonly #idText: string;
   #stream: EventStream | undefined;
 
@@ -52,7 +51,7 @@ class Listen implements OpenStream {
     return this.listener.view;
   }
 
-  /** What it is told of from now on is a change of these. */
+  /** The lists as they are now are taken for known: it is told of changes since. */
   noteLists(filter: ListenFilter, catalog: Catalog): void {
     const { listener } = this;
     if (filter.tools) listener.noteGiven('tools', catalog);
@@ -114,14 +113,13 @@ export class Listens {
     // It may have left while its catalog was waited for, before anybody listened.
     if (isGone(response)) return;
     const asked = readListenFilter(request.message);
-    const refusal: Refusal | undefined =
-      typeof asked === 'string'
-        ? { code: 'invalid_params', message: asked }
-        : acceptsStream(accept)
-          ? streams.findRefusal(principal)
-          : NO_EVENTS;
-    if (refusal !== undefined || typeof asked === 'string') {
-      if (refusal !== undefined) request.refuse(refusal);
+    if (typeof asked === 'string') {
+      request.refuse({ code: 'invalid_params', message: asked });
+      return;
+    }
+    const refusal = acceptsStream(accept) ? streams.findRefusal(principal) : NO_EVENTS;
+    if (refusal !== undefined) {
+      request.refuse(refusal);
       return;
     }
     const served = toServed(asked, catalog);
@@ -171,7 +169,7 @@ function isEmpty({ tools, prompts, resources, uris }: ListenFilter): boolean {
   return !tools && !prompts && !resources && uris.length === 0;
 }
 
-/** The params with a member more in their `_meta`; the bytes of the rest are what they were. */
+/** Adds a member to the `_meta` of the params, without changing any other byte. */
 function withMeta(params: Buffer, member: string): Buffer {
   const members: Member[] = [];
   if (params.length === 0 || new JsonScanner(params).readMembers(0, 0, members) < 0) {

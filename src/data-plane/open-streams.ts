@@ -1,5 +1,5 @@
-// All streams that clients listen to, whatever for: counted per token, looked at when something has changed, and ended
-// with the token, the session or the view that they were opened under.
+// All streams that clients listen to: counted per token, told when something has changed, and ended with the token, the
+// session or the view that they were opened under.
 
 import { performance } from 'node:perf_hooks';
 import type { Catalogs } from '../catalog/catalogs.ts';
@@ -12,9 +12,9 @@ import { TimeSlice } from './time-slice.ts';
 export interface OpenStream {
   readonly principal: TokenPrincipal;
   readonly view: string | undefined;
-  /** When the session that it belongs to is over, in ms since 1970. */
+  /** When the session that it belongs to ends, in ms since 1970. */
   readonly expiresAtMs?: number;
-  /** Whether it ends by itself, and is to be let do so when the gateway stops. */
+  /** Whether it ends by itself; when the gateway stops, it is left to. */
   readonly endsAlone: boolean;
   /** Something has changed that may concern it. */
   look(): void;
@@ -114,7 +114,7 @@ export class OpenStreams {
     if (current === undefined || !catalogs.isInForce(accountId, token)) return false;
     if (view !== undefined && catalogs.current(accountId, token.id, view) === undefined) return false;
     const ends = [expiresAtMs ?? null, current.expiresAtMs];
-    // The value that opened it was the one before the last rotation, then already or by now.
+    // The value it was opened with ends before the token where it has been rotated out, before the opening or since.
     if (endsAtMs !== token.expiresAtMs) ends.push(endsAtMs);
     if (current.previousHash === token.hash) ends.push(current.previousExpiresAtMs);
     const nowMs = now();

@@ -1,30 +1,30 @@
-// What one client is to be told, and of each thing only the last: a client that reads slowly, or comes back after its
-// connection broke, is told once what has changed, however often it did.
+// What one client is to be told, and of each subject only the last entry: a client that reads slowly, or comes back after
+// its connection broke, is told once that something has changed, however often it did.
 
 export interface Entry {
   /** Counts up over everything that was ever put in. */
   readonly number: number;
   readonly data: Buffer;
-  /** Of an update: the URI that was subscribed to. */
+  /** Of the update of a resource: the URI that the client has subscribed to. */
   readonly subscribed: string | undefined;
 }
 
 export interface OutboxOptions {
   /** The number before the first. */
   readonly start?: number;
-  /** Whether what was read is kept, for a client that comes back and has not received it. */
+  /** Whether what was read is kept, for a client that may come back without having received it. */
   readonly keepsRead: boolean;
 }
 
-/** What is handed out at once. */
+/** Of what is handed out at once. */
 const BATCH_BYTES = 64 * 1024;
-/** What was read makes room from here on. */
+/** From here on what was read makes room. */
 const MAX_ENTRIES = 1_100;
 const MAX_BYTES = 256 * 1024;
 
 export class Outbox {
   readonly #keepsRead: boolean;
-  /** By what it is about, oldest first. */
+  /** By subject, oldest first. */
   readonly #entries = new Map<string, Entry>();
   #bytes = 0;
   #last: number;
@@ -41,7 +41,7 @@ export class Outbox {
     return this.#read;
   }
 
-  /** Whether so much waits to be read that there is room only for what waits already. */
+  /** Whether only entries that take the place of others may be put in. Drops what was read, where that makes room. */
   get isFull(): boolean {
     for (const [key, { number }] of this.#entries) {
       if (!this.#isOver || number > this.#read) break;
@@ -54,7 +54,7 @@ export class Outbox {
     return this.#entries.has(key);
   }
 
-  /** Takes the place of what there is about the same. */
+  /** Takes the place of the entry with this key. */
   put(key: string, data: Buffer, subscribed?: string): void {
     this.delete(key);
     this.#entries.set(key, { number: ++this.#last, data, subscribed });
@@ -66,11 +66,11 @@ export class Outbox {
     this.#entries.delete(key);
   }
 
-  *keys(): Iterable<string> {
-    yield* this.#entries.keys();
+  keys(): Iterable<string> {
+    return this.#entries.keys();
   }
 
-  /** Has `visit` told what was not read yet, as much as is sent at once. */
+  /** Hands `visit` what was not read yet, as much as is sent at once. */
   readOn(visit: (key: string, entry: Entry) => void): void {
     if (this.#read === this.#last) return;
     let bytes = 0;
@@ -84,7 +84,7 @@ export class Outbox {
     }
   }
 
-  /** Goes back to behind `number`, where that is behind what was read. */
+  /** Has what came after `number` read again, as far as it is kept. */
   rewind(number: number): void {
     this.#read = Math.min(this.#read, number);
   }

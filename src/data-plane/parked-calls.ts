@@ -2,16 +2,14 @@
 // A call is found again by the sealed state its client was given, once, and not after its time.
 
 import { randomBytes } from 'node:crypto';
+import type { CallReason } from '../audit-log/call-record.ts';
 import type { RequestStates, StateOwner } from './request-states.ts';
-
-/** Why a parked call ends before its client has come back. */
-export type ParkedEnd = 'expired' | 'revoked' | 'edited' | 'draining';
 
 export interface ParkedCall {
   /** Whom the call is with: calls are bounded for each. */
   readonly upstream: object;
-  /** Refuses the upstream what it has asked for, and cancels the call. The call is parked no longer. */
-  endParked(why: ParkedEnd): void;
+  /** Refuses the upstream what it has asked for, and cancels the call for this reason. The call is parked no longer. */
+  endParked(why: CallReason): void;
 }
 
 export interface ParkedCallsOptions {
@@ -82,7 +80,7 @@ export class ParkedCalls<C extends ParkedCall> {
   }
 
   /** Ends the calls of whoever may no longer make them. */
-  endWhere(isGone: (call: C) => boolean, why: ParkedEnd): void {
+  endWhere(isGone: (call: C) => boolean, why: CallReason): void {
     for (const [id, { call }] of [...this.#parked]) if (isGone(call)) this.#end(id, why);
   }
 
@@ -90,18 +88,18 @@ export class ParkedCalls<C extends ParkedCall> {
   close(): void {
     this.#isClosed = true;
     clearInterval(this.#sweep);
-    this.endWhere(() => true, 'draining');
+    this.endWhere(() => true, 'input_missing');
   }
 
   #endLate(): void {
     const nowMs = this.#options.now();
     for (const [id, { expiresAtMs }] of [...this.#parked]) {
       if (expiresAtMs > nowMs) break;
-      this.#end(id, 'expired');
+      this.#end(id, 'input_missing');
     }
   }
 
-  #end(id: string, why: ParkedEnd): void {
+  #end(id: string, why: CallReason): void {
     this.take(id)?.endParked(why);
   }
 }

@@ -18,11 +18,12 @@ export interface SessionStreamsOptions extends ListeningDeps {
   readonly now: () => number;
 }
 
-/** Sessions of which is remembered what they were given; one that is forgotten is taken to know its lists when it opens its stream. */
+/** Sessions without a stream that are remembered. One that is forgotten is taken to know its lists as they are on its return. */
 const MAX_REMEMBERED = 20_000;
-/** The upstream is watched for subscriptions of a session this long after its stream has ended. */
+/** What a session has subscribed to is watched for this long after its stream has ended. */
 const ABSENCE_MS = 5 * 60 * 1000;
 
+const NO_URI: Refusal = { code: 'invalid_params', message: 'params.uri is required and must be a string.' };
 const NO_SESSION: Refusal = {
   code: 'invalid_request',
   message: 'A subscription belongs to a session: send initialize first, then Mcp-Session-Id with every request.',
@@ -35,16 +36,16 @@ const TOO_MANY_SUBSCRIPTIONS: Refusal = {
 
 export class SessionStreams {
   readonly #options: SessionStreamsOptions;
-  /** By the session's nonce. */
+  /** Those with a stream, by the session's nonce. */
   readonly #open = new Map<string, ListeningSession>();
-  /** Those without a stream: a client that opens sessions without end must not cost another its own. */
+  /** Those without: a client that opens sessions without end pushes others out of here, but nobody's stream out of `#open`. */
   readonly #known = new LRUCache<string, ListeningSession>({
     max: MAX_REMEMBERED,
     dispose: (session, nonce) => {
       if (!this.#open.has(nonce)) this.#forget(session);
     },
   });
-  /** Without a stream, but with subscriptions that are watched for a while. */
+  /** Those of `#known` that have subscriptions, which are watched for a while. */
   readonly #absent = new Set<ListeningSession>();
 
   constructor(options: SessionStreamsOptions) {
@@ -52,9 +53,9 @@ export class SessionStreams {
   }
 
   /**
-   * Answers a GET of a session with its stream, or says why not. A second one takes the place of the first: who asks
-   * again has lost it, and would have to go without for as long as its connection seems to be alive. `after` is the
-   * number of the event that the client has received last, if it says so.
+   * Answers a GET of a session with its stream, or returns why not. A second stream takes the place of the first: a client
+   * that asks again has lost it, although its connection may seem to be alive for long. `after` is the number of the event
+   * that the client has received last, if it says so.
    */
   open(exchange: Exchange, session: Session, after: number | undefined): Refusal | undefined {
     const { streams } = this.#options;
@@ -88,7 +89,7 @@ export class SessionStreams {
 
   /** A session is being given a list: what it is told from now on is a change of that one. */
   noteListed({ session, message, style, exchange }: RpcRequest, catalog: Catalog, kind: ListKind): void {
-    // The pages behind the first may be of an older list.
+    // Only the first page: those behind it may be of an older list.
     if (session === undefined || findMember(message.params, 'cursor') !== undefined) return;
     const { listener } = this.#session(session, exchange);
     listener.asked = readNameStyle(exchange.request.url);
@@ -97,15 +98,16 @@ export class SessionStreams {
 
   /** `resources/subscribe`: answered when the upstream is subscribed to, or has had its time. */
   async subscribe(request: RpcRequest, catalog: Catalog): Promise<void> {
-    const uri = readUri(request);
-    if (uri === undefined || request.session === undefined) return;
+    const read = readSubscription(request);
+    if (read === undefined) return;
+    const { session, uri } = read;
     const route = catalog.resource(uri);
     if (route === undefined) {
       request.refuse(unknownResource(uri));
       return;
     }
     const { watches } = this.#options;
-    const known = this.#session(request.session, request.exchange);
+    const known = this.#session(session, request.exchange);
     const { listener } = known;
     if (listener.uris.size === MAX_SUBSCRIPTIONS && !listener.uris.has(uri)) {
       request.refuse(TOO_MANY_SUBSCRIPTIONS);
@@ -126,12 +128,13 @@ export class SessionStreams {
 
   /** `resources/unsubscribe`: what was not subscribed to is as good. */
   unsubscribe(request: RpcRequest): void {
-    const uri = readUri(request);
-    if (uri === undefined || request.session === undefined) return;
-    const known = this.#session(request.session, request.exchange);
-    const { catalog } = known.listener;
-    known.listener.outbox.delete(toKey(uri));
-    if (known.listener.uris.delete(uri) && catalog !== undefined) this.#follow(known, catalog);
+    const read = readSubscription(request);
+    if (read === undefined) return;
+    const known = this.#session(read.session, request.exchange);
+    const { listener } = known;
+    const { catalog } = listener;
+    listener.outbox.delete(toKey(read.uri));
+    if (listener.uris.delete(read.uri) && catalog !== undefined) this.#follow(known, catalog);
     request.answer('{}');
   }
 
@@ -163,7 +166,7 @@ export class SessionStreams {
     return known;
   }
 
-  /** Tells it what has changed while it had no stream, and has watched for it what it wants. */
+  /** Puts into its outbox what has changed while it had no stream, and watches what it wants. */
   #catchUp(known: ListeningSession, catalog: Catalog): void {
     const { listener } = known;
     for (const kind of LIST_KINDS) if (!listener.knows(kind)) listener.noteGiven(kind, catalog);
@@ -174,13 +177,13 @@ export class SessionStreams {
     listener.compare(catalog);
   }
 
-  /** Has watched for it what it wants now. */
+  /** Watches what it wants now; without a stream, only for a while. */
   #follow(known: ListeningSession, catalog: Catalog): void {
     known.listener.follow(catalog);
     if (!known.hasStream) this.#noteAbsent(known);
   }
 
-  /** Its lists are compared when it is back; updates of what it subscribed to are kept for it, for a while. */
+  /** Updates of what it has subscribed to are kept for it for a while. Lists are not watched: they are compared on its return. */
   #noteAbsent(known: ListeningSession): void {
     known.absentSinceMs = performance.now();
     if (known.listener.uris.size > 0) this.#absent.add(known);
@@ -191,7 +194,7 @@ export class SessionStreams {
     if (!known.leave(stream)) return;
     this.#options.streams.remove(known);
     const { nonce } = known.session;
-    // It may have been ended.
+    // A session that was ended is remembered no more.
     if (!this.#open.delete(nonce)) return;
     this.#known.set(nonce, known);
     this.#noteAbsent(known);
@@ -204,12 +207,12 @@ export class SessionStreams {
   }
 }
 
-/** The URI of a request of a session; refuses what has none. */
-function readUri(request: RpcRequest): string | undefined {
-  const at = findMember(request.message.params, 'uri');
-  const uri = at === undefined ? undefined : stringAt(request.message.bytes, at);
-  if (uri === undefined)
-    request.refuse({ code: 'invalid_params', message: 'params.uri is required and must be a string.' });
-  else if (request.session === undefined) request.refuse(NO_SESSION);
-  return uri;
+/** Whose subscription a request is about, and of what; refuses one that lacks either. */
+function readSubscription(request: RpcRequest): { readonly session: Session; readonly uri: string } | undefined {
+  const { session, message } = request;
+  const at = findMember(message.params, 'uri');
+  const uri = at === undefined ? undefined : stringAt(message.bytes, at);
+  if (uri !== undefined && session !== undefined) return { session, uri };
+  request.refuse(uri === undefined ? NO_URI : NO_SESSION);
+  return undefined;
 }

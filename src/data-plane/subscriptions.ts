@@ -66,7 +66,7 @@ export class Subscriptions {
     const [, nonce, digits] = EVENT_ID.exec(id) ?? [];
     if (nonce === undefined) return UNKNOWN_EVENT;
     const after = Number(digits);
-    // Of an earlier process, or of another replica: nothing is lost but what was not kept there.
+    // The nonce is the same in every process and replica. What another one had kept for the client is lost.
     if (nonce === this.#sessions.nonceOf(session, exchange)) return this.#sessions.open(exchange, session, after);
     const events = this.buffers.find(session, nonce);
     if (events?.after(after) === undefined) return UNKNOWN_EVENT;

@@ -1,4 +1,4 @@
-// Work for many streams in one go: after a slice of it, requests have their turn.
+// Breaks up work for many streams into slices of a few milliseconds: requests have their turn in between.
 
 import { performance } from 'node:perf_hooks';
 import { setImmediate as nextTurn } from 'node:timers/promises';

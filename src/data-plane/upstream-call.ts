@@ -24,7 +24,7 @@ import type { AskedClient, ClientRequests } from './client-requests.ts';
 import { type Ending, endFailed, endRefused, endShut, endUnconnected } from './endings.ts';
 import { type Refusal, type RpcRequest, TOKEN_GONE } from './exchange.ts';
 import type { LinkStreams } from './link-streams.ts';
-import type { ParkedCall, ParkedCalls, ParkedEnd } from './parked-calls.ts';
+import type { ParkedCall, ParkedCalls } from './parked-calls.ts';
 import { isGone } from './reply.ts';
 import type { RequestStates } from './request-states.ts';
 import { isSpecial, readSpecial } from './special-answers.ts';
@@ -323,8 +323,12 @@ export class UpstreamCall implements AttemptsOwner, ClientOwner, QuestionedCall,
     this.#shared.parkSoon(this);
   }
 
+  onAsking(): void {
+    this.#leg?.rest();
+  }
+
   onAsked(): void {
-    this.#leg?.touch();
+    this.#leg?.wake();
   }
 
   /** Lets go of a modern client, who comes back with what the upstream asks for. */
@@ -367,10 +371,10 @@ export class UpstreamCall implements AttemptsOwner, ClientOwner, QuestionedCall,
     this.parkSoon();
   }
 
-  endParked(why: ParkedEnd): void {
+  endParked(why: CallReason): void {
     if (this.#isAnswered) return;
     this.#questions?.requests.fail('The client did not come back with an answer.');
-    this.#giveUp(why === 'revoked' ? 'token_revoked' : 'input_missing');
+    this.#giveUp(why);
   }
 
   /** Whether something that the upstream has not tied to a call can be asked of the client of this one. */

@@ -60,6 +60,7 @@ export class UpstreamLeg implements CallHandler {
   #isOpen = false;
   #isSent = false;
   #isReleased = false;
+  #isResting = false;
   #reader: AnswerReader | undefined;
   #refusal: HeldBytes | undefined;
   /** Since when the upstream's next byte is waited for; 0 before the request is written, and in the pause of a resumption. */
@@ -119,32 +120,40 @@ export class UpstreamLeg implements CallHandler {
 
   /** Reads on. While it was not read, the upstream's silence was not its own. */
   resume(): void {
-    this.touch();
+    this.#touch();
     this.#controller?.resume();
   }
 
-  /** The upstream is waited for from now on. */
-  touch(): void {
+  #touch(): void {
     if (this.#waitsSinceMs !== 0) this.#waitsSinceMs = performance.now();
   }
 
-  /** Reads nothing for as long as there is no client to pass it on to; another call may run meanwhile. */
+  /** The upstream waits for a person: another call may run meanwhile. */
+  rest(): void {
+    this.#isResting = true;
+    // How many are held for clients that were let go of is bounded where they are kept.
+    this.#upstream.permits.rest(this, this.#held === undefined ? undefined : Number.POSITIVE_INFINITY);
+  }
+
+  /** The upstream is waited for from now on. */
+  wake(): void {
+    this.#isResting = false;
+    this.#upstream.permits.wake(this);
+    this.#touch();
+  }
+
+  /** Reads nothing for as long as there is no client to pass it on to. */
   hold(): void {
     this.#held ??= [];
     this.pause();
-    // What waits to be sent keeps its turn.
-    if (this.#controller !== undefined) this.#upstream.park(this);
+    this.rest();
   }
 
   /** There is a client again, whose request what comes now is for. */
   letGo(): void {
-    const goOn = (): void => {
-      this.#reader?.retarget();
-      this.#replay();
-      this.resume();
-    };
-    if (this.#controller === undefined) goOn();
-    else this.#upstream.unpark(this, goOn);
+    this.#reader?.retarget();
+    this.#replay();
+    this.resume();
   }
 
   /** Its answer is known, or of no interest: what still comes is read to its end and dropped. */
@@ -153,7 +162,7 @@ export class UpstreamLeg implements CallHandler {
     this.#refusal = undefined;
     this.#replay();
     // It has not been sent, and is not going to be.
-    if (this.permit === 'waiting' && this.#controller === undefined) this.#isOpen = false;
+    if (this.permit === 'waiting') this.#isOpen = false;
     this.#controller?.resume();
     this.#settle();
   }
@@ -181,7 +190,7 @@ export class UpstreamLeg implements CallHandler {
     this.#controller = controller;
     this.#isSent = true;
     this.#waitsSinceMs = performance.now();
-    if (this.#held !== undefined) this.#upstream.park(this);
+    if (this.#isResting) this.rest();
     if (this.#phase === 'over') controller.abort(new Error('the call has ended'));
   }
 
@@ -265,7 +274,7 @@ export class UpstreamLeg implements CallHandler {
     this.#waitsSinceMs = 0;
     this.#controller = undefined;
     // It needs no connection in the pause.
-    this.#upstream.park(this);
+    this.#upstream.permits.giveBack(this);
     setTimeout(() => {
       if (this.#phase !== 'waiting') return;
       this.#isOpen = true;

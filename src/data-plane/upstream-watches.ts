@@ -9,27 +9,27 @@ import type { ChangedList, Watch } from '../upstream/watch-sink.ts';
 import { ChangeDebounce, type Pace } from './change-debounce.ts';
 import { TimeSlice } from './time-slice.ts';
 
-/** Somebody who wants to know. */
+/** A client that is told of changes. */
 export interface Follower {
   /** A resource under `subscribed`, or itself, has been updated; `params` are those of the notification. */
   onUpdated(subscribed: string, uri: string, params: Buffer): void;
-  /** That is all for now. */
+  /** Everything there is to tell now has been told. */
   wake(): void;
 }
 
 export interface UpstreamWatchesOptions {
   readonly onListChanged: (upstream: Upstream, list: ChangedList) => void;
-  /** An error of our own: somebody was not told. */
+  /** A defect of our own: some followers were not told. */
   readonly onFault: (error: unknown) => void;
 }
 
-/** What one follower wants: of each upstream the URIs, which may be none. */
+/** What one follower wants: the upstreams that it hears of, and of each the URIs, which may be none. */
 export type Interest = ReadonlyMap<Upstream, ReadonlySet<string>>;
 
 const LISTS: readonly ChangedList[] = ['tools', 'prompts', 'resources'];
-/** Of a resource's URI, as many parents are looked for; no server nests deeper, and one that pretends to costs no more. */
+/** So many parents of an updated URI are looked up; no server nests deeper, and one that pretends to must not cost more. */
 const MAX_PARENTS = 64;
-/** Under what was subscribed to, so many resources are told of by themselves at once, and none with a longer URI. */
+/** So many resources below subscribed ones are told of one by one; of more, or of a longer URI, only the subscribed one is. */
 const MAX_CHILDREN = 100;
 const MAX_CHILD_CHARACTERS = 8 * 1024;
 /** A resource that is updated all the time is told of ten times a second. */
@@ -39,7 +39,7 @@ interface Watched {
   readonly watch: Watch;
   readonly followers: Set<Follower>;
   readonly byUri: Map<string, Set<Follower>>;
-  /** The last of each resource, to be told soon: params by URI. */
+  /** The last update of each resource, to be told soon: params by URI. */
   updates: Map<string, Buffer>;
 }
 
@@ -78,8 +78,8 @@ export class UpstreamWatches {
   }
 
   /**
-   * Resolves when what a follower wants is subscribed to upstream, or is known not to be; in any case after `waitMs`: where
-   * it comes later, updates may have been missed.
+   * Resolves when what a follower wants is subscribed to upstream, or is known not to be, and in any case after `waitMs`.
+   * What comes later than that is told as updated, because an update before it would have been missed.
    */
   async ready(follower: Follower, waitMs: number): Promise<void> {
     let timer: NodeJS.Timeout | undefined;
@@ -124,7 +124,7 @@ export class UpstreamWatches {
     return watched;
   }
 
-  /** What was heard of from another upstream may have changed before this one was subscribed to. */
+  /** A URI that moved here from another upstream may have been updated before this one was subscribed to. */
   #noteMoved(watched: Watched, uris: ReadonlySet<string>, before: Interest): void {
     const moved = [...before.values()].flatMap((known) => [...known].filter((uri) => uris.has(uri)));
     if (moved.length > 0) void watched.watch.ready.then(() => this.#noteMissed(watched, moved));
@@ -178,6 +178,7 @@ export class UpstreamWatches {
     }
   }
 
+  /** Updates of these may have been missed: they are told as updated. */
   #noteMissed({ byUri, updates }: Watched, uris: Iterable<string>): void {
     for (const uri of uris) if (byUri.has(uri)) updates.set(uri, toUpdate(uri));
     this.#debounce.note();
@@ -206,7 +207,7 @@ export class UpstreamWatches {
   }
 }
 
-/** An upstream may report what is under the resource that was subscribed to (2026-07-28 server/resources#subscriptions). */
+/** The URI and its parents, if subscribed to: an update may be of a sub-resource (2026-07-28 server/resources#subscriptions). */
 function subscribedTo(byUri: ReadonlyMap<string, unknown>, uri: string): string[] {
   const found = byUri.has(uri) ? [uri] : [];
   let count = 0;
@@ -222,7 +223,7 @@ function subscribedTo(byUri: ReadonlyMap<string, unknown>, uri: string): string[
 
 const ENDS_PARENT: ReadonlySet<string> = new Set(['/', '?', '#']);
 
-/** The upstreams of a catalog, with the URIs that are read there. `watchesLists` is whether all are watched, whatever the URIs. */
+/** The upstreams that these URIs are read from; with `watchesLists` all upstreams of the catalog. */
 export function toInterest(catalog: Catalog, uris: Iterable<string>, watchesLists: boolean): Interest {
   const interest = new Map<Upstream, Set<string>>();
   if (watchesLists) {

@@ -1,18 +1,21 @@
-// How many calls may run on an upstream's connections at once. A call that waits for a person gives its permit back and
-// keeps its socket: people think for minutes, and ordinary calls must not wait for them.
+// How many calls may run on an upstream's connections at once. A call that waits for a person rests: it keeps its socket
+// and needs no permit, because people think for minutes and ordinary calls must not wait for them.
 
 /** Who runs with a permit, or waits for one. */
 export interface PermitHolder {
   /** `none` at first; the permits' to set. */
-  permit: 'none' | 'waiting' | 'held';
+  permit: 'none' | 'waiting' | 'held' | 'resting';
 }
 
-/** Sockets beyond those of running calls, for calls that wait for a person and for requests of the gateway's own. */
-export const SPARE_CONNECTIONS = 72;
+/** Calls that rest on one upstream; those that have let go of their client (`parked-calls.ts`) are bounded beside it. */
+const MAX_RESTING = 64;
+/** Sockets beyond those of running calls: for twice as many that rest, and for requests of the gateway's own. */
+export const SPARE_CONNECTIONS = 2 * MAX_RESTING + 8;
 
 export class ConnectionPermits {
   readonly #limit: number;
   #held = 0;
+  #resting = 0;
   /** In the order in which they came. */
   readonly #waiting = new Map<PermitHolder, () => void>();
   #isStartDue = false;
@@ -39,12 +42,38 @@ export class ConnectionPermits {
     this.#waiting.set(holder, start);
   }
 
+  /**
+   * The holder waits for a person, and another may run meanwhile. Beyond `most` that rest already it keeps its permit;
+   * harmless when it does not run.
+   */
+  rest(holder: PermitHolder, most = MAX_RESTING): void {
+    if (holder.permit !== 'held' || this.#resting >= most) return;
+    holder.permit = 'resting';
+    this.#resting++;
+    this.#free();
+  }
+
+  /**
+   * The person has answered: a holder that rests runs on at once, whoever waits, because its upstream is at work already.
+   * Those that run are then more than the limit; the sockets are not, for nobody starts before they are fewer again.
+   */
+  wake(holder: PermitHolder): void {
+    if (holder.permit !== 'resting') return;
+    holder.permit = 'held';
+    this.#resting--;
+    this.#held++;
+  }
+
   /** The holder runs no longer, or waits no longer; harmless when it does neither. */
   giveBack(holder: PermitHolder): void {
     const { permit } = holder;
     holder.permit = 'none';
     if (permit === 'waiting') this.#waiting.delete(holder);
-    if (permit !== 'held') return;
+    else if (permit === 'resting') this.#resting--;
+    else if (permit === 'held') this.#free();
+  }
+
+  #free(): void {
     this.#held--;
     if (this.#waiting.size > 0) this.#startLater();
   }

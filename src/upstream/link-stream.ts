@@ -1,5 +1,5 @@
-// The GET stream of one client's session with a legacy upstream: servers ask and tell on it what they do not tie to a
-// call (2025-11-25 basic/transports#listening-for-messages-from-the-server).
+// The GET stream of one client's session with a legacy upstream, on which servers send requests and notifications that
+// belong to no call (2025-11-25 basic/transports#listening-for-messages-from-the-server).
 
 import type { Dispatcher } from 'undici';
 import { type Message, scanMessage } from '../protocol/jsonrpc.ts';
@@ -7,13 +7,13 @@ import type { Link } from './handshake.ts';
 import { type StreamEnd, WatchStream } from './watch-stream.ts';
 
 export interface LinkStream {
-  /** Its headers are here, or it is known that there are none now. Never rejects. */
+  /** Resolves when the stream has begun, or has failed to. Never rejects. */
   readonly opened: Promise<void>;
   close(): void;
 }
 
 export interface LinkStreamOptions {
-  /** Apart from that of the calls. */
+  /** Not the pool of the calls: a stream keeps its socket for as long as it lasts. */
   readonly pool: Dispatcher;
   readonly path: string;
   readonly link: Link;
@@ -23,10 +23,10 @@ export interface LinkStreamOptions {
   readonly onClose: () => void;
 }
 
-/** In the place of one that there cannot be. */
+/** Stands for a stream that is not opened. */
 export const NO_STREAM: LinkStream = { opened: Promise.resolve(), close: () => undefined };
 
-/** A stream that has ids may be ended on purpose; the pause before it is taken up again, if it names none. */
+/** Servers may end a stream on purpose and expect it to be resumed: after this pause, unless they ask for a longer one. */
 const RETRY_MS = 1_000;
 const LONGEST_RETRY_MS = 30_000;
 
@@ -41,7 +41,7 @@ export function openLinkStream({ pool, path, link, onMessage, onClose }: LinkStr
 
   const onEnd = ({ status }: StreamEnd): void => {
     opened.resolve();
-    // It may only have forgotten the event; another refusal says that it has no such stream, or no such session.
+    // A refusal is final: there is no such stream, or no such session. But of a resumption it may only mean the event.
     if (status !== undefined && status < 500 && lastEventId === undefined) return;
     lastEventId = status === undefined ? (stream?.events.lastEventId ?? lastEventId) : undefined;
     const ownMs = stream?.events.retryMs ?? RETRY_MS;
@@ -59,7 +59,7 @@ export function openLinkStream({ pool, path, link, onMessage, onClose }: LinkStr
     });
     stream = opening;
     const resumption = lastEventId === undefined ? [] : ['last-event-id', lastEventId];
-    if (!isClosed) pool.dispatch({ path, method: 'GET', headers: [...link.headers, ...resumption] }, opening);
+    pool.dispatch({ path, method: 'GET', headers: [...link.headers, ...resumption] }, opening);
   };
   open();
   return {

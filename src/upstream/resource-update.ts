@@ -1,14 +1,14 @@
-// `notifications/resources/updated`, as it goes on to those who subscribed: under no subscription id but their own.
+// The params of `notifications/resources/updated` as they go on to clients: without the id of the upstream's own listen.
 
+import { META_SUBSCRIPTION_ID } from '../protocol/era.ts';
 import { findMember } from '../protocol/json-scan.ts';
 import type { Message } from '../protocol/jsonrpc.ts';
 import { removeMembers, splice } from '../protocol/splice.ts';
-import { META_SUBSCRIPTION_ID } from './watch-listen.ts';
 
-/** Of more, only the URI goes on: it would be held for every client that is slow. */
+/** Of larger params only the URI goes on: they may have to be held for many clients that read slowly. */
 const MAX_PARAMS_BYTES = 16 * 1024;
 
-/** The `params` of an update as bytes of their own; nothing but the upstream's subscription id is missing. */
+/** Copies the params, so that the message they came in is not held; only the subscription id is cut out. */
 export function readUpdate({ bytes, paramsAt, params, metaAt, meta }: Message, uri: string): Buffer {
   if (paramsAt === undefined || paramsAt.end - paramsAt.start > MAX_PARAMS_BYTES) return toUpdate(uri);
   const own = Buffer.from(bytes.subarray(paramsAt.start, paramsAt.end));
@@ -24,7 +24,7 @@ export function readUpdate({ bytes, paramsAt, params, metaAt, meta }: Message, u
   );
 }
 
-/** The `params` of an update of which nothing more is known. */
+/** The params of an update of which only the URI is known. */
 export function toUpdate(uri: string): Buffer {
   return Buffer.from(`{"uri":${JSON.stringify(uri)}}`);
 }

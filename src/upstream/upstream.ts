@@ -2,8 +2,7 @@
 // the upstream is built here from the config and the opened credential (design §3.9).
 
 import type { Dispatcher } from 'undici';
-import { type ClientCapabilities, NO_CAPABILITIES, RELAYED_CAPABILITIES } from '../protocol/client-capabilities.ts';
-import type { Era } from '../protocol/era.ts';
+import { NO_CAPABILITIES } from '../protocol/client-capabilities.ts';
 import { encodeHeaderValue } from '../protocol/header-value.ts';
 import type { Message } from '../protocol/jsonrpc.ts';
 import type { LogLevel } from '../protocol/log-level.ts';
@@ -13,16 +12,16 @@ import type { AddressPolicy } from './address-guard.ts';
 import type { CircuitState } from './circuit-breaker.ts';
 import { ConnectionPermits, type PermitHolder, SPARE_CONNECTIONS } from './connection-permits.ts';
 import { sendControlRequest } from './control-request.ts';
+import { Conversations, OWN_CONVERSATION } from './conversations.ts';
 import type { EgressProxy } from './egress-proxy.ts';
 import { type FailureStage, UpstreamError, type UpstreamFailure } from './failure.ts';
-import { type HandshakeOptions, type Link, modernHeaders, modernLink, openLegacyLink, probeEra } from './handshake.ts';
+import { type HandshakeOptions, type Link, modernHeaders } from './handshake.ts';
 import { Health } from './health.ts';
 import { drainAll, type UpstreamLists } from './inventory.ts';
 import { type LinkStream, NO_STREAM, openLinkStream } from './link-stream.ts';
-import { Links } from './links.ts';
 import { createUpstreamPools, type UpstreamPools } from './pool.ts';
 import type { UpstreamTls } from './tls-context.ts';
-import { SharedWatch } from './watch.ts';
+import { UpstreamWatch } from './watch.ts';
 import type { Watch, WatchSink } from './watch-sink.ts';
 
 export type DispatchHandler = Dispatcher.DispatchHandler;
@@ -85,35 +84,25 @@ const SESSION_IDLE_MS = 30 * 60 * 1000;
 const MAX_NOTE_BYTES = 64 * 1024;
 /** Tools whose headers are kept ready. */
 const MAX_CALL_HEADERS = 10_000;
-/** One without sessions may be replaced by another version without a word: so long what it said of itself is taken for true. */
-const GREETING_KEPT_MS = 60_000;
-/** The gateway's own conversation, for lists. Those of clients are named after a session or, without one, a principal. */
-const OWN_CONVERSATION = '';
 
 export class Upstream {
   readonly key: string;
   readonly service: string;
   readonly clientInfo: string;
   readonly callLimits: CallLimits;
+  readonly permits: ConnectionPermits;
   /** Calls in flight; the data plane's to count. */
   calls = 0;
   readonly #options: UpstreamOptions;
   readonly #pools: UpstreamPools;
-  readonly #permits: ConnectionPermits;
   readonly #ids = new UpstreamIds();
   readonly #path: string;
-  readonly #headers: readonly string[];
-  readonly #links: Links;
+  readonly #handshake: HandshakeOptions;
+  readonly #conversations: Conversations;
   readonly #health: Health;
-  readonly #watch: SharedWatch;
-  readonly #opening = new Map<string, Promise<Link>>();
+  readonly #watch: UpstreamWatch;
   readonly #modernCallHeaders = new Map<string, string[]>();
-  #era: Era | undefined;
-  #about: UpstreamAbout | undefined;
-  #greetedAtMs = 0;
   #linkStreams = 0;
-  /** Set when the upstream keeps no sessions: then one conversation serves everybody. */
-  #sharedLink: Link | undefined;
   #closed: Promise<void> | undefined;
   readonly #cut = Promise.withResolvers<void>();
 
@@ -128,24 +117,37 @@ export class Upstream {
     this.#pools =
       options.pools ??
       createUpstreamPools({ endpoint, policy, tls, proxy, ...limits, spareConnections: SPARE_CONNECTIONS });
-    this.#permits = new ConnectionPermits(limits.connections);
-    this.#headers = [...CONTENT_HEADERS, 'accept-encoding', 'identity', ...options.credentialHeaders];
+    this.permits = new ConnectionPermits(limits.connections);
     const idleMs = limits.sessionIdleMs ?? SESSION_IDLE_MS;
-    this.#links = new Links({ idleMs, now, onEnd: (link) => this.#endSession(link) });
+    this.#handshake = {
+      pool: this.#pools.calls,
+      path: this.#path,
+      headers: [...CONTENT_HEADERS, 'accept-encoding', 'identity', ...options.credentialHeaders],
+      clientInfo: this.clientInfo,
+      timeoutMs: limits.headersTimeoutMs,
+      mintId: () => this.mintId(),
+    };
+    this.#conversations = new Conversations({
+      handshake: this.#handshake,
+      idleMs,
+      now,
+      onEnd: (link) => this.#endSession(link),
+    });
     this.#health = new Health(options);
-    this.#watch = new SharedWatch({
+    this.#watch = new UpstreamWatch({
       pool: this.#pools.streams,
       path: this.#path,
       clientInfo: this.clientInfo,
       timeoutMs: limits.headersTimeoutMs,
       mintId: () => this.mintId(),
-      about: () => this.#about,
+      about: () => this.about,
       connect: async () => {
-        const link = this.link(OWN_CONVERSATION) ?? (await this.#opened(OWN_CONVERSATION));
-        this.#links.acquire(link);
+        // What fails is not counted: a watch that opens the conversation must not shut out calls.
+        const link = this.link(OWN_CONVERSATION) ?? (await this.#conversations.open(OWN_CONVERSATION));
+        this.#conversations.acquire(link);
         return link;
       },
-      release: (link) => this.#links.release(link),
+      release: (link) => this.#conversations.release(link),
       forget: (link) => this.forget(OWN_CONVERSATION, link),
       onOutage: (message) => options.onWatchLost?.(message),
     });
@@ -171,17 +173,12 @@ export class Upstream {
 
   /** What it said of itself when it was last greeted. */
   get about(): UpstreamAbout | undefined {
-    return this.#about;
+    return this.#conversations.about;
   }
 
   /** Open sessions with it, if it keeps any. */
   get sessions(): number {
-    return this.#links.size;
-  }
-
-  /** Calls that wait for another to end. */
-  get waitingCalls(): number {
-    return this.#permits.waiting;
+    return this.#conversations.sessions;
   }
 
   get pools(): UpstreamPools {
@@ -215,12 +212,12 @@ export class Upstream {
 
   /** The open link of a conversation, if there is one: the warm path of every call. */
   link(conversation: string): Link | undefined {
-    return this.#sharedLink ?? this.#links.get(conversation);
+    return this.#conversations.link(conversation);
   }
 
   /** The link of a conversation that has an upstream session of its own. */
   sessionLink(conversation: string): Link | undefined {
-    return this.#links.get(conversation);
+    return this.#conversations.sessionLink(conversation);
   }
 
   /**
@@ -230,7 +227,7 @@ export class Upstream {
   connect(conversation: string, declared = NO_CAPABILITIES): Promise<Link> {
     const open = this.link(conversation);
     if (open !== undefined) return Promise.resolve(open);
-    return this.#opened(conversation, declared).catch((error: unknown) => {
+    return this.#conversations.open(conversation, declared).catch((error: unknown) => {
       throw this.fail(error, 'connect');
     });
   }
@@ -249,22 +246,19 @@ export class Upstream {
     return stream;
   }
 
-  /** Tells `sink` what changes, on a stream that all share, as long as the watch is not closed. */
+  /** Tells `sink` what changes, until the watch is closed. There is one sink at a time. */
   watch(sink: WatchSink): Watch {
     return this.#watch.open(sink);
   }
 
   /** Forgets a link that the upstream has forgotten; the next `connect` opens another. */
   forget(conversation: string, link: Link): void {
-    const isShared = this.#sharedLink === link;
-    if (isShared) this.#sharedLink = undefined;
-    // Of several calls that lost one session, only the first asks for the era again.
-    if (this.#links.delete(conversation, link) || isShared) this.#era = undefined;
+    this.#conversations.forget(conversation, link);
   }
 
   /** Ends a conversation whose client session has ended. */
   end(conversation: string): void {
-    this.#links.delete(conversation);
+    this.#conversations.end(conversation);
   }
 
   mintId(): string {
@@ -273,7 +267,7 @@ export class Upstream {
 
   /** Sends a rewritten request of a client; `release` must follow when it has ended, in whatever way. */
   dispatchCall(link: Link, head: CallHead, body: Buffer, handler: CallHandler): void {
-    this.#links.acquire(link);
+    this.#conversations.acquire(link);
     const own = link.era === 'modern' ? this.#modernHeadersOf(link, head) : link.headers;
     const headers = head.params.length === 0 ? own : [...own, ...head.params];
     this.#dispatch(
@@ -284,19 +278,8 @@ export class Upstream {
 
   /** Without undici's timeouts: a call looks at its own clock, and a person may think before its answer begins. */
   #dispatch(options: Dispatcher.DispatchOptions, handler: CallHandler): void {
-    if (this.#permits.tryTake(handler)) this.#pools.calls.dispatch(options, handler);
-    else this.#permits.wait(handler, () => this.#pools.calls.dispatch(options, handler));
-  }
-
-  /** A call waits, perhaps for minutes, for something else than the upstream: another may run meanwhile. */
-  park(handler: PermitHolder): void {
-    this.#permits.giveBack(handler);
-  }
-
-  /** A parked call is to go on: `goOn` is called when it is its turn, now or later, unless it is released before. */
-  unpark(handler: PermitHolder, goOn: () => void): void {
-    if (this.#permits.tryTake(handler)) goOn();
-    else this.#permits.wait(handler, goOn);
+    if (this.permits.tryTake(handler)) this.#pools.calls.dispatch(options, handler);
+    else this.permits.wait(handler, () => this.#pools.calls.dispatch(options, handler));
   }
 
   /** Asks for the rest of a call's event stream (2025-11-25 basic/transports#resumability-and-redelivery). */
@@ -307,8 +290,8 @@ export class Upstream {
 
   /** A call that was dispatched on this link has ended, or is not to be sent any more. */
   release(link: Link, handler: PermitHolder): void {
-    this.#permits.giveBack(handler);
-    this.#links.release(link);
+    this.permits.giveBack(handler);
+    this.#conversations.release(link);
   }
 
   /** Asks a legacy upstream for logs (2025-11-25 server/utilities/logging). Whether it gives any changes nothing; never rejects. */
@@ -339,10 +322,12 @@ export class Upstream {
   async listAll(): Promise<UpstreamLists> {
     if (!this.tryAcquire(this)) throw new UpstreamError('breaker_open', 'list', 'it failed too often to be asked now');
     for (let isRetry = false; ; isRetry = true) {
-      const link = await (this.#isGreetingOld() ? this.#greetAgain() : this.connect(OWN_CONVERSATION));
+      const link = await this.#conversations.greet().catch((error: unknown) => {
+        throw this.fail(error, 'connect');
+      });
       try {
-        this.#links.acquire(link);
-        const lists = await drainAll({ ...this.#handshake(), link }, this.#about);
+        this.#conversations.acquire(link);
+        const lists = await drainAll({ ...this.#handshake, link }, this.about);
         this.succeed();
         return lists;
       } catch (error) {
@@ -350,7 +335,7 @@ export class Upstream {
         if (isLost) this.forget(OWN_CONVERSATION, link);
         if (!isLost || isRetry) throw this.fail(error, 'list');
       } finally {
-        this.#links.release(link);
+        this.#conversations.release(link);
       }
     }
   }
@@ -368,79 +353,12 @@ export class Upstream {
   }
 
   async #close(): Promise<void> {
-    this.#watch.close();
-    await Promise.race([this.#settled(), this.#cut.promise]);
-    this.#links.endAll();
+    this.#watch.destroy();
+    await Promise.race([this.#conversations.settled(), this.#cut.promise]);
+    this.#conversations.endAll();
     // What still waits must be in the pools before they take nothing more, or would be refused when its turn comes.
-    this.#permits.startAll();
+    this.permits.startAll();
     await this.#pools.close();
-  }
-
-  /** Resolves when no call runs and none is opening a session to run on. */
-  async #settled(): Promise<void> {
-    do {
-      await Promise.allSettled(this.#opening.values());
-      await this.#links.unused();
-    } while (this.#opening.size > 0);
-  }
-
-  /** What fails is not counted here: a watch that opens the conversation must not shut out calls. */
-  #opened(conversation: string, declared = NO_CAPABILITIES): Promise<Link> {
-    const opening = this.#opening.get(conversation);
-    if (opening !== undefined) return opening;
-    const begun = this.#open(conversation, declared).finally(() => this.#opening.delete(conversation));
-    this.#opening.set(conversation, begun);
-    return begun;
-  }
-
-  #isGreetingOld(): boolean {
-    // Checked later than now: the clock was set back.
-    const ageMs = this.#options.now() - this.#greetedAtMs;
-    return this.#sharedLink !== undefined && (ageMs < 0 || ageMs > GREETING_KEPT_MS);
-  }
-
-  /** Calls go on with the link there is until the upstream has answered. */
-  #greetAgain(): Promise<Link> {
-    this.#era = undefined;
-    return this.#opened(OWN_CONVERSATION).catch((error: unknown) => {
-      throw this.fail(error, 'connect');
-    });
-  }
-
-  async #open(conversation: string, ofClient: ClientCapabilities): Promise<Link> {
-    const declared = conversation === OWN_CONVERSATION ? RELAYED_CAPABILITIES : ofClient;
-    const handshake = this.#handshake();
-    this.#greetedAtMs = this.#options.now();
-    if (this.#era === undefined) {
-      const { era, about } = await probeEra(handshake);
-      this.#era = era;
-      this.#about = about ?? this.#about;
-    }
-    if (this.#era === 'modern') {
-      this.#sharedLink = modernLink(handshake);
-      return this.#sharedLink;
-    }
-    const { link, about } = await openLegacyLink(handshake, declared).catch((error: unknown) => {
-      // One that was slow to answer the probe, or has been replaced, may be of the other era (2026-07-28 basic/versioning).
-      this.#era = undefined;
-      throw error;
-    });
-    this.#about = about;
-    // It may have been another that kept no sessions, until it was greeted again.
-    this.#sharedLink = link.sessionId === undefined ? link : undefined;
-    if (link.sessionId !== undefined) this.#links.set(conversation, link);
-    return link;
-  }
-
-  #handshake(): HandshakeOptions {
-    return {
-      pool: this.#pools.calls,
-      path: this.#path,
-      headers: this.#headers,
-      clientInfo: this.clientInfo,
-      timeoutMs: this.#options.limits.headersTimeoutMs,
-      mintId: () => this.mintId(),
-    };
   }
 
   #modernHeadersOf(link: Link, { method, name }: CallHead): string[] {

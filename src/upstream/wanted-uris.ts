@@ -1,55 +1,45 @@
-// The resources of one upstream that updates are wanted of, counted by who wants them, and up to which change of them
-// the upstream has been told. Bounded, because they are all sent in one request.
+// The resources of one upstream that updates are wanted of, and which version of that set the upstream has been told of.
+// Bounded, because a modern upstream is sent all of them in one request.
 
 export const MAX_URIS = 1_000;
-/** All together. */
+/** Of all URIs together. */
 const MAX_CHARACTERS = 1024 * 1024;
 
 export class WantedUris {
-  readonly #counts = new Map<string, number>();
+  readonly #uris = new Set<string>();
   #characters = 0;
   #version = 1;
   #settledVersion = 0;
   #waiters: { readonly version: number; readonly resolve: () => void }[] = [];
 
-  get all(): ReadonlyMap<string, number> {
-    return this.#counts;
+  get all(): ReadonlySet<string> {
+    return this.#uris;
   }
 
-  /** Counts the changes. */
+  /** Goes up with every change of the set. */
   get version(): number {
     return this.#version;
   }
 
-  /** `full` when there is no room for it; `known` when somebody wants it already. */
-  add(uri: string): 'new' | 'known' | 'full' {
-    const count = this.#counts.get(uri);
-    if (count !== undefined) {
-      this.#counts.set(uri, count + 1);
-      return 'known';
-    }
-    if (this.#counts.size === MAX_URIS || this.#characters + uri.length > MAX_CHARACTERS) return 'full';
+  /** Returns `false` for one that is wanted already, and for one that there is no room for. */
+  add(uri: string): boolean {
+    if (this.#uris.has(uri)) return false;
+    if (this.#uris.size === MAX_URIS || this.#characters + uri.length > MAX_CHARACTERS) return false;
     this.#characters += uri.length;
-    this.#counts.set(uri, 1);
+    this.#uris.add(uri);
     this.#version++;
-    return 'new';
+    return true;
   }
 
-  /** Returns whether nobody wants it any more. */
-  remove(uri: string): boolean {
-    const count = this.#counts.get(uri);
-    if (count === undefined) return false;
-    if (count > 1) {
-      this.#counts.set(uri, count - 1);
-      return false;
-    }
-    this.#counts.delete(uri);
+  /** Returns whether it was wanted. */
+  delete(uri: string): boolean {
+    if (!this.#uris.delete(uri)) return false;
     this.#characters -= uri.length;
     this.#version++;
     return true;
   }
 
-  /** What was wanted as of `version` has been told upstream. */
+  /** The upstream has been told of the set as it was at `version`. */
   settle(version: number): void {
     this.#settledVersion = Math.max(this.#settledVersion, version);
     const waiters = this.#waiters;
@@ -57,20 +47,20 @@ export class WantedUris {
     for (const waiter of waiters) if (waiter.version <= this.#settledVersion) waiter.resolve();
   }
 
-  /** Resolves when what is wanted by now has been told upstream, or nobody is to wait for it any longer. */
+  /** Resolves when the upstream has been told of the set as it is now, or with `stopWaiting`. */
   settled(): Promise<void> {
     const version = this.#version;
     if (this.#settledVersion >= version) return Promise.resolve();
     return new Promise((resolve) => this.#waiters.push({ version, resolve }));
   }
 
-  /** Lets go of all who wait. */
+  /** Resolves everything that `settled` has returned. */
   stopWaiting(): void {
     for (const { resolve } of this.#waiters) resolve();
     this.#waiters = [];
   }
 
-  /** Nothing has been told upstream any more. */
+  /** The stream has ended: the upstream knows of nothing any more, and nobody waits. */
   unsettle(): void {
     this.#settledVersion = 0;
     this.stopWaiting();

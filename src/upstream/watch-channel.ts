@@ -1,13 +1,13 @@
-// What the two eras' ways of being told by an upstream have in common: a channel is one attempt, and over when it ends.
+// A channel is one attempt to hear of an upstream's changes, over when it ends: what the channels of both eras have in common.
 
 import type { Dispatcher } from 'undici';
 import type { Message } from '../protocol/jsonrpc.ts';
 import type { UpstreamAbout } from './about.ts';
 import type { Link } from './handshake.ts';
 
-/** How a watch reaches its upstream. None of it counts as a failure of the upstream: nobody's call fails by it. */
+/** How a watch sends requests. Their failures are not held against the upstream's health: nobody's call fails by them. */
 export interface WatchWire {
-  /** Apart from the calls' pool, whose sockets a stream would keep from them. */
+  /** Not the pool of the calls: a stream keeps its socket for as long as it lasts. */
   readonly pool: Dispatcher;
   readonly path: string;
   /** `Implementation` as raw JSON. */
@@ -23,11 +23,11 @@ export interface Resumption {
   readonly lastEventId: string;
 }
 
-/**
- * `ended`: to be tried again after a pause. `unsupported`: the upstream tells nobody of changes. `forgotten`: it does not
- * know our session any more.
- */
 export interface ChannelEnd {
+  /**
+   * `ended`: to be tried again after a pause. `unsupported`: the upstream tells nobody of changes. `forgotten`: it does
+   * not know our session any more.
+   */
   readonly why: 'ended' | 'unsupported' | 'forgotten';
   /** A clause about the upstream. */
   readonly message: string;
@@ -38,15 +38,15 @@ export interface ChannelEnd {
 
 export interface ChannelOwner {
   /** The URIs that updates are wanted of. */
-  readonly uris: ReadonlyMap<string, unknown>;
-  /** Counts their changes. */
+  readonly uris: ReadonlySet<string>;
+  /** Goes up with every change of `uris`. */
   readonly version: number;
-  /** It works from now on. `isResumed`: nothing was missed since the channel before. */
+  /** Changes are heard of from now on; `isResumed`: and none was missed since the channel before. */
   onOpen(isResumed: boolean): void;
-  /** What was wanted as of `version` is subscribed to, or was refused. */
+  /** Each of the `uris` of that version is subscribed to, or was refused. */
   onSettled(version: number): void;
   onNotification(message: Message): void;
-  /** It works again, after a while in which nothing was heard. */
+  /** Changes are heard of again, and may have been missed for a while. */
   onGap(): void;
   /** Told once, and nothing after it. */
   onEnd(end: ChannelEnd): void;
@@ -54,7 +54,7 @@ export interface ChannelOwner {
 
 export interface Channel {
   start(): void;
-  /** The URIs that are wanted are others. */
+  /** The owner's `uris` have changed. */
   update(): void;
   /** Whether the upstream has refused to tell of this one. */
   isRefused(uri: string): boolean;

@@ -1,11 +1,11 @@
-// Reads the event stream of a watch: whole events, each of which must fit, with what resuming the stream takes.
+// Reads the event stream of a watch: whole events of bounded size, and what it takes to resume the stream.
 
 import { HeldBytes } from '../protocol/held-bytes.ts';
 import { SseLines } from '../protocol/sse-lines.ts';
 
-/** A notification is short; whoever sends more means to fill the memory. */
-export const MAX_EVENT_BYTES = 4 * 1024 * 1024;
-/** Longer pauses would be the end of the watch. */
+/** Notifications are short: an event is held whole, and a larger one could only be meant to fill the memory. */
+const MAX_EVENT_BYTES = 4 * 1024 * 1024;
+/** An upstream that asks for a longer pause gets this one, or it could silence its watch for good. */
 const MAX_RETRY_MS = 5 * 60 * 1000;
 const MAX_ID_CHARACTERS = 1024;
 
@@ -20,17 +20,17 @@ export class WatchEvents {
   /** Whether the event is of a type that carries no JSON-RPC. */
   #isForeign = false;
   #eventId: string | undefined;
-  /** Of the last whole event that had one. */
+  /** The id of the last whole event that had one. */
   lastEventId: string | undefined;
   retryMs: number | undefined;
-  /** How many have come, of whatever kind. */
+  /** How many lines have come, comments and blank ones too. */
   lines = 0;
 
   /** `onData` is told the data of every event that has some. */
   constructor(onData: (data: Buffer) => void) {
     this.#onData = onData;
-    const whole = { onLongLine: () => false, onPart: () => {} };
-    this.#lines = new SseLines({ onLine: (line) => this.#onLine(line), ...whole }, Number.POSITIVE_INFINITY);
+    const sink = { onLine: (line: Buffer) => this.#onLine(line), onLongLine: () => false, onPart: () => {} };
+    this.#lines = new SseLines(sink, Number.POSITIVE_INFINITY);
   }
 
   /** Returns `false` when an event has more bytes than it may. */
@@ -71,7 +71,7 @@ export class WatchEvents {
   }
 }
 
-/** An id that a header can carry back; others are as if they had not been sent. */
+/** Only ids that the header Last-Event-ID can carry back; others are ignored. */
 function readEventId(value: Buffer): string | undefined {
   if (value.length > MAX_ID_CHARACTERS) return undefined;
   const text = value.toString('latin1');

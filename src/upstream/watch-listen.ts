@@ -1,6 +1,7 @@
-// How a modern upstream tells of changes: `subscriptions/listen` (2026-07-28 basic/patterns/subscriptions). For another
-// set of URIs another listen is opened, and acknowledged before the one in use is ended: nothing is missed in between.
+// How a modern upstream tells of changes: `subscriptions/listen` (2026-07-28 basic/patterns/subscriptions). When the URIs
+// change, a second listen is opened, and the first ends only when that is acknowledged: nothing is missed in between.
 
+import { META_SUBSCRIPTION_ID } from '../protocol/era.ts';
 import {
   findMember,
   isObjectAt,
@@ -19,17 +20,17 @@ import { type StreamEnd, WatchStream } from './watch-stream.ts';
 
 const METHOD = 'subscriptions/listen';
 const ACKNOWLEDGED = 'notifications/subscriptions/acknowledged';
-export const META_SUBSCRIPTION_ID = 'io.modelcontextprotocol/subscriptionId';
 const ACKNOWLEDGEMENT_MS = 10_000;
-/** Before a listen that was refused is tried again beside the one in use. */
+/** The pause before a second listen that was refused is tried again. */
 const REPLACEMENT_RETRY_MS = 10_000;
 const MAX_KEYS = 64;
 const METHOD_NOT_FOUND = '-32601';
 const INVALID_PARAMS = '-32602';
 
-/** One request, from its sending to its end. */
+/** One request `subscriptions/listen`, from its sending to its end. */
 interface Listen {
   readonly id: string;
+  /** Of the URIs that it asks for. */
   readonly version: number;
   readonly stream: WatchStream;
   readonly timer: NodeJS.Timeout;
@@ -43,12 +44,14 @@ export class ListenChannel implements Channel {
   readonly #wire: WatchWire;
   readonly #link: Link;
   readonly #owner: ChannelOwner;
+  /** Acknowledged. */
   #current: Listen | undefined;
-  /** Opened to take the place of the current one. */
+  /** Not acknowledged yet: the first, or one that is to take the place of the current one. */
   #next: Listen | undefined;
   #retry: NodeJS.Timeout | undefined;
-  /** Of what was refused for good, while another is in use. */
+  /** The version of the URIs that a second listen asked for and was refused for good. */
   #refusedVersion: number | undefined;
+  /** Whether something may have been missed that only the next listen would have told. */
   #isGap = false;
 
   constructor(wire: WatchWire, link: Link, owner: ChannelOwner) {
@@ -63,12 +66,13 @@ export class ListenChannel implements Channel {
 
   update(): void {
     clearTimeout(this.#retry);
-    // One that waits for its acknowledgement is followed by another if it is out of date by then.
+    // One that is not acknowledged yet is left alone: when it is, and the URIs are others by then, another follows.
     if (this.#next === undefined) this.#open();
   }
 
   isRefused(uri: string): boolean {
     if (this.#current?.honoured?.has(uri) !== false) return false;
+    // Not honoured, but perhaps not asked for either: then it is among those of the next listen.
     return [this.#current.version, this.#refusedVersion].includes(this.#owner.version);
   }
 
@@ -104,7 +108,7 @@ export class ListenChannel implements Channel {
     for (const kind of ['tools', 'prompts', 'resources'] as const) {
       if (about?.[kind] !== false) members.push(`"${kind}ListChanged":true`);
     }
-    const uris = [...this.#owner.uris.keys()];
+    const uris = [...this.#owner.uris];
     if (uris.length > 0 && about?.subscribes !== false) members.push(`"resourceSubscriptions":${JSON.stringify(uris)}`);
     return `{${members.join()}}`;
   }
@@ -129,7 +133,7 @@ export class ListenChannel implements Channel {
     if (filter !== undefined) new JsonScanner(bytes, undefined, MAX_KEYS).readMembers(filter.start, 0, members);
     listen.honoured = readUris(bytes, findMember(members, 'resourceSubscriptions'));
     listen.isIdle = listen.honoured.size === 0 && !members.some(({ start }) => bytes[start] === LETTER_T);
-    // The current one may have taken its place already.
+    // There is none where this is the first, or where the upstream has ended it meanwhile.
     const before = this.#current;
     this.#current = listen;
     this.#next = undefined;
@@ -160,27 +164,24 @@ export class ListenChannel implements Channel {
 
   #onEnd(listen: Listen, end: ChannelEnd): void {
     clearTimeout(listen.timer);
-    if (listen === this.#next) {
-      this.#next = undefined;
-      if (this.#current !== undefined) {
-        // The one in use goes on with what it was acknowledged for; of the rest nothing is heard until there is another.
-        this.#isGap = true;
-        if (end.why === 'unsupported') this.#refusedVersion = listen.version;
-        else this.#retry = setTimeout(() => this.update(), REPLACEMENT_RETRY_MS).unref();
-        this.#owner.onSettled(listen.version);
-        // What is wanted may be others by now.
-        if (this.#owner.version !== listen.version) this.update();
-        return;
-      }
-    } else if (listen === this.#current) {
-      this.#current = undefined;
-      if (this.#next !== undefined) {
-        this.#isGap = true;
-        return;
-      }
-    } else return;
-    clearTimeout(this.#retry);
-    this.#owner.onEnd(end);
+    const isNext = listen === this.#next;
+    if (isNext) this.#next = undefined;
+    else this.#current = undefined;
+    if (this.#current === undefined && this.#next === undefined) {
+      clearTimeout(this.#retry);
+      this.#owner.onEnd(end);
+      return;
+    }
+    this.#isGap = true;
+    if (isNext) this.#onRefusedBesideCurrent(listen, end);
+  }
+
+  /** The current listen goes on with the URIs it was acknowledged for; updates of others are missed until there is another. */
+  #onRefusedBesideCurrent({ version }: Listen, { why }: ChannelEnd): void {
+    if (why === 'unsupported') this.#refusedVersion = version;
+    else this.#retry = setTimeout(() => this.update(), REPLACEMENT_RETRY_MS).unref();
+    this.#owner.onSettled(version);
+    if (this.#owner.version !== version) this.update();
   }
 
   #abort(listen: Listen): void {
@@ -189,24 +190,24 @@ export class ListenChannel implements Channel {
   }
 }
 
-/** `true` begins with it. */
+/** The first byte of `true`. */
 const LETTER_T = 0x74;
 
-/** Of an answer that was no stream. */
+/** The stream of a listen is over; where the answer was none, it says whether to ask again. */
 function toChannelEnd({ status, body, message }: StreamEnd): ChannelEnd {
   const code = status === 200 ? readErrorCode(body) : undefined;
   const isFinal = isRefusedForGood(status) || code === METHOD_NOT_FOUND || code === INVALID_PARAMS;
   return { why: isFinal ? 'unsupported' : 'ended', message };
 }
 
-/** No more than were asked for: an upstream that names a million would have them all looked at. */
+/** Reads no more than were asked for: an upstream that names a million must not have them all looked at. */
 function readUris(bytes: Buffer, at: Member | undefined): Set<string> {
   const spans: Span[] = [];
   if (at !== undefined) new JsonScanner(bytes).readElements(at.start, 0, spans, MAX_URIS);
   return new Set(spans.map((span) => stringAt(bytes, span) ?? ''));
 }
 
-/** `error.code` as raw JSON, where the message is an error. */
+/** `error.code` as raw JSON; empty for an error without one, `undefined` for what is no error. */
 function readErrorCode(bytes: Buffer): string | undefined {
   const error = findMember(findMembers(bytes, skipSpace(bytes, 0)) ?? [], 'error');
   if (error === undefined || !isObjectAt(bytes, error.start)) return undefined;

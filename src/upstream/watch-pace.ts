@@ -1,15 +1,15 @@
-// How long a watch waits, and for what.
+// The pauses of a watch.
 
 export interface WatchPace {
-  /** A stream that nobody needs any more is kept so long, for the next one who does. */
+  /** A stream is kept this long after its sink has left, for the next one. */
   readonly lingerMs: number;
   readonly firstRetryMs: number;
   readonly longestRetryMs: number;
-  /** A stream that has lasted this long is not taken for one that fails again and again. */
+  /** After a stream that has lasted this long, the pauses begin with the first again. */
   readonly stableMs: number;
   /** An upstream that tells nobody of changes is asked again after this. */
   readonly unsupportedRetryMs: number;
-  /** Between two changes of the set of URIs, which may cost the upstream a stream each. */
+  /** The least time between two changes of the URIs, each of which may cost the upstream a new stream. */
   readonly updateMs: number;
 }
 

@@ -7,21 +7,21 @@ import type { Link } from './handshake.ts';
 import { type Channel, type ChannelEnd, type ChannelOwner, isRefusedForGood, type WatchWire } from './watch-channel.ts';
 import { type StreamEnd, WatchStream } from './watch-stream.ts';
 
-/** What the upstream's session knows of us; it outlives a stream. */
+/** The subscriptions of a session, which outlive its stream. */
 export interface SessionState {
   readonly subscribed: Set<string>;
-  /** What the upstream would not subscribe us to. */
+  /** URIs that the upstream would not subscribe us to. */
   readonly refused: Set<string>;
 }
 
-/** Subscriptions that are asked for at once. */
+/** Requests to subscribe or unsubscribe that are under way at once. */
 const MAX_REQUESTS = 8;
-/** Answers to the upstream's own requests on their way; what it asks beyond is not answered. */
+/** Answers to the upstream's own requests that are under way at once; requests beyond that get none. */
 const MAX_ANSWERS = 16;
 const MAX_ANSWER_BYTES = 64 * 1024;
-/** An upstream may end a stream that has ids, and expects to be asked again; its pause if it names none. */
+/** Servers may end a stream on purpose and expect it to be resumed: after this pause, if they name none. */
 const DEFAULT_RETRY_MS = 1_000;
-/** Texts of the SDKs' servers for a session they do not have, with HTTP 400. */
+/** Servers made with the SDKs say with HTTP 400 and such a text that they do not have a session. */
 const FORGETFUL = /session|not initialized/i;
 
 export class SessionChannel implements Channel {
@@ -30,7 +30,7 @@ export class SessionChannel implements Channel {
   readonly #owner: ChannelOwner;
   readonly #state: SessionState;
   readonly #stream: WatchStream;
-  /** Where the stream is taken up again, if it is. */
+  /** The last event id of the stream that this one goes on from, if it does. */
   readonly #resumeFrom: string | undefined;
   #isOpen = false;
   #isOver = false;
@@ -82,7 +82,7 @@ export class SessionChannel implements Channel {
     else if (message.kind === 'request') this.#answer(message);
   }
 
-  /** Whom a request on this stream is for cannot be known: the session is no client's. */
+  /** Refuses everything but a ping: the session is the gateway's own, and there is no client to ask. */
   #answer({ id, bytes, method }: Message): void {
     if (id === undefined || this.#answers === MAX_ANSWERS) return;
     this.#answers++;
@@ -119,7 +119,7 @@ export class SessionChannel implements Channel {
       if (!uris.has(uri)) changes.push(() => this.#ask('resources/unsubscribe', uri, () => subscribed.delete(uri)));
       if (changes.length === MAX_REQUESTS) return changes;
     }
-    for (const uri of uris.keys()) {
+    for (const uri of uris) {
       if (subscribed.has(uri) || refused.has(uri)) continue;
       if (isSupported) changes.push(() => this.#ask('resources/subscribe', uri, () => subscribed.add(uri)));
       else refused.add(uri);
@@ -131,7 +131,7 @@ export class SessionChannel implements Channel {
   async #ask(method: 'resources/subscribe' | 'resources/unsubscribe', uri: string, onDone: () => void): Promise<void> {
     const id = this.#wire.mintId();
     const body = `{"jsonrpc":"2.0","id":"${id}","method":"${method}","params":{"uri":${JSON.stringify(uri)}}}`;
-    // An upstream that fails to answer is not asked for this one again, or it would be asked for ever.
+    // One that got no answer counts as refused: tried again and again, it would keep the loop of `#subscribe` going for ever.
     const answered = await this.#send(body, id).catch(() => undefined);
     if (answered !== undefined && isForgotten(answered.status, Buffer.alloc(0))) this.#end(FORGOTTEN);
     else if (method === 'resources/unsubscribe' || answered?.answer?.result !== undefined) onDone();
@@ -151,7 +151,7 @@ export class SessionChannel implements Channel {
       const resumption = { link: this.#link, lastEventId };
       return { why: 'ended', message, retryMs: retryMs ?? DEFAULT_RETRY_MS, resumption };
     }
-    // It may only have forgotten the event.
+    // Perhaps it has only forgotten the event: the next attempt asks for a stream from now on.
     if (this.#resumeFrom !== undefined) return { why: 'ended', message };
     if (isForgotten(status, body)) return FORGOTTEN;
     return { why: isRefusedForGood(status) ? 'unsupported' : 'ended', message };

@@ -1,4 +1,4 @@
-// One request of a watch whose answer is an event stream. What is no stream is read as far as it says why.
+// One request of a watch, to be answered by an event stream; another answer is read for the reason that it gives.
 
 import type { IncomingHttpHeaders } from 'node:http';
 import { performance } from 'node:perf_hooks';
@@ -9,7 +9,7 @@ import { WatchEvents } from './watch-events.ts';
 
 /** Why there is no stream, or none any more. */
 export interface StreamEnd {
-  /** Of an answer that was no event stream. */
+  /** Of an answer that was no event stream; `undefined` for a stream, and where no answer came. */
   readonly status: number | undefined;
   readonly body: Buffer;
   /** A clause about the upstream. */
@@ -25,7 +25,7 @@ export interface StreamSink {
   onEnd(end: StreamEnd): void;
 }
 
-/** An upstream that says more than this in a window waits: nobody reads faster than its events are worth, or its comments. */
+/** An upstream that sends more than this in a window is not read on until the next: its floods must not cost others time. */
 const MAX_LINES = 4_000;
 const MAX_BYTES = 4 * 1024 * 1024;
 const WINDOW_MS = 1_000;
@@ -102,7 +102,7 @@ export class WatchStream implements Dispatcher.DispatchHandler {
     return this.#bytesInWindow > MAX_BYTES || lines - this.#linesBefore > MAX_LINES;
   }
 
-  /** Its own socket fills up: what it says too much is its own to keep. */
+  /** What it sends meanwhile stays in its socket, and so with the upstream itself. */
   #rest(controller: Dispatcher.DispatchController): void {
     if (this.#isOver) return;
     controller.pause();

@@ -1,5 +1,5 @@
-// Hears of an upstream's changes for everybody who wants to: one stream per upstream, open while somebody is interested
-// and a little longer. It never holds up a call, and its trouble is no failure of the upstream.
+// Watches one upstream for changes: holds a stream open while its sink is interested and a little longer, and opens it
+// again when it breaks. It never holds up a call, and a stream that fails does not count as a failure of the upstream.
 
 import { performance } from 'node:perf_hooks';
 import { findMember, stringAt } from '../protocol/json-scan.ts';
@@ -13,12 +13,12 @@ import { PACE, type WatchPace } from './watch-pace.ts';
 import { SessionChannel, type SessionState } from './watch-session.ts';
 import type { ChangedList, Watch, WatchSink } from './watch-sink.ts';
 
-export interface SharedWatchOptions extends WatchWire {
-  /** The gateway's own conversation, held open until `release`. */
+export interface UpstreamWatchOptions extends WatchWire {
+  /** The link of the gateway's own conversation with the upstream, kept from closing until `release`. */
   connect(): Promise<Link>;
   release(link: Link): void;
   forget(link: Link): void;
-  /** Told once per outage. */
+  /** Told once per outage; `message` is a clause about the upstream. */
   onOutage(message: string): void;
   readonly pace?: WatchPace;
   /** From 0 to 1. */
@@ -31,12 +31,12 @@ const LISTS: ReadonlyMap<string, ChangedList> = new Map([
   ['notifications/resources/list_changed', 'resources'],
 ]);
 
-export class SharedWatch implements ChannelOwner {
-  readonly #options: SharedWatchOptions;
+export class UpstreamWatch implements Watch, ChannelOwner {
+  readonly #options: UpstreamWatchOptions;
   readonly #pace: WatchPace;
-  readonly #sinks = new Set<WatchSink>();
   readonly #wanted = new WantedUris();
   readonly #sessions = new WeakMap<Link, SessionState>();
+  #sink: WatchSink | undefined;
   #channel: Channel | undefined;
   #link: Link | undefined;
   #isConnecting = false;
@@ -44,12 +44,12 @@ export class SharedWatch implements ChannelOwner {
   #attempts = 0;
   #resumption: Resumption | undefined;
   #isUnsupported = false;
-  /** Whether the upstream did not know its own session the last time. */
+  /** Whether the last channel ended because the upstream had forgotten our session. */
   #isForgotten = false;
-  /** Whether it is known that nothing can be heard now. */
+  /** Whether there is no stream and the next attempt is waited for: until then nobody waits for a subscription. */
   #isDeaf = false;
   #isOutageTold = false;
-  /** Whether changes may have been missed, or came while nobody was there to be told. */
+  /** Whether there were, or may have been, changes that the sink has not been told of. */
   #isGap = false;
   #retry: NodeJS.Timeout | undefined;
   #linger: NodeJS.Timeout | undefined;
@@ -57,12 +57,12 @@ export class SharedWatch implements ChannelOwner {
   #updatedAtMs = Number.NEGATIVE_INFINITY;
   #isClosed = false;
 
-  constructor(options: SharedWatchOptions) {
+  constructor(options: UpstreamWatchOptions) {
     this.#options = options;
     this.#pace = options.pace ?? PACE;
   }
 
-  get uris(): ReadonlyMap<string, number> {
+  get uris(): ReadonlySet<string> {
     return this.#wanted.all;
   }
 
@@ -70,40 +70,58 @@ export class SharedWatch implements ChannelOwner {
     return this.#wanted.version;
   }
 
-  /** Whether it holds a stream, or tries to. */
+  /** Whether it holds a stream, or is about to open one. */
   get isActive(): boolean {
     return this.#channel !== undefined || this.#isConnecting || this.#retry !== undefined;
   }
 
+  get #isNeeded(): boolean {
+    return this.#sink !== undefined || this.#linger !== undefined;
+  }
+
+  get ready(): Promise<void> {
+    return this.#isDeaf || this.#isClosed ? Promise.resolve() : this.#wanted.settled();
+  }
+
+  /** Tells `sink` of changes until `close`. There is one sink at a time. */
   open(sink: WatchSink): Watch {
-    const own = new Set<string>();
     clearTimeout(this.#linger);
     this.#linger = undefined;
-    this.#sinks.add(sink);
+    this.#sink = sink;
     if (!this.isActive) this.#connect();
-    else if (this.#sinks.size === 1 && this.#isGap && this.#channel !== undefined) setImmediate(() => this.#tellGap());
-    const ready = () => (this.#isDeaf || this.#isClosed ? Promise.resolve() : this.#wanted.settled());
-    return {
-      get ready() {
-        return ready();
-      },
-      isRefused: (uri) => !own.has(uri) || this.#isUnsupported || this.#channel?.isRefused(uri) === true,
-      subscribe: (uri) => own.has(uri) || (this.#sinks.has(sink) && this.#add(uri) && own.add(uri).size > 0),
-      unsubscribe: (uri) => {
-        if (own.delete(uri)) this.#remove(uri);
-      },
-      close: () => {
-        for (const uri of own) this.#remove(uri);
-        own.clear();
-        if (this.#sinks.delete(sink) && this.#sinks.size === 0) this.#lingerOn();
-      },
-    };
+    // Only after this call has returned: until then the sink has no watch.
+    else if (this.#isGap && this.#channel !== undefined) setImmediate(() => this.onGap());
+    return this;
+  }
+
+  isRefused(uri: string): boolean {
+    return !this.#wanted.all.has(uri) || this.#isUnsupported || this.#channel?.isRefused(uri) === true;
+  }
+
+  subscribe(uri: string): void {
+    if (this.#wanted.add(uri)) this.#noteWanted();
+  }
+
+  unsubscribe(uri: string): void {
+    if (this.#wanted.delete(uri)) this.#noteWanted();
+  }
+
+  /** The stream stays for a while, for the next sink. */
+  close(): void {
+    for (const uri of this.#wanted.all) this.unsubscribe(uri);
+    if (this.#sink === undefined) return;
+    this.#sink = undefined;
+    if (this.#isClosed) return;
+    this.#linger = setTimeout(() => {
+      this.#linger = undefined;
+      this.#stop();
+    }, this.#pace.lingerMs).unref();
   }
 
   /** Ends the stream and opens none again. */
-  close(): void {
+  destroy(): void {
     this.#isClosed = true;
-    this.#sinks.clear();
+    this.#sink = undefined;
     this.#stop();
   }
 
@@ -114,12 +132,13 @@ export class SharedWatch implements ChannelOwner {
     this.#resumption = undefined;
     this.#isDeaf = false;
     this.#isOutageTold = false;
-    if (this.#isGap && !isResumed) this.#tellGap();
+    if (this.#isGap && !isResumed) this.onGap();
     if (isResumed) this.#isGap = false;
   }
 
   onGap(): void {
-    this.#tellGap();
+    this.#isGap = this.#sink === undefined;
+    this.#sink?.onGap();
   }
 
   onSettled(version: number): void {
@@ -128,9 +147,9 @@ export class SharedWatch implements ChannelOwner {
 
   onNotification(message: Message): void {
     const list = LISTS.get(message.method);
-    if (this.#sinks.size === 0) this.#isGap = true;
-    else if (list !== undefined) for (const sink of this.#sinks) sink.onListChanged(list);
-    else if (message.method === 'notifications/resources/updated') this.#onUpdated(message);
+    if (this.#sink === undefined) this.#isGap = true;
+    else if (list !== undefined) this.#sink.onListChanged(list);
+    else if (message.method === 'notifications/resources/updated') this.#onUpdated(message, this.#sink);
   }
 
   onEnd({ why, message, retryMs = 0, resumption }: ChannelEnd): void {
@@ -138,22 +157,20 @@ export class SharedWatch implements ChannelOwner {
     this.#letGo();
     this.#resumption = resumption;
     this.#isGap = true;
-    // Some servers have no route for GET: what they do not know is the stream, and no new session helps.
+    // A server without a route for GET answers like one that has forgotten the session, also to a new session.
     this.#isUnsupported = why === 'unsupported' || (why === 'forgotten' && this.#isForgotten);
     this.#isForgotten = why === 'forgotten';
     if (this.#isForgotten && !this.#isUnsupported && link !== undefined) this.#options.forget(link);
     if (this.#isUnsupported) this.#retryAfter(this.#pace.unsupportedRetryMs);
     else this.#retryAfter(Math.max(this.#backOff(), retryMs));
-    // What ends to be taken up again is no outage, nor is what was never there.
+    // A stream that can be resumed is no outage, nor is one that the upstream never had.
     if (why === 'ended' && resumption === undefined) this.#tellOutage(message);
   }
 
-  #onUpdated(message: Message): void {
+  #onUpdated(message: Message, sink: WatchSink): void {
     const at = findMember(message.params, 'uri');
     const uri = at === undefined ? undefined : stringAt(message.bytes, at);
-    if (uri === undefined) return;
-    const params = readUpdate(message, uri);
-    for (const sink of this.#sinks) sink.onResourceUpdated(uri, params);
+    if (uri !== undefined) sink.onResourceUpdated(uri, readUpdate(message, uri));
   }
 
   #connect(): void {
@@ -163,12 +180,12 @@ export class SharedWatch implements ChannelOwner {
       .connect()
       .then((link) => {
         this.#isConnecting = false;
-        if (this.#sinks.size === 0 && this.#linger === undefined) this.#options.release(link);
-        else this.#begin(link);
+        if (this.#isNeeded) this.#begin(link);
+        else this.#options.release(link);
       })
       .catch((error: unknown) => {
         this.#isConnecting = false;
-        if (this.#sinks.size === 0 && this.#linger === undefined) return;
+        if (!this.#isNeeded) return;
         this.#isGap = true;
         this.#retryAfter(this.#backOff());
         this.#tellOutage(error instanceof Error ? error.message : 'it could not be reached');
@@ -189,7 +206,7 @@ export class SharedWatch implements ChannelOwner {
     this.#channel?.start();
   }
 
-  /** Jittered in full: all gateways that lost one upstream must not come back to it together. */
+  /** Anywhere from nothing to the whole pause: gateways that lost the same upstream must not come back to it together. */
   #backOff(): number {
     const { firstRetryMs, longestRetryMs } = this.#pace;
     const random = this.#options.random ?? Math.random;
@@ -211,22 +228,7 @@ export class SharedWatch implements ChannelOwner {
     this.#isOutageTold = true;
   }
 
-  #tellGap(): void {
-    if (this.#sinks.size > 0) this.#isGap = false;
-    for (const sink of this.#sinks) sink.onGap();
-  }
-
-  #add(uri: string): boolean {
-    const added = this.#wanted.add(uri);
-    if (added === 'new') this.#noteWanted();
-    return added !== 'full';
-  }
-
-  #remove(uri: string): void {
-    if (this.#wanted.remove(uri)) this.#noteWanted();
-  }
-
-  /** A thousand URIs that come one by one are one change. */
+  /** URIs that come one by one, a thousand perhaps, are brought to the upstream together. */
   #noteWanted(): void {
     const pauseMs = Math.max(this.#updatedAtMs + this.#pace.updateMs - performance.now(), 0);
     this.#update ??= setTimeout(() => {
@@ -234,14 +236,6 @@ export class SharedWatch implements ChannelOwner {
       this.#updatedAtMs = performance.now();
       this.#channel?.update();
     }, pauseMs).unref();
-  }
-
-  #lingerOn(): void {
-    if (this.#isClosed) return;
-    this.#linger = setTimeout(() => {
-      this.#linger = undefined;
-      this.#stop();
-    }, this.#pace.lingerMs).unref();
   }
 
   #stop(): void {
@@ -260,7 +254,7 @@ export class SharedWatch implements ChannelOwner {
     this.#wanted.unsettle();
   }
 
-  /** Parts with the channel, if there is one. */
+  /** Forgets the channel and gives its link back, if there are any. */
   #letGo(): void {
     if (this.#openedAtMs !== undefined && performance.now() - this.#openedAtMs > this.#pace.stableMs)
       this.#attempts = 0;

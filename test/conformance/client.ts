@@ -127,15 +127,7 @@ async function connectLegacy(url: URL, requestInit: RequestInit): Promise<Refere
   const transport = new StreamableHTTPClientTransport(url, { requestInit });
   // The SDK's own types disagree under exactOptionalPropertyTypes (`sessionId`).
   await client.connect(transport as Parameters<typeof client.connect>[0]);
-  return {
-    tools: async () => (await client.listTools()).tools,
-    call: (name, args) => client.callTool({ name, arguments: args }),
-    resources: async () => (await client.listResources()).resources,
-    read: (uri) => client.readResource({ uri }),
-    prompts: async () => (await client.listPrompts()).prompts,
-    prompt: (name) => client.getPrompt({ name }),
-    close: () => client.close(),
-  };
+  return toReference(client);
 }
 
 async function connectModern(url: URL, requestInit: RequestInit): Promise<ReferenceClient> {
@@ -147,6 +139,11 @@ async function connectModern(url: URL, requestInit: RequestInit): Promise<Refere
   client.setRequestHandler('sampling/createMessage', () => ANSWER);
   client.setRequestHandler('roots/list', () => ({ roots: [] }));
   await client.connect(new ModernTransport(url, { requestInit }));
+  return toReference(client);
+}
+
+/** The methods that the clients of both SDKs have in common. */
+function toReference(client: Client | ModernClient): ReferenceClient {
   return {
     tools: async () => (await client.listTools()).tools,
     call: (name, args) => client.callTool({ name, arguments: args }),

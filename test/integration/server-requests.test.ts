@@ -356,6 +356,21 @@ suite('a legacy client of a legacy upstream', () => {
     assert.ok('code' in JSON.parse((await unread.ended()).result.content[0].text));
   });
 
+  test('that thinks keeps no other call from the connection', async (t) => {
+    const limits = { connections_per_credential: 1 };
+    const { upstream, gateway } = await start(t, 'legacy', { limits });
+    asksOnce(upstream);
+    const sessions = [await AskedSession.open(gateway), await AskedSession.open(gateway)];
+    const calls = sessions.map((session) => session.call());
+    const asked = await Promise.all(calls.map((call) => call.asked()));
+    assert.equal(textOf(await callModern(gateway, { name: 'svc.echo' })), 'echo');
+    for (const at of [1, 0]) {
+      await sessions[at]?.tell({ id: asked[at]?.[0]?.id, result: ACCEPTED });
+      assert.deepEqual(JSON.parse((await calls[at]?.ended())?.result.content[0].text), ACCEPTED);
+    }
+    assert.equal(textOf(await callModern(gateway, { name: 'svc.echo' })), 'echo');
+  });
+
   test('that cancels its call is asked no more, and its late answer goes nowhere', async () => {
     const { upstream, gateway } = await share('legacy');
     upstream.onCall = (call) => askOn(call, 'q', 'elicitation/create', FORM);

@@ -154,6 +154,21 @@ function serve(asked: Asked, era: 'legacy' | 'modern', listed: Listed): void {
   else answer(asked, { error: { code: -32601, message: 'Method not found' } }, era === 'modern' ? 404 : 200);
 }
 
+/** A listen of a client that reads nothing until `readOn`; `text` is what it has read. */
+async function listenUnread(t: TestContext, gateway: TestGateway, resourceSubscriptions: readonly string[]) {
+  const { session } = await connectHttp2(gateway.url, { settings: { initialWindowSize: 0 } });
+  t.after(() => session.destroy());
+  const params = `"notifications":${JSON.stringify({ resourceSubscriptions })}`;
+  const request = mcpRequest('subscriptions/listen', { era: 'modern', params });
+  const stream = openHttp2(session, gateway.mcpUrl, { ...request, token: gateway.token() });
+  const client = { text: '', readOn: () => session.settings({ initialWindowSize: 1_000_000 }) };
+  stream.setEncoding('utf8').on('data', (chunk: string) => {
+    client.text += chunk;
+  });
+  await once(stream, 'response');
+  return client;
+}
+
 const ALL = '{"toolsListChanged":true,"promptsListChanged":true,"resourcesListChanged":true}';
 
 suite('a listen', { concurrency: 20 }, () => {
@@ -320,16 +335,7 @@ suite('a listen', { concurrency: 20 }, () => {
 
   test('of a client that does not read is owed of each thing the last, and of many under one that one', async (t) => {
     const { gateway, say } = await start(t);
-    const { session } = await connectHttp2(gateway.url, { settings: { initialWindowSize: 0 } });
-    t.after(() => session.destroy());
-    const params = '"notifications":{"resourceSubscriptions":["m://1","m://dir/"]}';
-    const request = mcpRequest('subscriptions/listen', { era: 'modern', params });
-    const stream = openHttp2(session, gateway.mcpUrl, { ...request, token: gateway.token() });
-    let text = '';
-    stream.setEncoding('utf8').on('data', (chunk: string) => {
-      text += chunk;
-    });
-    await once(stream, 'response');
+    const client = await listenUnread(t, gateway, ['m://1', 'm://dir/']);
     for (let count = 0; count < 300; count++) await say('resources/updated', { uri: 'm://1', count });
     for (let count = 0; count < 1_300; count++) await say('resources/updated', { uri: `m://dir/${count}` });
     const canary = listen(gateway.mcpUrl, gateway.token('other'), '{"resourceSubscriptions":["m://dir/"]}');
@@ -338,8 +344,9 @@ suite('a listen', { concurrency: 20 }, () => {
       await say('resources/updated', { uri: 'm://dir/last' });
       return canary.told.includes('resources/updated m://dir/last');
     });
-    session.settings({ initialWindowSize: 1_000_000 });
-    await eventually(() => text.includes('"uri":"m://dir/"'));
+    client.readOn();
+    await eventually(() => client.text.includes('"uri":"m://dir/"'));
+    const { text } = client;
     assert.ok(text.includes('"count":299') && !text.includes('"count":298'));
     assert.ok(text.split('resources/updated').length <= 1_102);
   });
@@ -399,25 +406,16 @@ suite('a listen', { concurrency: 20 }, () => {
 
   test('of a client that was slow to read is not sent what it may not know any more', async (t) => {
     const { gateway, reload, say } = await start(t);
-    const { session } = await connectHttp2(gateway.url, { settings: { initialWindowSize: 0 } });
-    t.after(() => session.destroy());
     const uris = ['m://1', 'm://2', 'm://dir/'];
-    const params = `"notifications":{"resourceSubscriptions":${JSON.stringify(uris)}}`;
-    const request = mcpRequest('subscriptions/listen', { era: 'modern', params });
-    const stream = openHttp2(session, gateway.mcpUrl, { ...request, token: gateway.token() });
-    let text = '';
-    stream.setEncoding('utf8').on('data', (chunk: string) => {
-      text += chunk;
-    });
-    await once(stream, 'response');
+    const client = await listenUnread(t, gateway, uris);
     const canary = listen(gateway.mcpUrl, gateway.token('other'), `{"resourceSubscriptions":${JSON.stringify(uris)}}`);
     await canary.until(1);
     for (const uri of ['m://1', 'm://dir/x', 'm://dir/y', 'm://2']) await say('resources/updated', { uri });
     await canary.until(5);
     await reload({ policy: { ...EVERYTHING, allowed_resources: ['m://2', 'm://dir/', 'm://dir/y'] } });
-    session.settings({ initialWindowSize: 1_000_000 });
-    await eventually(() => text.includes('"uri":"m://2"'));
-    assert.deepEqual(text.match(/(?<="uri":")[^"]+/g), ['m://dir/y', 'm://2']);
+    client.readOn();
+    await eventually(() => client.text.includes('"uri":"m://2"'));
+    assert.deepEqual(client.text.match(/(?<="uri":")[^"]+/g), ['m://dir/y', 'm://2']);
   });
 
   test('is told of what may have changed while its upstream was asked with other credentials for the first time', async (t) => {

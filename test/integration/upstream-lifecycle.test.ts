@@ -6,7 +6,7 @@ import type { ServerResponse } from 'node:http';
 import net from 'node:net';
 import { suite, type TestContext, test } from 'node:test';
 import { UpstreamError } from '../../src/upstream/failure.ts';
-import { Upstream } from '../../src/upstream/upstream.ts';
+import type { Upstream } from '../../src/upstream/upstream.ts';
 import { eventually } from '../support/eventually.ts';
 import { type ConfigOption, type GatewayOptions, startGateway, type TestGateway } from '../support/gateway.ts';
 import { listenLocally } from '../support/local-server.ts';
@@ -17,6 +17,7 @@ import {
   type RecordingUpstreamOptions,
   startRecordingUpstream,
 } from '../support/recording-upstream.ts';
+import { anUpstream, type UpstreamSetup } from '../support/upstreams.ts';
 
 /** Longer than an upstream that is granted no more is kept for calls that were routed to it. */
 const RETIREMENT_MS = 10_000;
@@ -34,25 +35,9 @@ async function serve(t: TestContext, options: GatewayOptions): Promise<TestGatew
   return gateway;
 }
 
-interface DirectOptions {
-  readonly now?: () => number;
-  readonly sessionIdleMs?: number;
-}
-
 /** An upstream without a gateway around it. */
-function direct(t: TestContext, url: string, { now = Date.now, sessionIdleMs }: DirectOptions = {}): Upstream {
-  const timeouts = { connectTimeoutMs: 2_000, headersTimeoutMs: 2_000, idleTimeoutMs: 2_000 };
-  const upstream = new Upstream({
-    key: 'k',
-    service: 'rec',
-    endpoint: new URL(url),
-    policy: { allowHttp: true, allowCidrs: ['127.0.0.0/8'] },
-    credentialHeaders: [],
-    limits: { connections: 4, ...timeouts, ...(sessionIdleMs === undefined ? {} : { sessionIdleMs }) },
-    clientInfo: '{"name":"t","version":"1"}',
-    now,
-    onFailure: () => {},
-  });
+function direct(t: TestContext, url: string, setup: UpstreamSetup = {}): Upstream {
+  const upstream = anUpstream(url, { service: 'rec', ...setup });
   t.after(() => upstream.close(0));
   return upstream;
 }

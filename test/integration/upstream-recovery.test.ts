@@ -4,13 +4,14 @@
 import assert from 'node:assert/strict';
 import { request } from 'node:http';
 import { suite, type TestContext, test } from 'node:test';
-import { type CallHandler, Upstream } from '../../src/upstream/upstream.ts';
+import type { CallHandler, Upstream } from '../../src/upstream/upstream.ts';
 import { eventually } from '../support/eventually.ts';
 import { type FaultUpstream, startFaultUpstream } from '../support/fault-upstream.ts';
 import { type GatewayOptions, startGateway, type TestGateway } from '../support/gateway.ts';
 import { type Answer, type CallOptions, mcpRequest, send, toolCall } from '../support/mcp-http.ts';
 import { upstreamDetails } from '../support/readiness.ts';
 import { startRecordingUpstream } from '../support/recording-upstream.ts';
+import { anUpstream } from '../support/upstreams.ts';
 
 /** What a call that is refused at once may take on a busy machine. */
 const AT_ONCE_MS = 200;
@@ -110,18 +111,7 @@ suite('of two calls that share one connection', () => {
   /** The first call is under way and the second waits for its connection. */
   async function startTwo(t: TestContext) {
     const faulty = await startFaulty(t);
-    const timeouts = { connectTimeoutMs: 2_000, headersTimeoutMs: 2_000, idleTimeoutMs: 2_000 };
-    const upstream = new Upstream({
-      key: 'k',
-      service: 'faulty',
-      endpoint: new URL(faulty.url),
-      policy: { allowHttp: true, allowCidrs: ['127.0.0.0/8'] },
-      credentialHeaders: [],
-      limits: { connections: 1, ...timeouts },
-      clientInfo: '{"name":"t","version":"1"}',
-      now: Date.now,
-      onFailure: () => {},
-    });
+    const upstream = anUpstream(faulty.url, { service: 'faulty', connections: 1 });
     t.after(() => upstream.close(0));
     const link = await upstream.connect('c');
     const released = Promise.withResolvers<void>();
@@ -129,7 +119,7 @@ suite('of two calls that share one connection', () => {
     const first = dispatch(upstream, link, 'first');
     await eventually(() => faulty.count('tools/call') === 1);
     const second = dispatch(upstream, link, 'second');
-    await eventually(() => upstream.waitingCalls === 1);
+    await eventually(() => upstream.permits.waiting === 1);
     return { faulty, first, second, release: released.resolve };
   }
 

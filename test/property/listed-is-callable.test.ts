@@ -12,7 +12,7 @@ import type { McpConfig } from '../../src/domain/mcp-config.ts';
 import { NAME_STYLES, type NameStyle, type StoredToken } from '../../src/domain/principal.ts';
 import { JsonScanner, type Span } from '../../src/protocol/json-scan.ts';
 import { DEFAULT_ACCOUNT } from '../../src/store/store.ts';
-import { Upstream } from '../../src/upstream/upstream.ts';
+import type { Upstream } from '../../src/upstream/upstream.ts';
 import { startGateway, type TestGateway } from '../support/gateway.ts';
 import { type Answer, mcpRequest, type Sent, send, toolCall } from '../support/mcp-http.ts';
 import {
@@ -29,24 +29,11 @@ import {
 } from '../support/policies.ts';
 import { type RecordingUpstream, startRecordingUpstream } from '../support/recording-upstream.ts';
 import { aConfig } from '../support/store-objects.ts';
+import { anUpstream, NOWHERE } from '../support/upstreams.ts';
 
 // The real thing, with upstreams that nobody connects to.
 
-const upstreams = Array.from(
-  { length: 4 },
-  (_, index) =>
-    new Upstream({
-      key: `upstream-${index}`,
-      service: 'any',
-      endpoint: new URL('http://127.0.0.1:1/mcp'),
-      policy: { allowHttp: true, allowCidrs: ['127.0.0.0/8'] },
-      credentialHeaders: [],
-      limits: { connections: 1, connectTimeoutMs: 1, headersTimeoutMs: 1, idleTimeoutMs: 1 },
-      clientInfo: '{}',
-      now: () => 0,
-      onFailure: () => {},
-    }),
-);
+const upstreams = [0, 1, 2, 3].map((index) => anUpstream(NOWHERE, { key: `upstream-${index}` }));
 after(() => Promise.all(upstreams.map((upstream) => upstream.close())));
 
 function buildCatalog(list: readonly Offer[]): Catalog {
@@ -54,7 +41,7 @@ function buildCatalog(list: readonly Offer[]): Catalog {
     (each): McpConfig =>
       aConfig(each.configName, {
         id: each.configName,
-        endpoint: 'http://127.0.0.1:1/mcp',
+        endpoint: NOWHERE,
         allowedTools: each.patterns.map(textOf),
         authMechanism: { type: 'bearer' },
         // Without a secret there is nothing to withhold from an origin.

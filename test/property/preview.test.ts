@@ -16,7 +16,6 @@ import { type Grant, NAME_STYLES, type StoredToken } from '../../src/domain/prin
 import { Secret } from '../../src/domain/secret.ts';
 import { type AccountConfiguration, DEFAULT_ACCOUNT, type StoredToolList } from '../../src/store/store.ts';
 import { createLogger } from '../../src/telemetry/logger.ts';
-import { Upstream } from '../../src/upstream/upstream.ts';
 import {
   expectedOf,
   type Offer,
@@ -28,8 +27,8 @@ import {
   toolText,
 } from '../support/policies.ts';
 import { aConfig, aSecret, aToken } from '../support/store-objects.ts';
+import { anUpstream, NOWHERE } from '../support/upstreams.ts';
 
-const ENDPOINT = 'http://127.0.0.1:1/mcp';
 const SECRET = aSecret('granted');
 const log = createLogger({ level: 'silent' });
 
@@ -96,7 +95,7 @@ function toConfiguration({ offers: list, tokens }: Plan): AccountConfiguration {
   const mcpConfigs = list.map((each) =>
     aConfig(each.configName, {
       id: each.configName,
-      endpoint: ENDPOINT,
+      endpoint: NOWHERE,
       allowedTools: each.patterns.map(textOf),
       authMechanism: { type: 'bearer' },
       customHeaders: [],
@@ -109,7 +108,7 @@ function toConfiguration({ offers: list, tokens }: Plan): AccountConfiguration {
         mcpConfigId,
         secretId: hasSecret ? SECRET.id : null,
         allowedTools: narrowed?.map(textOf) ?? null,
-        secretOrigin: new URL(ENDPOINT).origin,
+        secretOrigin: new URL(NOWHERE).origin,
       }),
     );
     const ends = { expiresAtMs: null, revokedAtMs: isRevoked ? 1 : null };
@@ -142,7 +141,7 @@ class Stage {
     };
     this.catalogs = new Catalogs({
       openSecret: () => new Secret('value'),
-      createUpstream: ({ key, config }) => anUpstream(key, config.config.endpoint),
+      createUpstream: ({ key, config }) => anUpstream(config.config.endpoint, { key }),
       createLists: (onChange) => {
         this.#noteChange = onChange;
         return new Inventories({ store, ttlMs: 1_000_000, now: () => 0, log, onChange });
@@ -159,7 +158,7 @@ class Stage {
 
   /** From here on the upstreams of these offers are known to have their tools. */
   async know(list: readonly Offer[]): Promise<void> {
-    const spare = anUpstream('spare', ENDPOINT);
+    const spare = anUpstream(NOWHERE, { key: 'spare' });
     const supposed = new Catalogs({
       openSecret: () => new Secret('value'),
       createUpstream: () => spare,
@@ -183,20 +182,6 @@ class Stage {
   catalogOf(token: StoredToken): Catalog {
     return this.catalogs.current(DEFAULT_ACCOUNT, token.id)!;
   }
-}
-
-function anUpstream(key: string, endpoint: string): Upstream {
-  return new Upstream({
-    key,
-    service: 'any',
-    endpoint: new URL(endpoint),
-    policy: { allowHttp: true, allowCidrs: ['127.0.0.0/8'] },
-    credentialHeaders: [],
-    limits: { connections: 1, connectTimeoutMs: 500, headersTimeoutMs: 500, idleTimeoutMs: 500 },
-    clientInfo: '{}',
-    now: () => 0,
-    onFailure: () => {},
-  });
 }
 
 /** Serves the plan's configuration as it is once all lists have come. */

@@ -8,8 +8,8 @@ import { LIST_KINDS, type ListKind } from '../../src/protocol/list-kind.ts';
 import { DEFAULT_ACCOUNT } from '../../src/store/store.ts';
 import type { UpstreamAbout } from '../../src/upstream/about.ts';
 import type { UpstreamLists } from '../../src/upstream/inventory.ts';
-import { Upstream } from '../../src/upstream/upstream.ts';
 import { aConfig } from './store-objects.ts';
+import { anUpstream, NOWHERE } from './upstreams.ts';
 
 export interface OfferedLists extends Partial<Readonly<Record<ListKind, readonly string[]>>> {
   readonly about?: Partial<UpstreamAbout>;
@@ -43,25 +43,11 @@ export function inventoryOf(lists: OfferedLists): Inventory {
   );
 }
 
-export function upstreamOf(name: string): Upstream {
-  return new Upstream({
-    key: name,
-    service: 'any',
-    endpoint: new URL('http://127.0.0.1:1/mcp'),
-    policy: { allowHttp: true, allowCidrs: ['127.0.0.0/8'] },
-    credentialHeaders: [],
-    limits: { connections: 1, connectTimeoutMs: 1, headersTimeoutMs: 1, idleTimeoutMs: 1 },
-    clientInfo: '{}',
-    now: () => 0,
-    onFailure: () => {},
-  });
-}
-
 /** Everything is allowed unless told. */
 export function grantOf({ name, allow }: OfferedConfig): ResolvedGrant {
   const all = { allowedTools: ['*'], allowedPrompts: ['*'], allowedResources: ['*'] };
   const config = compileConfig(aConfig(name, { ...all, customHeaders: [], ...allow }));
-  return { config, narrowing: undefined, upstream: upstreamOf(name), trouble: undefined };
+  return { config, narrowing: undefined, upstream: anUpstream(NOWHERE, { key: name }), trouble: undefined };
 }
 
 /** Grants in this order, seen as one, or with `view` the first of them by itself. */

@@ -32,7 +32,7 @@ export const ANSWERS = {
     model: 'model-1',
     stopReason: 'endTurn',
   },
-  'roots/list': { roots: [{ uri: 'file:///work/é', name: 'work' }] },
+  'roots/list': { roots: [{ uri: 'file:///projects/é', name: 'work' }] },
 } as const;
 
 export class FeaturesClient {

@@ -84,7 +84,7 @@ const tools: Record<string, (message: Message, line: string) => void> = {
   },
   // Asks the client, and answers with what it is told.
   ask: ({ id }) => {
-    const question = `ask-${String(id)}`;
+    const question = `ask-é-${String(id)}`;
     waiting.set(question, (_, line) => say(id, line));
     const params = { message: 'Really?', requestedSchema: { type: 'object', properties: {} } };
     write(JSON.stringify({ jsonrpc: '2.0', id: question, method: 'elicitation/create', params }));

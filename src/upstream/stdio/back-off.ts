@@ -9,7 +9,7 @@ export interface BackOffOptions {
 
 const FIRST_MS = 500;
 const LONGEST_MS = 30_000;
-/** What has lived so long did not end for being started. */
+/** A process that has lived so long worked: the waits begin with the first again. */
 const STEADY_MS = 60_000;
 /** Each wait is up to this share shorter, so that many that ended together do not begin together. */
 const JITTER = 0.25;
@@ -32,7 +32,7 @@ export class BackOff {
 
   /** One has ended by itself after so long, or could not be started at all. */
   note(livedMs: number): void {
-    // What ends while a pause runs ends with what began it: a hundred sessions that are killed at once are one ending.
+    // During a pause it ended for the same reason as the one before: a hundred that are killed at once count as one.
     if (this.waitMs() > 0) return;
     const { now, random } = this.#options;
     if (livedMs >= STEADY_MS) this.#endings = 0;

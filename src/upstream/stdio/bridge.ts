@@ -20,7 +20,7 @@ export interface StdioOptions extends StartOptions, Pick<GreetingOptions, 'clien
   readonly maxHeldBytes?: number;
 }
 
-/** The requests behind which a client waits, whom a server may ask something. */
+/** Requests during which a server may ask something of the client that waits for them. */
 const CALLS = new Set(['tools/call', 'prompts/get', 'resources/read', 'completion/complete']);
 const MAX_HELD_BYTES = 128 * 1024 * 1024;
 const SESSION_ID = 'mcp-session-id';
@@ -45,9 +45,9 @@ class StdioBridge extends Dispatcher {
   readonly #ids = new UpstreamIds();
   readonly #exchanges = new Set<Exchange>();
   readonly #processes: StdioProcesses;
-  /** Those that a legacy session runs in, by its id. */
+  /** The processes of legacy sessions, by session id, which is the id of the process. */
   readonly #sessions = new Map<string, StdioProcess>();
-  /** The process that was asked for its era: the one of all, or that of the session to come. */
+  /** The process that was asked for its era: all share it, or the next session takes it. */
   #asked: Promise<StdioProcess> | undefined;
   #isClosed = false;
   #onIdle: (() => void) | undefined;
@@ -95,14 +95,14 @@ class StdioBridge extends Dispatcher {
     if (this.#exchanges.size === 0) this.#onIdle?.();
   }
 
-  /** A stdout that many share cannot wait for one of them, and all of them must not fill the memory. */
+  /** One slow reader cannot stop a stdout that many share; what is held for all of them together is bounded instead. */
   #onHeld(exchange: Exchange): void {
     let heldBytes = 0;
     for (const each of this.#exchanges) heldBytes += each.heldBytes;
     if (heldBytes > (this.#options.maxHeldBytes ?? MAX_HELD_BYTES)) exchange.abort(UNTAKEN);
   }
 
-  /** Warm requests run to their end in this turn: what is awaited is a process that is not there yet. */
+  /** Awaits only a process that is not there yet: other requests are served within this turn. */
   async #serve({ method, headers, body }: Dispatcher.DispatchOptions, exchange: Exchange): Promise<void> {
     if (exchange.isOver) return;
     const sessionId = readHeader(headers, SESSION_ID);
@@ -137,7 +137,7 @@ class StdioBridge extends Dispatcher {
     const id = message.kind === 'request' ? idOf(message) : undefined;
     if (id !== undefined) this.#request(id, message, process, exchange);
     else {
-      // A process that many share was told so when it was initialised.
+      // Not to a process that many share: it was told so when the gateway initialised it.
       const isTold = message.method === 'notifications/initialized' && process.greeting?.result !== undefined;
       if (!isTold) process.send(message.bytes);
       exchange.respond(202);
@@ -150,7 +150,7 @@ class StdioBridge extends Dispatcher {
     process.request(id, message.bytes, requester);
   }
 
-  /** A session with a process of its own, which is the one that was asked for its era if nobody has taken it yet. */
+  /** Opens a session with a process of its own: the one that was asked for its era, if no session has taken it. */
   async #openSession(message: Message, exchange: Exchange): Promise<void> {
     const asked = this.#asked;
     this.#asked = undefined;
@@ -181,7 +181,7 @@ class StdioBridge extends Dispatcher {
   }
 
   #endSession(session: StdioProcess | undefined, exchange: Exchange): void {
-    // Others go on in a process that is shared, and a modern one has no sessions.
+    // A shared process goes on for the other sessions, and a modern one has no sessions.
     if (session === undefined || this.#options.process === 'credential') {
       exchange.respond(405);
       return;
@@ -229,13 +229,13 @@ class StdioBridge extends Dispatcher {
   }
 }
 
-/** Many sessions with one process: each gets what the process said when it was initialised. */
+/** Answers `initialize` for a process that many sessions share with what it said when the gateway initialised it. */
 function joinSession(message: Message, sessionId: string, result: Buffer, exchange: Exchange): void {
   const text = resultAnswer(idText(message) ?? 'null', result.toString('latin1'));
   exchange.answer(Buffer.from(text, 'latin1'), { [SESSION_ID]: sessionId });
 }
 
-/** The stream of what belongs to no request; one at a time, as no message may go to two (2025-11-25 basic/transports). */
+/** Opens the stream of what belongs to no request; one at a time, as no message may go to two (2025-11-25 basic/transports). */
 function listen(session: StdioProcess | undefined, exchange: Exchange): void {
   if (session === undefined) exchange.respond(405);
   else if (!session.listen(exchange)) exchange.respond(409);
@@ -258,7 +258,7 @@ function isResult(line: Buffer): boolean {
   return findMember(findMembers(line, skipSpace(line, 0)) ?? [], 'result') !== undefined;
 }
 
-/** Of the flat [name, value, …] array that the upstream room sends. */
+/** Reads from the flat [name, value, …] array that the upstream room sends. */
 function readHeader(headers: Dispatcher.DispatchOptions['headers'], name: string): string | undefined {
   if (!Array.isArray(headers)) return undefined;
   const at = headers.indexOf(name);

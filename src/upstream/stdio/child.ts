@@ -1,5 +1,5 @@
-// A child process and its three streams: lines out of its stdout, lines into its stdin, the end of its stderr for the log,
-// and its own end, which is the shutdown of 2026-07-28 basic/transports/stdio: close stdin, wait, SIGTERM, wait, SIGKILL.
+// A child process and its streams: lines out of its stdout, lines into its stdin, the end of its stderr for the log. It is
+// ended as 2026-07-28 basic/transports/stdio has it: stdin is closed, then SIGTERM is sent, then SIGKILL, with waits between.
 
 import { HeldBytes } from '../../protocol/held-bytes.ts';
 import type { Logger } from '../../telemetry/logger.ts';
@@ -22,11 +22,11 @@ export interface ChildOptions {
 const LINE_FEED = 0x0a;
 const CARRIAGE_RETURN = 0x0d;
 const LINE_END = Buffer.from('\n');
-export const MAX_LINE_BYTES = 64 * 1024 * 1024;
-/** What a child that does not read may leave waiting. */
+const MAX_LINE_BYTES = 64 * 1024 * 1024;
+/** What may wait to be read by the child. */
 const MAX_UNREAD_BYTES = 16 * 1024 * 1024;
 const PATIENCE_MS = 2_000;
-/** Its end and that of its stdout come by different ways; the first waits this long for the other. */
+/** Its end is reported by the supervisor, that of its stdout by the socket: whichever comes first waits so long for the other. */
 const LAST_WORDS_MS = 250;
 
 export class StdioChild {
@@ -51,9 +51,9 @@ export class StdioChild {
     this.#launched = launched;
     this.#options = options;
     this.#stderr = new StderrTail(options.secrets);
-    // What a child left unread when it ended is an error of the stream, and of nobody.
+    // A child that ends without reading everything breaks its stdin, which is no fault of ours to report.
     for (const stream of [stdin, stdout, stderr]) stream.on('error', () => undefined);
-    // Its other direction is never written to.
+    // The sockets stay half open at an end: nothing is written back on these two, so they are closed here.
     stdout.on('data', (chunk: Buffer) => this.#onData(chunk)).once('close', () => this.#onMute());
     stdout.once('end', () => stdout.destroy()).resume();
     stderr.on('data', (chunk: Buffer) => this.#stderr.push(chunk)).once('end', () => stderr.destroy());
@@ -75,6 +75,7 @@ export class StdioChild {
     const { stdin } = this.#launched;
     const unread = stdin.writableLength;
     if (unread > 0 && unread + line.length > MAX_UNREAD_BYTES) return false;
+    // It is ending: `onGone` will tell whoever waits.
     if (!stdin.writable) return true;
     stdin.cork();
     stdin.write(line);
@@ -96,7 +97,7 @@ export class StdioChild {
     );
   }
 
-  /** Has it end in order; resolves when it has. */
+  /** Asks it to end; resolves when it has. */
   stop(): Promise<void> {
     this.#stopped ??= this.#stop();
     return this.#stopped;
@@ -167,7 +168,7 @@ export class StdioChild {
   #onEnded(ending: Ending): void {
     this.#ending = ending;
     if (this.#isMute) this.#go();
-    // A process of its own may hold its stdout open.
+    // Another process that it has started may hold its stdout open.
     else setTimeout(() => this.#go(), LAST_WORDS_MS).unref();
   }
 

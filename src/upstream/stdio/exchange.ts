@@ -1,14 +1,14 @@
-// One request of the gateway to a process, as undici would tell its handler of it: the answer of a Streamable HTTP
-// server, whose events are the lines that belong to the request.
+// One request of the gateway to a process. Its handler is told what undici would tell of the answer of a Streamable HTTP
+// server: an event stream, whose events are the lines that belong to the request.
 
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Dispatcher } from 'undici';
 import { EVENT_END, EVENT_HEAD } from '../../protocol/sse-relay.ts';
 import type { Requester } from './process.ts';
 
-/** A line is handed over in parts of this size, so that a reader may stop it. */
+/** Lines are handed over in parts of this size, so that the reader can pause within one. */
 const PART_BYTES = 64 * 1024;
-/** What waits for a reader who has stopped; an answer waits whatever its size. */
+/** What may wait for a reader who has paused. The answer always may. */
 const MAX_WAITING_BYTES = 1024 * 1024;
 const EVENT_STREAM: IncomingHttpHeaders = { 'content-type': 'text/event-stream' };
 
@@ -23,7 +23,7 @@ export class Exchange implements Dispatcher.DispatchController, Requester {
   isCall = false;
   /** Told when the gateway has lost interest. */
   onAbort: (() => void) | undefined;
-  /** Told when a message is left waiting for a reader who has stopped. */
+  /** Told when a message has to wait for a reader who has paused. */
   onHeld: (() => void) | undefined;
   /** Told when it is over, in whatever way. */
   onOver: (() => void) | undefined;
@@ -42,7 +42,7 @@ export class Exchange implements Dispatcher.DispatchController, Requester {
     return this.#isOver;
   }
 
-  /** Of the messages that have not been taken whole: the last part of one keeps all of it. */
+  /** Of all messages of which a part still waits: that part keeps the whole message in memory. */
   get heldBytes(): number {
     return this.#heldBytes;
   }
@@ -92,7 +92,7 @@ export class Exchange implements Dispatcher.DispatchController, Requester {
     this.#waiting.length = 0;
     this.#heldBytes = 0;
     this.onOver?.();
-    // Whoever aborts a request does not expect to hear of it meanwhile.
+    // Later, because whoever aborts a request does not expect its handler to be called within `abort`.
     process.nextTick(() => this.#handler.onResponseError?.(this, error));
   }
 
@@ -136,7 +136,7 @@ export class Exchange implements Dispatcher.DispatchController, Requester {
   }
 
   #drain(): void {
-    // A handler may resume while it is handed a part: the next one is not for then.
+    // A handler may resume while it is handed a part; it gets the next when it has returned.
     if (this.#isDraining) return;
     this.#isDraining = true;
     while (!this.paused && !this.#isOver) {

@@ -1,5 +1,5 @@
-// Finds out which era a process speaks, and initialises one that many share, as nobody else could: they would each have to
-// be the first (2026-07-28 basic/transports/stdio#backward-compatibility).
+// Finds out which era a process speaks (2026-07-28 basic/transports/stdio#backward-compatibility), and initialises a legacy
+// one that many share: it can be initialised only once, and so by none of them.
 
 import { setTimeout as delay } from 'node:timers/promises';
 import { capabilitiesText, RELAYED_CAPABILITIES } from '../../protocol/client-capabilities.ts';
@@ -41,6 +41,7 @@ export async function greet(process: StdioProcess, options: GreetingOptions): Pr
     () => {
       throw new StdioFault('timeout', `its process did not answer within ${timeoutMs} ms`);
     },
+    // The timer was stopped: the race is over, and what it resolves with is not seen.
     () => MODERN,
   );
   try {
@@ -62,7 +63,7 @@ async function exchangeGreetings(process: StdioProcess, options: GreetingOptions
   const capabilities = capabilitiesText(RELAYED_CAPABILITIES, LEGACY_REVISIONS[0]);
   const params = `{"protocolVersion":"${LEGACY_REVISIONS[0]}","capabilities":${capabilities},"clientInfo":${clientInfo}}`;
   const initialized = ask(process, id, 'initialize', params);
-  // A modern server that takes long to start answers the first question first, after its time, and refuses the second.
+  // A modern server that was slow to start answers the probe after all, and refuses to be initialised.
   let isModernAfterAll = false;
   const late = probed.then((line) => {
     isModernAfterAll = isDiscovery(line, probeId);
@@ -76,7 +77,7 @@ async function exchangeGreetings(process: StdioProcess, options: GreetingOptions
 
 function ask(process: StdioProcess, id: string, method: string, params: string): Promise<Buffer> {
   const answered = Promise.withResolvers<Buffer>();
-  // One that is not awaited any more may still be refused.
+  // Nobody may await it any more when it is rejected.
   answered.promise.catch(() => undefined);
   process.request(id, Buffer.from(`{"jsonrpc":"2.0","id":"${id}","method":"${method}","params":${params}}`), {
     isCall: false,

@@ -1,5 +1,5 @@
-// The gateway's side of the supervisor: starts it with the first stdio upstream, and has it start and signal processes.
-// One per gateway.
+// The gateway's side of the supervisor: starts it with the first stdio upstream, and orders it to start and to signal
+// processes. There is one per gateway.
 
 import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
@@ -42,9 +42,9 @@ export interface Launched {
 
 /** The supervisor has this long to start a process. */
 const LAUNCH_MS = 10_000;
-/** Its grace for the groups that are left, and some. */
+/** The supervisor gives the groups that are left two seconds to end; it has one more for itself. */
 const STOP_MS = 3_000;
-/** Bytes of a stream's name. */
+/** Of the random name by which a stream is known when it connects. */
 const NAME_BYTES = 16;
 const UNSEEN: Ending = { code: null, signal: null };
 const LOST = 'the supervisor of its process was ended';
@@ -61,7 +61,7 @@ type Program = ChildProcessByStdio<Writable, Readable, null>;
 export class Launcher {
   readonly #log: Logger;
   readonly #processes = new Map<number, Starting>();
-  /** Streams that are to connect, by what they say. */
+  /** Streams that are to connect, by the name that they will say. */
   readonly #awaited = new Map<string, (socket: net.Socket) => void>();
   #program: Promise<Program> | undefined;
   #count = 0;
@@ -211,7 +211,7 @@ export class Launcher {
     else starting?.ended.resolve({ code: report.code, signal: report.signal });
   }
 
-  /** Without a supervisor nobody would see these end, or end them: they are killed, and begun again under another. */
+  /** Without a supervisor nobody would see these processes end, or end them: they are killed, to be started under the next. */
   #abandonAll(code: number | null, signal: string | null): void {
     if (this.#processes.size > 0) this.#log.error('stdio supervisor ended', { code: code ?? undefined, signal });
     for (const { started, ended, pid } of this.#processes.values()) {

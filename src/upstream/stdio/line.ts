@@ -1,4 +1,4 @@
-// A message of stdio is a line. Nothing of it changes but a line end between two tokens, which JSON allows, into a space.
+// A message of stdio is a line: line ends between the tokens of a JSON text become spaces, and nothing else changes.
 
 import { JsonScanner } from '../../protocol/json-scan.ts';
 
@@ -6,7 +6,7 @@ const LINE_FEED = 0x0a;
 const CARRIAGE_RETURN = 0x0d;
 const SPACE = 0x20;
 
-/** Room for `{"jsonrpc":"2.0",` and an id, with white space. */
+/** At each end of a line so much is looked at: room for `{"jsonrpc":"2.0",` and an id, with white space. */
 const EDGE_BYTES = 160;
 
 const VERSION = String.raw`"jsonrpc"\s*:\s*"2\.0"\s*`;
@@ -17,8 +17,8 @@ const OUTCOME_AT_HEAD = new RegExp(String.raw`^\s*\{\s*(?:${VERSION},\s*)?${OUTC
 const ID_AT_TAIL = new RegExp(String.raw`,\s*${ID}(?:,\s*${VERSION})?\}\s*$`);
 
 /**
- * The message without raw line ends: as it is where it has none, which is the rule. `undefined` for bytes with a line end
- * that are no JSON: inside a string none can stand. A carriage return counts: Python's text streams end a line at one.
+ * The message without raw line ends: most have none and are returned as they are. `undefined` for bytes that have one and
+ * are no JSON, in which a line end can stand only between tokens. Python's text streams also end a line at a carriage return.
  */
 export function toOneLine(message: Buffer): Buffer | undefined {
   if (!message.includes(LINE_FEED) && !message.includes(CARRIAGE_RETURN)) return message;
@@ -37,8 +37,8 @@ function isJson(bytes: Buffer): boolean {
 }
 
 /**
- * Which request a line answers; `undefined` when the id does not stand where servers write it, and the line must be walked
- * through. Our ids are of one form and cannot be guessed, so a look at both ends of a line tells it.
+ * Which request a line answers, found by a look at both ends of it: our ids have one form and cannot be guessed. `undefined`
+ * when the id does not stand where servers usually write it, and the line must be scanned.
  */
 export function findAnsweredId(line: Buffer): string | undefined {
   const head = line.toString('latin1', 0, EDGE_BYTES);

@@ -1,6 +1,7 @@
 // One process that is an upstream: the requests it has not answered, and to which of them each line of its stdout belongs.
 // On stdio nothing else tells whom a message is for (2026-07-28 basic/transports/stdio#receiving-messages).
 
+import { META_SUBSCRIPTION_ID } from '../../protocol/era.ts';
 import { findMember, type Member, stringAt } from '../../protocol/json-scan.ts';
 import { type Message, rawText, scanMessage } from '../../protocol/jsonrpc.ts';
 import { type ChildOptions, StdioChild } from './child.ts';
@@ -31,9 +32,9 @@ export interface StdioProcessOptions extends Omit<ChildOptions, 'onLine' | 'onGo
   readonly onGone: (process: StdioProcess, fault: StdioFault) => void;
 }
 
-/** What is no answer must fit: it is read whole. */
+/** Of requests and notifications, which are read whole. */
 const MAX_MESSAGE_BYTES = 4 * 1024 * 1024;
-/** A call that was given up may still run, and ask: it is counted among the running ones for so long. */
+/** A call that was given up may still run, and ask something: for so long it counts as running. */
 const ABANDONED_MS = 60_000;
 const MAX_ABANDONED = 1_000;
 const UNREAD = 'its process does not read what it is sent';
@@ -41,15 +42,15 @@ const NOBODY = 'The gateway cannot tell whom this is for: no call runs, or sever
 
 export class StdioProcess {
   readonly id: string;
-  /** As it has shown itself; `undefined` until it has been asked. */
+  /** Its era, and what it said of itself; `undefined` until it has been asked. */
   greeting: Greeting | undefined;
   readonly #options: StdioProcessOptions;
   readonly #child: StdioChild;
   readonly #requests = new Map<string, Requester>();
   readonly #calls = new Set<Requester>();
-  /** When each call was given up whose answer has not come. */
+  /** Calls that were given up and have not been answered, by id, and when each was given up. */
   readonly #abandoned = new Map<string, number>();
-  /** Until then more were given up than that could be counted. */
+  /** Until then calls may still run that were given up and found no room among the abandoned. */
   #hauntedUntilMs = 0;
   /** Who hears what belongs to no request. */
   #listener: Requester | undefined;
@@ -86,7 +87,7 @@ export class StdioProcess {
     return this.#child.isStopping;
   }
 
-  /** Has it end in order; resolves when it has. */
+  /** Asks it to end; resolves when it has. */
   stop(): Promise<void> {
     return this.#child.stop();
   }
@@ -95,7 +96,7 @@ export class StdioProcess {
     this.#child.kill(fault);
   }
 
-  /** Writes a message as it is; nothing is told of one for which there is no room. */
+  /** Writes a message as it is. Returns `false`, with nothing written, when there is no room for it. */
   send(message: Buffer): boolean {
     const line = toOneLine(message);
     return line !== undefined && this.#child.write(line);
@@ -111,7 +112,7 @@ export class StdioProcess {
     }
   }
 
-  /** Nobody waits for this answer any more. A modern server is told so; of a legacy one the gateway does it itself. */
+  /** Nobody waits for this answer any more. A modern server is told so here; to a legacy one the call itself sends the notice. */
   forget(id: string): void {
     const requester = this.#take(id);
     if (requester === undefined || this.isGone) return;
@@ -125,7 +126,7 @@ export class StdioProcess {
     else this.#hauntedUntilMs = nowMs + ABANDONED_MS;
   }
 
-  /** Has `listener` hear what belongs to no request; `false` when somebody else does. */
+  /** Tells `listener` what belongs to no request; `false` when another is told already. */
   listen(listener: Requester): boolean {
     if (this.#listener !== undefined) return false;
     this.#listener = listener;
@@ -160,7 +161,7 @@ export class StdioProcess {
     else this.#child.noteStrayLine();
   }
 
-  /** One that answers nothing is late: its request was given up. */
+  /** An answer without a request is late: that was given up. */
   #onAnswer(id: string | undefined, line: Buffer): void {
     if (id === undefined) return;
     this.#abandoned.delete(id);
@@ -169,10 +170,11 @@ export class StdioProcess {
 
   #onNotification(message: Message): void {
     const { method, params, meta, bytes } = message;
-    const subscription = findMember(meta, 'io.modelcontextprotocol/subscriptionId');
-    if (method === 'notifications/progress') this.#requesterAt(message, 'progressToken')?.event(bytes);
-    else if (subscription !== undefined) this.#requests.get(textAt(message, subscription) ?? '')?.event(bytes);
-    // With it a server ends a subscription (2026-07-28 basic/patterns/cancellation).
+    const subscription = findMember(meta, META_SUBSCRIPTION_ID);
+    if (method === 'notifications/progress')
+      this.#requesterAt(message, findMember(params, 'progressToken'))?.event(bytes);
+    else if (subscription !== undefined) this.#requesterAt(message, subscription)?.event(bytes);
+    // From a modern server it ends a subscription (2026-07-28 basic/patterns/cancellation).
     else if (method === 'notifications/cancelled' && this.isModern)
       this.#take(textAt(message, findMember(params, 'requestId')) ?? '')?.end();
     // A log may hold what only its caller may see.
@@ -180,11 +182,11 @@ export class StdioProcess {
     else (this.#listener ?? this.#onlyCall())?.event(bytes);
   }
 
-  #requesterAt(message: Message, key: string): Requester | undefined {
-    return this.#requests.get(textAt(message, findMember(message.params, key)) ?? '');
+  #requesterAt(message: Message, id: Member | undefined): Requester | undefined {
+    return this.#requests.get(textAt(message, id) ?? '');
   }
 
-  /** Asks whoever made the call that asks (2025-11-25 client/*); where that cannot be known, nobody. */
+  /** Passes a request on to the call that it is made for (2025-11-25 client/*); where that cannot be known, refuses it. */
   #onRequest(message: Message): void {
     const { id, bytes, method } = message;
     const call = method === 'ping' ? undefined : this.#onlyCall();
@@ -194,16 +196,17 @@ export class StdioProcess {
     }
     const outcome = method === 'ping' ? '"result":{}' : `"error":{"code":-32601,"message":"${NOBODY}"}`;
     const idText = id === undefined ? 'null' : rawText(bytes, id);
-    this.send(Buffer.from(`{"jsonrpc":"2.0","id":${idText},${outcome}}`, 'latin1'));
+    this.send(Buffer.from(`{"jsonrpc":"2.0","id":${idText},${outcome}}`));
   }
 
-  /** The call that an unattributed message is of: in a process of one session the latest, else the one that alone runs. */
+  /** The call that a message is about that does not say: in a process of one session the latest, else the only one that runs. */
   #onlyCall(): Requester | undefined {
     const calls = [...this.#calls];
     if (!this.#options.isShared) return calls.at(-1);
     return calls.length === 1 && !this.#isHaunted() ? calls[0] : undefined;
   }
 
+  /** Whether a call that was given up may still run, so that a message may be about that one. */
   #isHaunted(): boolean {
     const nowMs = this.#options.now();
     for (const [id, atMs] of this.#abandoned) if (atMs + ABANDONED_MS < nowMs) this.#abandoned.delete(id);

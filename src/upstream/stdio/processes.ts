@@ -36,7 +36,7 @@ export class StdioProcesses {
   /** All that have not ended. */
   readonly #running = new Set<StdioProcess>();
   #starting = 0;
-  /** How the last one that ended by itself did. */
+  /** Why the last one that ended by itself did. */
   #lastFault: StdioFault | undefined;
   #isClosed = false;
 
@@ -57,7 +57,7 @@ export class StdioProcesses {
     return [...this.#running].filter(({ busy }) => busy === 0).length;
   }
 
-  /** Starts one, which has not been spoken to. Throws `StdioFault`. */
+  /** Starts a process, to which nothing has been sent yet. Throws `StdioFault`. */
   async start(): Promise<StdioProcess> {
     await this.#awaitBackOff();
     const { launcher, launch, maxProcesses } = this.#options;
@@ -79,7 +79,7 @@ export class StdioProcesses {
     }
   }
 
-  /** Has all end in order, and starts none any more; resolves when they have. */
+  /** Asks all to end, and starts none any more; resolves when they have. */
   async close(): Promise<void> {
     this.#isClosed = true;
     await Promise.all([...this.#running].map((process) => process.stop()));

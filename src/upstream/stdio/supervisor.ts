@@ -7,6 +7,7 @@ import net from 'node:net';
 import { dirname } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
+
 /** What the gateway and its supervisor tell each other, a JSON text per line. */
 export type Order =
   | {
@@ -81,7 +82,7 @@ async function start(order: StartOrder): Promise<void> {
     report({ report: 'failed', process: id, code: 'NOT_A_DIRECTORY' });
     return;
   }
-  // Somebody has cleaned up the folder of temporary files: the supervisor that comes next has another socket.
+  // The socket's folder was cleaned up, so no stream could ever connect: another supervisor is started with another socket.
   if (!existsSync(socketFile)) return endAll();
   let streams: net.Socket[] = [];
   try {
@@ -113,7 +114,7 @@ function watch(child: ChildProcess, id: number, fail: (error: unknown) => void):
   });
 }
 
-/** What its leader has left behind in a group is nobody's any more. */
+/** Ends what is left of a group when its leader is gone. */
 async function sweep(id: number, pid: number): Promise<void> {
   if (signalGroup(pid, 'SIGTERM')) await endOf([pid]);
   groups.delete(id);
@@ -145,9 +146,9 @@ function obey(order: Order): void {
   if (pid !== undefined) signalGroup(pid, order.signal);
 }
 
-// A signal to all processes of a terminal or a unit is the gateway's to answer: it will want its children ended in order.
+// These may be sent to the gateway and all its children at once. It is the gateway that answers, and ends us in order.
 for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => undefined);
-// Nobody reads what a gateway that is gone is told.
+// Nobody reads a report when the gateway is gone.
 process.stdout.on('error', () => undefined);
 const orders = createInterface({ input: process.stdin });
 orders.on('line', (line) => obey(JSON.parse(line)));

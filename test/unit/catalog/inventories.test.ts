@@ -3,9 +3,9 @@ import { describe, type TestContext, test } from 'node:test';
 import { Inventories } from '../../../src/catalog/inventories.ts';
 import { DEFAULT_ACCOUNT, type StoredToolList } from '../../../src/store/store.ts';
 import { createLogger } from '../../../src/telemetry/logger.ts';
-import { Upstream } from '../../../src/upstream/upstream.ts';
 import { eventually } from '../../support/eventually.ts';
 import { startRecordingUpstream } from '../../support/recording-upstream.ts';
+import { anUpstream } from '../../support/upstreams.ts';
 
 type Results = Record<string, string | undefined>;
 
@@ -35,17 +35,7 @@ async function start(t: TestContext, stored: StoredToolList[] = []) {
     },
   });
   const clock = { nowMs: 1_000_000 };
-  const upstream = new Upstream({
-    key: 'k',
-    service: 's',
-    endpoint: new URL(recording.url),
-    policy: { allowHttp: true, allowCidrs: ['127.0.0.0/8'] },
-    credentialHeaders: [],
-    limits: { connections: 8, connectTimeoutMs: 2_000, headersTimeoutMs: 2_000, idleTimeoutMs: 2_000 },
-    clientInfo: '{"name":"t","version":"1"}',
-    now: () => clock.nowMs,
-    onFailure: () => {},
-  });
+  const upstream = anUpstream(recording.url, { service: 's', connections: 8, now: () => clock.nowMs });
   let changes = 0;
   const inventories = new Inventories({
     store: {

@@ -1,19 +1,15 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { type TestContext, test } from 'node:test';
-import {
-  type ParkedCall,
-  ParkedCalls,
-  type ParkedCallsOptions,
-  type ParkedEnd,
-} from '../../../src/data-plane/parked-calls.ts';
+import type { CallReason } from '../../../src/audit-log/call-record.ts';
+import { type ParkedCall, ParkedCalls, type ParkedCallsOptions } from '../../../src/data-plane/parked-calls.ts';
 import { RequestStates } from '../../../src/data-plane/request-states.ts';
 import { createSealer } from '../../../src/vault/sealer.ts';
 
 const OWNER = { tokenId: 'token', configId: 'config', method: 'tools/call', name: 'svc.tool' };
 
 interface Seen extends ParkedCall {
-  readonly ends: ParkedEnd[];
+  readonly ends: CallReason[];
 }
 
 function start(t: TestContext, options: Partial<ParkedCallsOptions> = {}) {
@@ -25,7 +21,7 @@ function start(t: TestContext, options: Partial<ParkedCallsOptions> = {}) {
   t.after(() => parked.close());
   const upstream = {};
   const create = (to: object = upstream): Seen => {
-    const ends: ParkedEnd[] = [];
+    const ends: CallReason[] = [];
     return { upstream: to, ends, endParked: (why) => ends.push(why) };
   };
   const takeBy = (state: string | undefined, owner = OWNER): Seen | undefined => {
@@ -80,10 +76,10 @@ test('a call that nobody comes back for is ended', (t) => {
   const late = create();
   parked.park(OWNER, late);
   pass(300_000);
-  assert.deepEqual([early.ends, late.ends], [['expired'], []]);
+  assert.deepEqual([early.ends, late.ends], [['input_missing'], []]);
   assert.equal(takeBy(state), undefined);
   pass(300_000);
-  assert.deepEqual([early.ends, late.ends, parked.count], [['expired'], ['expired'], 0]);
+  assert.deepEqual([early.ends, late.ends, parked.count], [['input_missing'], ['input_missing'], 0]);
 });
 
 test('calls are bounded for each upstream, each token and in all', (t) => {
@@ -105,8 +101,8 @@ test('the calls of whoever is gone are ended, the others wait on', (t) => {
   const [gone, here] = [create(), create()];
   parked.park(OWNER, gone);
   parked.park(OWNER, here);
-  parked.endWhere((call) => call === gone, 'revoked');
-  assert.deepEqual([gone.ends, here.ends, parked.count], [['revoked'], [], 1]);
+  parked.endWhere((call) => call === gone, 'token_revoked');
+  assert.deepEqual([gone.ends, here.ends, parked.count], [['token_revoked'], [], 1]);
 });
 
 test('on a stop all are ended, and none is parked any more', (t) => {
@@ -114,6 +110,6 @@ test('on a stop all are ended, and none is parked any more', (t) => {
   const call = create();
   parked.park(OWNER, call);
   parked.close();
-  assert.deepEqual([call.ends, parked.count], [['draining'], 0]);
+  assert.deepEqual([call.ends, parked.count], [['input_missing'], 0]);
   assert.equal(parked.park(OWNER, create()), undefined);
 });

@@ -65,6 +65,35 @@ test('a call that gives its permit back twice frees one', () => {
   assert.deepEqual(started, [1, 2]);
 });
 
+test('a call that rests lets another run, and runs on at once when it wakes', async () => {
+  const { permits, started, enter } = start(1);
+  const first = enter(1);
+  enter(2);
+  permits.rest(first);
+  await nextTurn();
+  await nextTurn();
+  assert.deepEqual([started, first.permit], [[1, 2], 'resting']);
+  enter(3);
+  permits.wake(first);
+  assert.equal(first.permit, 'held');
+  permits.giveBack(first);
+  await nextTurn();
+  await nextTurn();
+  assert.deepEqual(started, [1, 2]);
+});
+
+test('a call that neither runs nor rests is not changed by either', () => {
+  const { permits, enter } = start(1);
+  enter(1);
+  const [waiting, ended]: Call[] = [enter(2), { name: 3, permit: 'none' }];
+  for (const call of [waiting, ended] as Call[]) {
+    const { permit } = call;
+    permits.rest(call);
+    permits.wake(call);
+    assert.equal(call.permit, permit);
+  }
+});
+
 test('when all is shut everybody who waits starts, and is told', () => {
   const { permits, started, enter } = start(1);
   for (const name of [1, 2, 3]) enter(name);
@@ -72,8 +101,9 @@ test('when all is shut everybody who waits starts, and is told', () => {
   assert.deepEqual([started, permits.waiting], [[1, 2, 3], 0]);
 });
 
-test('never more than the limit run, and all who do not leave are started once, in order', async () => {
-  const step = fc.constantFrom('enter', 'end', 'leave', 'turn');
+test('never more start than the limit, and all who do not leave are started once, in order', async () => {
+  const most = 2;
+  const step = fc.constantFrom('enter', 'end', 'leave', 'turn', 'rest', 'wake');
   await fc.assert(
     fc.asyncProperty(fc.integer({ min: 1, max: 4 }), fc.array(step, { maxLength: 60 }), async (limit, steps) => {
       const { permits, started, enter } = start(limit);
@@ -83,7 +113,9 @@ test('never more than the limit run, and all who do not leave are started once, 
       const run: Record<string, () => unknown> = {
         enter: () => calls.push(enter(calls.length)),
         turn: () => nextTurn(),
-        end: () => permits.giveBack(first('held') ?? { permit: 'none' }),
+        end: () => permits.giveBack(first('held') ?? first('resting') ?? { permit: 'none' }),
+        rest: () => permits.rest(first('held') ?? { permit: 'none' }, most),
+        wake: () => permits.wake(first('resting') ?? { permit: 'none' }),
         leave: () => {
           const call = first('waiting');
           if (call !== undefined) permits.giveBack(call);
@@ -92,8 +124,12 @@ test('never more than the limit run, and all who do not leave are started once, 
       };
       // In the end all end.
       for (const what of [...steps, ...steps.flatMap(() => ['end', 'turn', 'turn'])]) {
+        const startedBefore = started.length;
         await run[what]?.();
-        assert.ok(calls.filter(({ permit }) => permit === 'held').length <= limit);
+        const count = (permit: Call['permit']) => calls.filter((call) => call.permit === permit).length;
+        if (started.length > startedBefore) assert.ok(count('held') <= limit);
+        // Each has a socket.
+        assert.ok(count('resting') <= most && count('held') + count('resting') <= limit + most);
       }
       assert.deepEqual(
         started,

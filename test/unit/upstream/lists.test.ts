@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, type TestContext, test } from 'node:test';
 import { UpstreamError } from '../../../src/upstream/failure.ts';
-import { Upstream } from '../../../src/upstream/upstream.ts';
+import type { Upstream } from '../../../src/upstream/upstream.ts';
 import { type OnList, startListingUpstream, toolNamed } from '../../support/listing-upstream.ts';
 import { type RecordingUpstreamOptions, startRecordingUpstream } from '../../support/recording-upstream.ts';
+import { anUpstream } from '../../support/upstreams.ts';
 
 interface Options {
   readonly era?: RecordingUpstreamOptions['era'];
@@ -17,17 +18,7 @@ async function start(t: TestContext, onList: OnList, { era = 'modern', timeoutMs
 }
 
 function upstreamAt(t: TestContext, url: string, timeoutMs: number, now: () => number = Date.now): Upstream {
-  const upstream = new Upstream({
-    key: 'k',
-    service: 'rec',
-    endpoint: new URL(url),
-    policy: { allowHttp: true, allowCidrs: ['127.0.0.0/8'] },
-    credentialHeaders: [],
-    limits: { connections: 4, connectTimeoutMs: 2_000, headersTimeoutMs: timeoutMs, idleTimeoutMs: timeoutMs },
-    clientInfo: '{"name":"t","version":"1"}',
-    now,
-    onFailure: () => {},
-  });
+  const upstream = anUpstream(url, { service: 'rec', timeoutMs, now });
   t.after(() => upstream.close(0));
   return upstream;
 }

@@ -1,12 +1,13 @@
 // On real sockets: a watch is what it says on them, and what it makes of what comes.
 
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { suite, type TestContext, test } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Pool } from 'undici';
 import type { UpstreamAbout } from '../../../src/upstream/about.ts';
 import type { Link } from '../../../src/upstream/handshake.ts';
-import { SharedWatch } from '../../../src/upstream/watch.ts';
+import { UpstreamWatch } from '../../../src/upstream/watch.ts';
 import type { WatchSink } from '../../../src/upstream/watch-sink.ts';
 import { eventually } from '../../support/eventually.ts';
 import {
@@ -33,7 +34,7 @@ const ALL = { toolsListChanged: true, promptsListChanged: true, resourcesListCha
 
 interface Started {
   readonly upstream: WatchedUpstream;
-  readonly watch: SharedWatch;
+  readonly watch: UpstreamWatch;
   /** What its sink was told, in words. */
   readonly told: string[];
   readonly sink: WatchSink;
@@ -55,7 +56,7 @@ async function start(
   const outages: string[] = [];
   let link: Link | undefined;
   let ids = 0;
-  const watch = new SharedWatch({
+  const watch = new UpstreamWatch({
     pool,
     path: '/mcp',
     clientInfo: '{"name":"t","version":"1"}',
@@ -78,7 +79,7 @@ async function start(
     random: () => 1,
   });
   t.after(async () => {
-    watch.close();
+    watch.destroy();
     pool.destroy().catch(() => undefined);
     await upstream.close();
   });
@@ -107,11 +108,11 @@ function times({ asked }: WatchedUpstream): number[] {
 const LIST_CHANGED = { jsonrpc: '2.0', method: 'notifications/tools/list_changed' };
 
 suite('a modern upstream', { concurrency: 8 }, () => {
-  test('is listened to once for all, and is there when it has acknowledged', async (t) => {
+  test('is listened to once, and is there when it has acknowledged', async (t) => {
     const { upstream, watch, sink } = await start(t, 'modern', () => undefined);
-    const [one, two] = [watch.open(sink), watch.open({ ...sink })];
+    const { ready } = watch.open(sink);
     let isReady = false;
-    void one.ready.then(() => {
+    void ready.then(() => {
       isReady = true;
     });
     const listen = await eventually(() => upstream.of(LISTEN)[0]);
@@ -119,8 +120,7 @@ suite('a modern upstream', { concurrency: 8 }, () => {
     assert.equal(listen.headers['mcp-method'], LISTEN);
     assert.equal(isReady, false);
     acknowledge(listen);
-    await one.ready;
-    await two.ready;
+    await ready;
     assert.equal(upstream.asked.length, 1);
   });
 
@@ -165,7 +165,7 @@ suite('a modern upstream', { concurrency: 8 }, () => {
     });
     const opened = watch.open(sink);
     await opened.ready;
-    for (const uri of ['a:1', 'a:2', 'a:1']) assert.equal(opened.subscribe(uri), true);
+    for (const uri of ['a:1', 'a:2', 'a:1']) opened.subscribe(uri);
     const [first, second] = await eventually(() => upstream.of(LISTEN).length === 2 && upstream.of(LISTEN));
     assert.deepEqual(second!.message.params.notifications.resourceSubscriptions, ['a:1', 'a:2']);
     tell(first!, notificationOf(first!, 'tools/list_changed'));
@@ -332,16 +332,42 @@ suite('a modern upstream', { concurrency: 8 }, () => {
     });
   });
 
+  test('that was not heard for a moment while nobody was there to be told is a gap for the next', async (t) => {
+    const { upstream, watch, sink, told } = await start(t, 'modern', () => undefined, undefined, { lingerMs: 60_000 });
+    const first = watch.open(sink);
+    first.subscribe('a:1');
+    acknowledge(await eventually(() => upstream.of(LISTEN)[0]));
+    await first.ready;
+    // No URI is wanted any more: another listen is opened, and the one in use ends before that is acknowledged.
+    first.close();
+    const second = await eventually(() => upstream.of(LISTEN)[1]);
+    const { response } = upstream.of(LISTEN)[0]!;
+    const socket = response.socket!;
+    response.end();
+    socket.end();
+    await once(socket, 'close');
+    acknowledge(second);
+    await watch.ready;
+    watch.open(sink);
+    await eventually(() => told.includes('gap'));
+  });
+
   test('is asked for a thousand URIs and not for one more, until one is given up', async (t) => {
     const { upstream, watch, sink } = await start(t, 'modern', (asked) => acknowledge(asked));
     const opened = watch.open(sink);
-    for (let index = 0; index < 1_000; index++) assert.equal(opened.subscribe(`a:${index}`), true);
-    assert.equal(opened.subscribe('a:more'), false);
+    for (let index = 0; index < 1_000; index++) opened.subscribe(`a:${index}`);
+    opened.subscribe('a:more');
     await opened.ready;
+    assert.deepEqual([opened.isRefused('a:999'), opened.isRefused('a:more')], [false, true]);
     assert.equal(upstream.of(LISTEN).at(-1)!.message.params.notifications.resourceSubscriptions.length, 1_000);
     opened.unsubscribe('a:0');
-    assert.equal(opened.subscribe('a:more'), true);
-    assert.equal(opened.subscribe(`a:${'x'.repeat(2 ** 20)}`), false);
+    opened.subscribe('a:more');
+    await opened.ready;
+    assert.equal(opened.isRefused('a:more'), false);
+    opened.unsubscribe('a:1');
+    const long = `a:${'x'.repeat(2 ** 20)}`;
+    opened.subscribe(long);
+    assert.equal(opened.isRefused(long), true);
   });
 });
 
@@ -374,24 +400,19 @@ suite('a legacy upstream', { concurrency: 8 }, () => {
     assert.equal(answers.find(({ id }) => id === 'e').error.code, -32601);
   });
 
-  test('is subscribed once to a URI that several want, and unsubscribed when none does', async (t) => {
-    const { upstream, watch, sink } = await start(t, 'legacy', accept);
-    const [one, two] = [watch.open(sink), watch.open({ ...sink })];
-    for (const each of [one, two]) each.subscribe('a:1');
-    two.subscribe('a:2');
-    await two.ready;
-    assert.deepEqual(
-      upstream
-        .of('resources/subscribe')
-        .map(({ message }) => message.params.uri)
-        .sort(),
-      ['a:1', 'a:2'],
-    );
-    one.unsubscribe('a:1');
-    two.close();
-    await one.ready;
-    await eventually(() => upstream.of('resources/unsubscribe').length === 2);
-    assert.equal(upstream.of('resources/subscribe').length, 2);
+  test('is subscribed once to a URI however often it is wanted, and to none when the watch is closed', async (t) => {
+    const { upstream, watch, sink } = await start(t, 'legacy', accept, undefined, { lingerMs: 60_000 });
+    const opened = watch.open(sink);
+    for (const uri of ['a:1', 'a:2', 'a:1', 'a:3']) opened.subscribe(uri);
+    await opened.ready;
+    const uris = (method: string) => upstream.of(method).map(({ message }) => message.params.uri);
+    assert.deepEqual(uris('resources/subscribe').sort(), ['a:1', 'a:2', 'a:3']);
+    opened.unsubscribe('a:1');
+    await opened.ready;
+    assert.deepEqual(uris('resources/unsubscribe'), ['a:1']);
+    opened.close();
+    await eventually(() => upstream.of('resources/unsubscribe').length === 3);
+    assert.equal(upstream.of('resources/subscribe').length, 3);
   });
 
   test('that forgets the session is subscribed again on another, and everything may have changed', async (t) => {
@@ -493,11 +514,11 @@ suite('a legacy upstream', { concurrency: 8 }, () => {
   });
 });
 
-test('a watch that is closed ends its stream, and those who wait for it', async (t) => {
+test('a watch that is destroyed ends its stream, and those who wait for it', async (t) => {
   const { upstream, watch, sink, links } = await start(t, 'modern', () => undefined);
   const { ready } = watch.open(sink);
   const listen = await eventually(() => upstream.of(LISTEN)[0]);
-  watch.close();
+  watch.destroy();
   await ready;
   await eventually(() => listen.isOver);
   assert.equal(links.held, 0);

@@ -228,7 +228,7 @@ test('a question goes to the one call that runs, and to nobody when there are tw
     text += chunk;
   });
   await eventually(() => text.includes('elicitation/create'));
-  const { status } = await post(pools, `{"jsonrpc":"2.0","id":"ask-${id}","result":{"action":"accept"}}`, session);
+  const { status } = await post(pools, `{"jsonrpc":"2.0","id":"ask-é-${id}","result":{"action":"accept"}}`, session);
   assert.equal(status, 202);
   await eventually(() => text.includes('accept'));
 
