@@ -2,7 +2,6 @@
 // Read it from top to bottom to know what the process consists of.
 
 import { AuditLog } from './audit-log/audit-log.ts';
-import type { UpstreamRequest } from './catalog/account-snapshot.ts';
 import { Catalogs } from './catalog/catalogs.ts';
 import { ConfigurationInForce } from './catalog/configuration-in-force.ts';
 import { Inventories } from './catalog/inventories.ts';
@@ -14,30 +13,23 @@ import { McpEndpoint } from './data-plane/endpoint.ts';
 import { ListPages } from './data-plane/lists.ts';
 import { RequestStates } from './data-plane/request-states.ts';
 import { Sessions } from './data-plane/sessions.ts';
-import { GatewayError } from './domain/errors.ts';
-import type { AccountId, McpConfig, StoredSecret } from './domain/mcp-config.ts';
-import { IMPLEMENTATION, VERSION } from './domain/version.ts';
+import type { AccountId, StoredSecret } from './domain/mcp-config.ts';
 import { createApp, createRequestHandler, type RequestHandlerDeps } from './edge/app.ts';
 import { createCors } from './edge/cors.ts';
 import { createListener } from './edge/listener.ts';
 import { createOriginCheck } from './edge/origin.ts';
+import { createUpstream } from './gateway/create-upstream.ts';
+import { declareGauges, describeUpstreams } from './gateway/gauges.ts';
+import { openVaulted } from './gateway/vaulted.ts';
 import { Authenticator } from './identity/authenticate.ts';
 import { type CertificateInUse, openCertificate } from './settings/certificate-in-use.ts';
 import { type Address, inheritedEnvironment } from './settings/environment.ts';
 import { toJsonSchema } from './settings/schema.ts';
 import type { Settings } from './settings/settings.ts';
-import { openStore } from './store/open-store.ts';
-import type { Store } from './store/store.ts';
 import { createLogger, type Logger } from './telemetry/logger.ts';
-import { createTelemetry, type Telemetry } from './telemetry/telemetry.ts';
-import { type AddressPolicy, judgeEndpoint } from './upstream/address-guard.ts';
-import type { EgressProxy } from './upstream/egress-proxy.ts';
-import type { UpstreamPools } from './upstream/pool.ts';
-import { createStdioPools } from './upstream/stdio/bridge.ts';
+import { createTelemetry } from './telemetry/telemetry.ts';
 import { Launcher } from './upstream/stdio/launcher.ts';
-import { Upstream } from './upstream/upstream.ts';
-import { assertMasterKey, deriveKeys, type Keys } from './vault/keys.ts';
-import { type MasterKeySource, readMasterKey } from './vault/master-key.ts';
+import type { MasterKeySource } from './vault/master-key.ts';
 import { createSealer } from './vault/sealer.ts';
 import { Vault } from './vault/vault.ts';
 
@@ -70,34 +62,6 @@ export interface Gateway {
   reportReload(state: ReloadState): void;
   /** Takes no new work, finishes calls in flight for at most `limits.drainMs`, then lets go of everything. */
   close(): Promise<void>;
-}
-
-/** The store with the keys that open what is in it: all that the command line needs to make a first key. */
-export interface Vaulted {
-  readonly store: Store;
-  readonly keys: Keys;
-}
-
-/** Opens the store and checks that the master key is its own. Throws `GatewayError`. */
-export async function openVaulted(
-  settings: Pick<Settings, 'store'>,
-  masterKey: Pick<MasterKeySource, 'value' | 'file'>,
-): Promise<Vaulted> {
-  const { url } = settings.store;
-  // Replicas that share a store share its key, so only a file of our own gets a key file beside it.
-  const beside = url.startsWith('sqlite:') ? { beside: `${url.slice('sqlite:'.length)}.key` } : {};
-  const readKeys = () => deriveKeys(readMasterKey({ ...masterKey, ...beside }));
-  // A missing key is said before tables are made in a database; a key file is not made before the store is known to be good.
-  const known = 'beside' in beside ? undefined : readKeys();
-  const store = await openStore(url);
-  try {
-    const keys = known ?? readKeys();
-    await assertMasterKey(store, keys);
-    return { store, keys };
-  } catch (error) {
-    await store.close();
-    throw error;
-  }
 }
 
 export async function createGateway(options: GatewayOptions): Promise<Gateway> {
@@ -270,148 +234,6 @@ function toUrl({ host, port }: Address, certificate: CertificateInUse | undefine
   return `${certificate === undefined ? 'http' : 'https'}://${host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 
-/** What upstreams are made of, beside their configs. */
-interface UpstreamParts {
-  readonly settings: Settings;
-  readonly telemetry: Telemetry;
-  readonly now: () => number;
-  readonly log: Logger;
-  readonly launcher: Launcher;
-  readonly commands: DeclaredCommands;
-  /** What every command finds in its environment. */
-  readonly inherited: Readonly<Record<string, string>>;
-}
-
-function createUpstream(request: UpstreamRequest, purpose: 'serve' | 'try', parts: UpstreamParts): Upstream {
-  const { settings, telemetry, now, log } = parts;
-  const { key, config, credentialHeaders, clientKey } = request;
-  const { endpoint, tls, limits: own } = config.config;
-  const url = new URL(endpoint);
-  const policy = policyOf(url, config.config, settings);
-  const pools = createCommandPools(request, parts);
-  const problem = pools === undefined ? judgeEndpoint(url, policy) : undefined;
-  if (problem !== undefined) throw new GatewayError('invalid_argument', `endpoint: ${problem}.`);
-  const { limits } = settings;
-  return new Upstream({
-    key,
-    service: config.service,
-    endpoint: url,
-    policy,
-    credentialHeaders,
-    tls: tls === null ? undefined : { config: tls, clientKey },
-    proxy: toEgressProxy(request, settings),
-    pools,
-    limits: {
-      connections: own.connections ?? limits.connectionsPerCredential,
-      connectTimeoutMs: own.connectTimeoutMs ?? limits.connectTimeoutMs,
-      headersTimeoutMs: own.headerTimeoutMs ?? limits.headerTimeoutMs,
-      idleTimeoutMs: own.idleTimeoutMs ?? limits.idleTimeoutMs,
-      sessionIdleMs: limits.sessionIdleMs,
-    },
-    callLimits: own,
-    clientInfo: IMPLEMENTATION,
-    now,
-    onFailure: (failure) => {
-      // A preview may be of any service, and nobody is served by it.
-      if (purpose === 'serve') telemetry.upstreamFailures.labels(config.service, failure.reason).add();
-    },
-    onWatchLost: (message) =>
-      log.warn('changes are not heard of for now', { service: config.service, reason: message }),
-  });
-}
-
-/** Of an upstream that is a command; nothing is started yet. */
-function createCommandPools(
-  { config: { config }, variables }: UpstreamRequest,
-  { settings: { limits }, now, log, launcher, commands, inherited }: UpstreamParts,
-): UpstreamPools | undefined {
-  const { stdio, name, limits: own } = config;
-  if (stdio === null) return undefined;
-  if (!commands.has(config)) {
-    throw new GatewayError('invalid_argument', 'stdio: the config file of this gateway declares no such command.');
-  }
-  const revealed = variables.map((each) => [
-    each.name,
-    typeof each.value === 'string' ? each.value : each.value.reveal(),
-  ]);
-  const secrets = variables.flatMap(({ value }) => (typeof value === 'string' ? [] : value.reveal()));
-  const { command, args, cwd, process } = stdio;
-  return createStdioPools({
-    name,
-    launch: { command, args, cwd, env: { ...inherited, ...Object.fromEntries(revealed) } },
-    process,
-    secrets,
-    launcher,
-    maxProcesses: own.connections ?? limits.connectionsPerCredential,
-    startTimeoutMs: own.headerTimeoutMs ?? limits.headerTimeoutMs,
-    clientInfo: IMPLEMENTATION,
-    log,
-    now,
-  });
-}
-
-/** What the operator's own file names, the operator has admitted (design §3, Endpoints). */
-function policyOf(url: URL, { managedBy }: McpConfig, { upstreams }: Settings): AddressPolicy {
-  return { ...upstreams, ...(managedBy === 'file' ? { admitted: url.origin } : {}) };
-}
-
-function toEgressProxy(
-  { config: { config }, proxyAuthorization }: UpstreamRequest,
-  settings: Settings,
-): EgressProxy | undefined {
-  if (config.proxy === null) return undefined;
-  const url = new URL(config.proxy.url);
-  // A proxy is spoken to in plain HTTP; whether the upstream may be is a question about the endpoint.
-  const policy = { ...policyOf(url, config, settings), allowHttp: true };
-  const problem = judgeEndpoint(url, policy);
-  if (problem !== undefined) throw new GatewayError('invalid_argument', `proxy: ${problem}.`);
-  return { url, authorization: proxyAuthorization, policy };
-}
-
 function toSecretRef(accountId: AccountId, secret: StoredSecret) {
   return { accountId, secretId: secret.id, name: secret.name, version: secret.version };
-}
-
-function describeUpstreams(catalogs: Catalogs): object[] {
-  return [...catalogs.upstreams()].map((upstream) => {
-    const { service, failure, circuit } = upstream;
-    const tools = catalogs.lists.get(upstream)?.tools.size ?? null;
-    if (failure === undefined) return { service, state: tools === null ? 'starting' : 'ok', tools };
-    const { stage, message, reason, atMs, sinceMs } = failure;
-    return {
-      service,
-      state: 'failing',
-      circuit,
-      tools,
-      last_failure: {
-        stage,
-        reason,
-        message,
-        at: new Date(atMs).toISOString(),
-        since: new Date(sinceMs).toISOString(),
-      },
-    };
-  });
-}
-
-function declareGauges(telemetry: Telemetry, catalogs: Catalogs, configuration: ConfigurationInForce): void {
-  telemetry.buildInfo.labels(VERSION, process.version).set(1);
-  telemetry.epoch.collect((family) => {
-    for (const [account, epoch] of Object.entries(configuration.epochs())) family.labels(account).set(epoch);
-  });
-  telemetry.poolConnections.collect((family) => {
-    for (const { service, pools } of catalogs.upstreams()) {
-      const { connected, free } = pools.stats();
-      family.labels(service, 'idle').add(free);
-      family.labels(service, 'busy').add(connected - free);
-    }
-  });
-  telemetry.callsInFlight.collect((family) => {
-    for (const { service, calls } of catalogs.upstreams()) family.labels(service).add(calls);
-  });
-  telemetry.upstreamSessions.collect((family) => {
-    for (const { service, sessions } of catalogs.upstreams()) family.labels(service).add(sessions);
-  });
-  telemetry.residentMemory.collect((family) => family.labels().set(process.memoryUsage.rss()));
-  telemetry.heapUsed.collect((family) => family.labels().set(process.memoryUsage().heapUsed));
 }

@@ -7,7 +7,7 @@ import { type Finding, verifyCallLog } from '../audit-log/verify.ts';
 import { verifyChanges } from '../control-plane/verify-changes.ts';
 import { GatewayError } from '../domain/errors.ts';
 import type { AccountId } from '../domain/mcp-config.ts';
-import { openVaulted } from '../gateway.ts';
+import { openVaulted } from '../gateway/vaulted.ts';
 import type { Store } from '../store/store.ts';
 import { masterKeySource } from './settings-or-exit.ts';
 import { requireStoreSettings } from './with-store.ts';

@@ -1,7 +1,7 @@
 // Opens the store of a config file, or of the embedded default, for one command.
 
 import { type Change, COMMAND, change } from '../control-plane/change.ts';
-import { openVaulted } from '../gateway.ts';
+import { openVaulted } from '../gateway/vaulted.ts';
 import { readEnvironment } from '../settings/environment.ts';
 import type { Settings } from '../settings/settings.ts';
 import { DEFAULT_ACCOUNT, type Store } from '../store/store.ts';

@@ -48,6 +48,7 @@ export interface Telemetry {
   readonly lists: CounterFamily<[outcome: ListOutcome]>;
   readonly upstreamFailures: CounterFamily<[service: string, reason: UpstreamFailureReason]>;
   readonly callsInFlight: GaugeFamily<[service: string]>;
+  readonly callsWaiting: GaugeFamily<[service: string]>;
   readonly clientConnections: GaugeFamily<[]>;
   readonly clientStreams: GaugeFamily<[]>;
   readonly poolConnections: GaugeFamily<[service: string, state: ConnectionState]>;
@@ -83,7 +84,8 @@ export function createTelemetry(): Telemetry {
     callOverhead: overhead.labels(),
     lists: metrics.counter('list_total', 'Lists answered, by how they ended.', 'outcome'),
     upstreamFailures: metrics.counter('upstream_failures_total', 'Failed upstream requests.', 'service', 'reason'),
-    callsInFlight: metrics.gauge('calls_in_flight', 'Tool calls that have not ended.', 'service'),
+    callsInFlight: metrics.gauge('calls_in_flight', 'Calls that have not ended.', 'service'),
+    callsWaiting: metrics.gauge('calls_waiting', 'Calls that wait for a connection to their upstream.', 'service'),
     clientConnections: metrics.gauge('client_connections', 'Open connections of clients.'),
     clientStreams: metrics.gauge(
       'client_streams',

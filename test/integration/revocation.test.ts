@@ -10,7 +10,7 @@ import { suite, type TestContext, test } from 'node:test';
 import { COMMAND, change } from '../../src/control-plane/change.ts';
 import { revokeToken } from '../../src/control-plane/tokens.ts';
 import { ERRORS } from '../../src/domain/errors.ts';
-import { openVaulted } from '../../src/gateway.ts';
+import { openVaulted } from '../../src/gateway/vaulted.ts';
 import { readEnvironment } from '../../src/settings/environment.ts';
 import { loadSettings } from '../../src/settings/load-settings.ts';
 import { DEFAULT_ACCOUNT } from '../../src/store/store.ts';

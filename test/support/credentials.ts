@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { createApiKey, revokeApiKey } from '../../src/control-plane/api-keys.ts';
 import { type Change, COMMAND, change } from '../../src/control-plane/change.ts';
 import { createToken, revokeToken } from '../../src/control-plane/tokens.ts';
-import { openVaulted } from '../../src/gateway.ts';
+import { openVaulted } from '../../src/gateway/vaulted.ts';
 import { hashToken, mintToken } from '../../src/identity/tokens.ts';
 import { DEFAULT_ACCOUNT } from '../../src/store/store.ts';
 

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { readRevision } from '../../src/control-plane/revision-chain.ts';
 import { verifyChanges } from '../../src/control-plane/verify-changes.ts';
 import type { Revision } from '../../src/domain/revision.ts';
-import { openVaulted } from '../../src/gateway.ts';
+import { openVaulted } from '../../src/gateway/vaulted.ts';
 import { DEFAULT_ACCOUNT, type Store } from '../../src/store/store.ts';
 
 /**

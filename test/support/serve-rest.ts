@@ -3,7 +3,7 @@
 
 import { createApiKey } from '../../src/control-plane/api-keys.ts';
 import { COMMAND, change } from '../../src/control-plane/change.ts';
-import { openVaulted } from '../../src/gateway.ts';
+import { openVaulted } from '../../src/gateway/vaulted.ts';
 import { DEFAULT_ACCOUNT } from '../../src/store/store.ts';
 import { eventually } from './eventually.ts';
 import type { ConfigFileOptions } from './gateway.ts';

@@ -17,6 +17,7 @@ test('every metric is declared, also before anything happened', () => {
     'call_overhead_seconds histogram',
     'calls_in_flight gauge',
     'calls_total counter',
+    'calls_waiting gauge',
     'client_connections gauge',
     'client_streams gauge',
     'config_last_reload_ok gauge',

@@ -1,0 +1,53 @@
+// What is read off the running gateway when somebody looks: the gauges of a scrape, and the upstreams of `/readyz?detail`.
+
+import type { Catalogs } from '../catalog/catalogs.ts';
+import type { ConfigurationInForce } from '../catalog/configuration-in-force.ts';
+import { VERSION } from '../domain/version.ts';
+import type { Telemetry } from '../telemetry/telemetry.ts';
+
+export function describeUpstreams(catalogs: Catalogs): object[] {
+  return [...catalogs.upstreams()].map((upstream) => {
+    const { service, failure, circuit } = upstream;
+    const tools = catalogs.lists.get(upstream)?.tools.size ?? null;
+    if (failure === undefined) return { service, state: tools === null ? 'starting' : 'ok', tools };
+    const { stage, message, reason, atMs, sinceMs } = failure;
+    return {
+      service,
+      state: 'failing',
+      circuit,
+      tools,
+      last_failure: {
+        stage,
+        reason,
+        message,
+        at: new Date(atMs).toISOString(),
+        since: new Date(sinceMs).toISOString(),
+      },
+    };
+  });
+}
+
+export function declareGauges(telemetry: Telemetry, catalogs: Catalogs, configuration: ConfigurationInForce): void {
+  telemetry.buildInfo.labels(VERSION, process.version).set(1);
+  telemetry.epoch.collect((family) => {
+    for (const [account, epoch] of Object.entries(configuration.epochs())) family.labels(account).set(epoch);
+  });
+  telemetry.poolConnections.collect((family) => {
+    for (const { service, pools } of catalogs.upstreams()) {
+      const { connected, free } = pools.stats();
+      family.labels(service, 'idle').add(free);
+      family.labels(service, 'busy').add(connected - free);
+    }
+  });
+  telemetry.callsInFlight.collect((family) => {
+    for (const { service, calls } of catalogs.upstreams()) family.labels(service).add(calls);
+  });
+  telemetry.callsWaiting.collect((family) => {
+    for (const { service, permits } of catalogs.upstreams()) family.labels(service).add(permits.waiting);
+  });
+  telemetry.upstreamSessions.collect((family) => {
+    for (const { service, sessions } of catalogs.upstreams()) family.labels(service).add(sessions);
+  });
+  telemetry.residentMemory.collect((family) => family.labels().set(process.memoryUsage.rss()));
+  telemetry.heapUsed.collect((family) => family.labels().set(process.memoryUsage().heapUsed));
+}
