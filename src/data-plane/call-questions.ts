@@ -118,6 +118,11 @@ export class CallQuestions implements AskedCall {
     this.#rounds.begin(input);
   }
 
+  /** The call is sent again to an upstream that has forgotten what it asked, and could be told no answer to it. */
+  forget(): void {
+    for (const notice of this.requests.forget()) this.#call.tell(notice);
+  }
+
   /** The client has left, and what it is asked does not reach it. */
   leave(): void {
     this.requests.fail('The client has left.');

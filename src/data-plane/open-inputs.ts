@@ -49,11 +49,16 @@ export class OpenInputs {
     this.#open = this.#open.filter(({ request }) => request.idText !== idText);
   }
 
+  /** The upstream asks for nothing any more. */
+  clear(): void {
+    this.#open = [];
+  }
+
   /** The responses to send to an upstream that will be told nothing else, since its call ends. */
   fail(message: string): Buffer[] {
     const answer: ClientAnswer = clientError(message);
     const failed = this.#open.map(({ request }) => toUpstreamResponse(request.idText, answer));
-    this.#open = [];
+    this.clear();
     return failed;
   }
 }

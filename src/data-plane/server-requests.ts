@@ -68,10 +68,13 @@ export class ServerRequests {
     const idText = toText(bytes, at.start, at.end);
     this.inputs.forget(idText);
     const id = this.#open.get(idText);
-    if (id === undefined) return undefined;
-    this.#clientRequests.drop(id);
-    this.#close(idText);
-    return Buffer.from(`{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":"${id}"}}`);
+    return id === undefined ? undefined : this.#withdraw(idText, id);
+  }
+
+  /** The upstream has forgotten the session in which it asked; returns what a legacy client is to be sent. */
+  forget(): Buffer[] {
+    this.inputs.clear();
+    return [...this.#open].map(([idText, id]) => this.#withdraw(idText, id));
   }
 
   /** The client cannot answer any more; `why` is what the upstream is told. */
@@ -107,6 +110,12 @@ export class ServerRequests {
     this.#open.set(idText, id);
     this.#call.setAsked(true);
     return toClientRequest(request, id);
+  }
+
+  #withdraw(idText: string, id: string): Buffer {
+    this.#clientRequests.drop(id);
+    this.#close(idText);
+    return Buffer.from(`{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":"${id}"}}`);
   }
 
   #close(idText: string): void {

@@ -193,6 +193,7 @@ export class UpstreamCall implements AttemptsOwner, ClientOwner, QuestionedCall,
   /** The call is sent again, once, and only if its answer had not begun. */
   onForgotten(): void {
     const why = this.#attempts.forget();
+    this.#questions?.forget();
     if (why === undefined) this.start();
     else this.#fail({ reason: 'session_lost', message: why });
   }

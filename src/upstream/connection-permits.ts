@@ -18,6 +18,8 @@ export class ConnectionPermits {
   #resting = 0;
   /** In the order in which they came. */
   readonly #waiting = new Map<PermitHolder, () => void>();
+  /** They keep their permits, and rest as soon as fewer do; in the order in which they came. */
+  readonly #restless = new Set<PermitHolder>();
   #isStartDue = false;
 
   constructor(limit: number) {
@@ -43,11 +45,16 @@ export class ConnectionPermits {
   }
 
   /**
-   * The holder waits for a person, and another may run meanwhile. Beyond `most` that rest already it keeps its permit;
-   * harmless when it does not run.
+   * The holder waits for a person, and another may run meanwhile. Where `most` rest already it keeps its permit until one
+   * of them no longer does; harmless when it does not run.
    */
   rest(holder: PermitHolder, most = MAX_RESTING): void {
-    if (holder.permit !== 'held' || this.#resting >= most) return;
+    if (holder.permit !== 'held') return;
+    if (this.#resting >= most) {
+      this.#restless.add(holder);
+      return;
+    }
+    this.#restless.delete(holder);
     holder.permit = 'resting';
     this.#resting++;
     this.#free();
@@ -58,10 +65,11 @@ export class ConnectionPermits {
    * Those that run are then more than the limit; the sockets are not, for nobody starts before they are fewer again.
    */
   wake(holder: PermitHolder): void {
+    this.#restless.delete(holder);
     if (holder.permit !== 'resting') return;
     holder.permit = 'held';
-    this.#resting--;
     this.#held++;
+    this.#endRest();
   }
 
   /** The holder runs no longer, or waits no longer; harmless when it does neither. */
@@ -69,8 +77,17 @@ export class ConnectionPermits {
     const { permit } = holder;
     holder.permit = 'none';
     if (permit === 'waiting') this.#waiting.delete(holder);
-    else if (permit === 'resting') this.#resting--;
-    else if (permit === 'held') this.#free();
+    else if (permit === 'resting') this.#endRest();
+    else if (permit === 'held') {
+      this.#restless.delete(holder);
+      this.#free();
+    }
+  }
+
+  #endRest(): void {
+    this.#resting--;
+    const [next] = this.#restless;
+    if (next !== undefined) this.rest(next);
   }
 
   #free(): void {

@@ -2,13 +2,14 @@
 
 import assert from 'node:assert/strict';
 import http from 'node:http';
-import { type TestContext, test } from 'node:test';
+import { describe, type TestContext, test } from 'node:test';
 import { ALL, callModern, LegacyCall, needed, textOf } from '../support/asked-clients.ts';
 import { eventually } from '../support/eventually.ts';
 import { startGateway, type TestGateway } from '../support/gateway.ts';
 import { BOTH, send } from '../support/mcp-http.ts';
 import { LegacySession } from '../support/session-client.ts';
 import { SessionUpstream, type SessionUpstreamOptions } from '../support/session-upstream.ts';
+import type { Asked } from '../support/watched-upstream.ts';
 
 const FORM = { message: 'How many?', requestedSchema: { type: 'object', properties: {} } };
 const ACCEPTED = { action: 'accept', content: {} };
@@ -67,6 +68,55 @@ test('a question lets a modern client go, and its call waits for it', async (t) 
   const done = await callModern(gateway, { inputResponses: { [keys[0]!]: ACCEPTED }, requestState });
   assert.equal(textOf(done), 'done');
   assert.deepEqual((await upstream.responseTo('q')).result, ACCEPTED);
+});
+
+describe('what was asked in a session that the upstream has forgotten', () => {
+  /** Forgets the session of the call, and opens no other until the test says so. */
+  function forget(upstream: SessionUpstream, { response }: Asked): () => void {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    upstream.opening = promise;
+    response.writeHead(404).end();
+    return resolve;
+  }
+
+  test('no modern client is asked again, however much of it is open', async (t) => {
+    const [upstream, other] = [await SessionUpstream.start(), await SessionUpstream.start()];
+    t.after(() => Promise.all([upstream.close(), other.close()]));
+    const configs = [upstream, other].map(({ url }, at) => ({ name: ['svc', 'other'][at]!, url }));
+    const gateway = await startGateway({ configs });
+    t.after(() => gateway.close());
+    const calling = callModern(gateway);
+    const [called] = await upstream.called();
+    for (const id of ['q', 'r']) upstream.say(called!, { ...QUESTION, id });
+    const { keys, requestState } = needed(await calling);
+    const sessions = upstream.watched.of('initialize').length;
+    const open = forget(upstream, called!);
+    const back = callModern(gateway, { inputResponses: { [keys[0]!]: ACCEPTED }, requestState });
+    await eventually(() => upstream.watched.of('initialize').length > sessions);
+    // Calls are let go of in turn: when it is this one's, it has been the other's.
+    const neighbour = callModern(gateway, { name: 'other.ask' });
+    other.say((await other.called())[0]!, QUESTION);
+    needed(await neighbour);
+    open();
+    upstream.finish((await upstream.called(2))[1]!);
+    assert.equal(textOf(await back), 'done');
+  });
+
+  test('a legacy client is told not to answer, and its answer goes nowhere', async (t) => {
+    const { upstream, gateway } = await start(t);
+    const session = await open(gateway);
+    const calling = call(session);
+    const [called] = await upstream.called();
+    upstream.say(called!, QUESTION);
+    const [question] = await calling.asked();
+    const reopen = forget(upstream, called!);
+    await eventually(() => calling.messages.some(({ method }) => method === 'notifications/cancelled'));
+    assert.equal(calling.messages.at(-1)?.params.requestId, question?.id);
+    assert.equal((await tell(session, { id: question?.id, result: ACCEPTED })).status, 400);
+    reopen();
+    upstream.finish((await upstream.called(2))[1]!);
+    assert.equal((await calling.ended()).result.content[0].text, 'done');
+  });
 });
 
 test('of several calls none is taken for the one that is meant: the session is asked on its own stream', async (t) => {

@@ -12,6 +12,8 @@ export class SessionUpstream {
   readonly watched = new WatchedUpstream((asked) => this.#serve(asked));
   /** Calls that are not answered yet, in the order in which they came. */
   readonly calls: Asked[] = [];
+  /** No session is opened before. */
+  opening = Promise.resolve();
   readonly #hasStreams: boolean;
   #sessions = 0;
 
@@ -64,20 +66,26 @@ export class SessionUpstream {
     else if (method === 'GET') response.writeHead(405).end();
     else if (message.id === undefined || message.method === undefined) response.writeHead(202).end();
     else if (message.method === 'tools/call') this.calls.push(asked);
+    else if (message.method === 'initialize') void this.#open(asked);
     else {
-      if (message.method === 'initialize') response.setHeader('mcp-session-id', `session-${++this.#sessions}`);
       const result = RESULTS[message.method];
       answer(asked, result === undefined ? { error: { code: -32601, message: 'Method not found' } } : { result });
     }
   }
+
+  async #open(asked: Asked): Promise<void> {
+    await this.opening;
+    asked.response.setHeader('mcp-session-id', `session-${++this.#sessions}`);
+    answer(asked, { result: INITIALIZED });
+  }
 }
 
+const INITIALIZED = {
+  protocolVersion: '2025-11-25',
+  capabilities: { tools: {}, logging: {} },
+  serverInfo: { name: 'session-upstream', version: '1' },
+};
 const RESULTS: Readonly<Record<string, object>> = {
-  initialize: {
-    protocolVersion: '2025-11-25',
-    capabilities: { tools: {}, logging: {} },
-    serverInfo: { name: 'session-upstream', version: '1' },
-  },
   'tools/list': { tools: [{ name: 'ask', inputSchema: { type: 'object' } }] },
   'logging/setLevel': {},
 };

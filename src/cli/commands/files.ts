@@ -38,7 +38,7 @@ export const exportFile = restCommand({
   examples: ['switchboard export', 'switchboard export > switchboard.yaml'],
   run: async ({ client }) => {
     const view = await client.get('/export');
-    const paths = (view.certificates as { path: string }[]).map(({ path }) => path);
+    const paths = ((view.certificates ?? []) as { path: string }[]).map(({ path }) => path);
     const note = `It names certificates, which must be written beside it: ${paths.join(', ')}. They are in what -o json prints.\n`;
     return { view, text: String(view.yaml), ...(paths.length === 0 ? {} : { note }) };
   },

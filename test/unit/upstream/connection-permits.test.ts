@@ -82,6 +82,34 @@ test('a call that rests lets another run, and runs on at once when it wakes', as
   assert.deepEqual(started, [1, 2]);
 });
 
+test('a call that may not rest yet does so as soon as another runs on, or has ended', async () => {
+  for (const end of ['wake', 'giveBack'] as const) {
+    const { permits, started, enter } = start(2);
+    const [first, second] = [enter(1), enter(2)];
+    enter(3);
+    permits.rest(first, 1);
+    permits.rest(second, 1);
+    await nextTurn();
+    await nextTurn();
+    assert.deepEqual([second.permit, started], ['held', [1, 2, 3]]);
+    permits[end](first);
+    assert.equal(second.permit, 'resting');
+  }
+});
+
+test('a call that could not rest and runs on keeps its permit when others no longer rest', () => {
+  for (const end of ['wake', 'giveBack'] as const) {
+    const { permits, enter } = start(2);
+    const [first, second] = [enter(1), enter(2)];
+    permits.rest(first, 1);
+    permits.rest(second, 1);
+    permits[end](second);
+    const { permit } = second;
+    permits.wake(first);
+    assert.equal(second.permit, permit);
+  }
+});
+
 test('a call that neither runs nor rests is not changed by either', () => {
   const { permits, enter } = start(1);
   enter(1);
