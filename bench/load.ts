@@ -38,7 +38,7 @@ export function defaultGenerator(): Generator {
   }
 }
 
-/** Sends `call` from 32 connections for `seconds` (whole seconds). Never throws for an error of the target: it is counted. */
+/** Sends `call` from 32 connections for `seconds` (whole seconds with wrk). Never throws for an error of the target: it is counted. */
 export function generateLoad(generator: Generator, call: Call, seconds: number): Promise<LoadResult> {
   return generator === 'wrk' ? loadWithWrk(call, seconds) : loadWithSockets(call, seconds);
 }

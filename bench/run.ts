@@ -39,9 +39,10 @@ const { values: options } = parseArgs({
   },
 });
 const rounds = positiveInteger('rounds', options.rounds);
-const seconds = positiveInteger('seconds', options.seconds);
-const resultBytes = positiveInteger('result-bytes', options['result-bytes']);
 const generator = oneOf('load', GENERATORS, options.load);
+const seconds = generator === 'wrk' ? positiveInteger('seconds', options.seconds) : Number(options.seconds);
+if (!(seconds > 0)) throw new Error(`--seconds takes a number above 0, not "${options.seconds}"`);
+const resultBytes = positiveInteger('result-bytes', options['result-bytes']);
 const targetNames = options.targets.split(',').map((name) => oneOf('targets', TARGET_NAMES, name));
 const maxRatio = options.assert === undefined ? undefined : Number(options.assert);
 if (maxRatio !== undefined && !(maxRatio > 0 && targetNames.includes('pipe') && targetNames.includes('gateway'))) {

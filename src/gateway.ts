@@ -122,7 +122,14 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   let url = '';
   let reload: ReloadState = { ok: true, atMs: now(), problems: [] };
 
-  const configSchema = toJsonSchema();
+  let generated: object | undefined;
+  // Generated for whom it is sent to, once: it would be a tenth of a start.
+  const configSchema = {
+    toJSON: () => {
+      generated ??= toJsonSchema();
+      return generated;
+    },
+  };
   const controlPlane = createControlPlane({
     store,
     keys,

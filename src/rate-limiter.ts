@@ -26,7 +26,8 @@ export class RateLimiter {
   readonly permits: number;
   readonly windowMs: number;
   readonly #now: () => number;
-  readonly #fullAtMs = new LRUCache<string, number>({ max: MAX_REMEMBERED });
+  // `max` would take the room for all of them, and milliseconds, at every start.
+  readonly #fullAtMs = new LRUCache<string, number>({ maxSize: MAX_REMEMBERED, sizeCalculation: () => 1 });
 
   constructor({ permits, windowMs, now }: RateLimiterOptions) {
     this.permits = permits;

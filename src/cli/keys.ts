@@ -13,7 +13,7 @@ interface StoreOptions {
 export function createKey(name: string, options: StoreOptions & { role: Role; output: OutputFormat }): Promise<void> {
   return withStore(options.config, async ({ pepper, write }) => {
     const { stored, value } = await write((change) => createApiKey(pepper, change, { name, role: options.role }));
-    printCreated(options.output, { id: stored.id, name, role: stored.role, api_key: value }, 'api_key');
+    await printCreated(options.output, { id: stored.id, name, role: stored.role, api_key: value }, 'api_key');
   });
 }
 
@@ -27,7 +27,7 @@ export function listKeys(options: StoreOptions & { output: OutputFormat }): Prom
       created: new Date(key.createTimeMs).toISOString(),
       state: key.revokedAtMs === null ? 'live' : 'revoked',
     }));
-    printTable(options.output, rows);
+    await printTable(options.output, rows);
   });
 }
 

@@ -26,13 +26,13 @@ export async function runRestCommand(command: RestCommand, given: readonly unkno
     return;
   }
   const outcome = await command.run({ client: createRestClient(target), args, options: options as never });
-  tell(outcome, options.output);
+  await tell(outcome, options.output);
 }
 
-function tell({ view, text, note, exitCode }: Outcome, format: OutputFormat): void {
+async function tell({ view, text, note, exitCode }: Outcome, format: OutputFormat): Promise<void> {
   for (const warning of warningsOf(view)) process.stderr.write(`warning: ${toLine(warning)}\n`);
   if (note !== undefined && format === 'text') process.stderr.write(note);
-  print(format, view, text);
+  await print(format, view, text);
   if (exitCode !== undefined) process.exitCode = exitCode;
 }
 

@@ -1,7 +1,6 @@
 // `switchboard serve`: a gateway from a config file, reloaded when the file changes.
 
 import { VERSION } from '../domain/version.ts';
-import { createGateway } from '../gateway.ts';
 import { watchConfigFile } from '../settings/watch-config-file.ts';
 import { createReload } from './reload.ts';
 import { runUntilSignal } from './run-until-signal.ts';
@@ -10,6 +9,8 @@ import { masterKeySource, requireServable } from './settings-or-exit.ts';
 export async function serve(options: { config: string }): Promise<void> {
   const { config: file } = options;
   const settings = await requireServable(file);
+  // After the file, so that a bad one is refused without a whole gateway being read.
+  const { createGateway } = await import('../gateway.ts');
   const gateway = await createGateway({ settings, masterKey: masterKeySource() });
   const { url, adminUrl } = await gateway.listen();
   const reload = createReload(gateway, file, settings);

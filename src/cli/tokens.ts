@@ -27,7 +27,7 @@ export function createTokenCommand(name: string, options: CreateOptions): Promis
       expiresAtMs: options.expires ?? null,
     };
     const { stored, value } = await write((change) => createToken(pepper, change, input));
-    printCreated(options.output, { id: stored.id, name, token: value }, 'token');
+    await printCreated(options.output, { id: stored.id, name, token: value }, 'token');
   });
 }
 
@@ -43,7 +43,7 @@ export function listTokens(options: StoreOptions & { output: OutputFormat }): Pr
       managed_by: token.managedBy,
       state: stateOf(token, Date.now()),
     }));
-    printTable(options.output, rows);
+    await printTable(options.output, rows);
   });
 }
 

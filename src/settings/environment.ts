@@ -3,7 +3,7 @@
 import { GatewayError } from '../domain/errors.ts';
 import { nearest } from '../domain/nearest.ts';
 import { Secret } from '../domain/secret.ts';
-import { LOG_LEVELS, type LogLevel } from '../telemetry/logger.ts';
+import { LOG_LEVELS, type LogLevel } from '../telemetry/log-levels.ts';
 
 /** What a process that is an upstream gets to see; everything else may be a secret. */
 const INHERITED = /^(?:PATH|HOME|USER|LOGNAME|LANG|LC_[A-Z]+|TZ|TMPDIR|SHELL|TERM)$/;

@@ -5,7 +5,7 @@ import * as z from 'zod';
 import { OVERFLOW_POLICIES } from '../audit-log/overflow-policy.ts';
 import { callTimeout, count, milliseconds } from '../control-plane/schema-parts.ts';
 import { secretInputSchema, tokenInputSchema } from '../control-plane/schemas.ts';
-import { LOG_LEVELS } from '../telemetry/logger.ts';
+import { LOG_LEVELS } from '../telemetry/log-levels.ts';
 import { parseCidr } from '../upstream/ip-address.ts';
 import { fileConfigSchema } from './stdio-schema.ts';
 

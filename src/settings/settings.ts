@@ -8,7 +8,7 @@ import { GatewayError } from '../domain/errors.ts';
 import { type ConfigLimits, stdioEndpoint } from '../domain/mcp-config.ts';
 import type { ObjectKind } from '../domain/revision.ts';
 import type { Secret } from '../domain/secret.ts';
-import type { LogLevel } from '../telemetry/logger.ts';
+import type { LogLevel } from '../telemetry/log-levels.ts';
 import type { ConfigFile } from './config-file.ts';
 import type { Address, Environment } from './environment.ts';
 import type { SettingsDocument } from './schema.ts';

@@ -3,9 +3,7 @@
 
 import { type DestinationStream, pino } from 'pino';
 import { GatewayError } from '../domain/errors.ts';
-
-export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const;
-export type LogLevel = (typeof LOG_LEVELS)[number];
+import type { LogLevel } from './log-levels.ts';
 
 /** The fields a record may have besides `level`, `time`, `event` and `error`. None of them ever holds a secret. */
 export const LOG_FIELDS = [

@@ -28,7 +28,9 @@ export class Links {
 
   constructor(options: LinksOptions) {
     this.#options = options;
-    this.#open = new LRUCache({ max: MAX_LINKS, dispose: (link) => this.#end(link) });
+    // `max` would take the room for all of them, a quarter of a megabyte, for every upstream.
+    const room = { maxSize: MAX_LINKS, sizeCalculation: () => 1 };
+    this.#open = new LRUCache({ ...room, dispose: (link) => this.#end(link) });
   }
 
   /** Sessions that the upstream has not been told to end yet. */

@@ -3,11 +3,11 @@
 
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { describe, test } from 'node:test';
+import { before, describe, test } from 'node:test';
 import { type CliResult, listedTools, runCli, scratchFolder, startCli } from '../support/cli.ts';
 import { configFile, tokenValue, variablesOf } from '../support/gateway.ts';
 import { findDeadPort, listenLocally } from '../support/local-server.ts';
@@ -128,11 +128,16 @@ describe('a config file with problems is not served, and every problem has a lin
 });
 
 describe('a store that cannot be used is left as it is', PARALLEL, () => {
-  async function makeStore(change: (file: string) => void | Promise<void> = () => undefined): Promise<string> {
+  let made: string;
+  before(async () => {
+    made = await scratchFolder();
+    await writeFile(join(made, 'a.yaml'), EMPTY);
+    assert.equal((await runCli(['keys', 'list', '-c', 'a.yaml'], { cwd: made })).code, 0);
+  });
+
+  async function copyStore(change: (file: string) => void | Promise<void> = () => undefined): Promise<string> {
     const cwd = await scratchFolder();
-    await writeFile(join(cwd, 'a.yaml'), EMPTY);
-    const { code } = await runCli(['keys', 'list', '-c', 'a.yaml'], { cwd });
-    assert.equal(code, 0);
+    await cp(made, cwd, { recursive: true });
     await change(join(cwd, 'store', 'switchboard.db'));
     return cwd;
   }
@@ -151,7 +156,7 @@ describe('a store that cannot be used is left as it is', PARALLEL, () => {
   }
 
   test('a file that is no database', async () => {
-    const cwd = await makeStore((file) => writeFile(file, 'a letter to mother, not a database. '.repeat(200)));
+    const cwd = await copyStore((file) => writeFile(file, 'a letter to mother, not a database. '.repeat(200)));
     await assertStoreRefused(
       cwd,
       /^switchboard: The store \S+ cannot be opened: file is not a database\. .*restore a backup/,
@@ -166,7 +171,7 @@ describe('a store that cannot be used is left as it is', PARALLEL, () => {
   });
 
   test('one of a newer version', async () => {
-    const cwd = await makeStore((file) => {
+    const cwd = await copyStore((file) => {
       const database = new DatabaseSync(file);
       database.exec('UPDATE schema_version SET version = 999; PRAGMA wal_checkpoint(TRUNCATE)');
       database.close();
@@ -179,14 +184,14 @@ describe('a store that cannot be used is left as it is', PARALLEL, () => {
 
   test('another master key than its own', async () => {
     await assertStoreRefused(
-      await makeStore(),
+      await copyStore(),
       /^switchboard: The master key is not the one this store was made with .*Start with the first key/,
       { SWITCHBOARD_MASTER_KEY: OTHER_MASTER_KEY },
     );
   });
 
   test('a master key that could be guessed, or one given twice', async () => {
-    const cwd = await makeStore();
+    const cwd = await copyStore();
     await assertStoreRefused(cwd, /^switchboard: SWITCHBOARD_MASTER_KEY has 6 characters\. Expected is 32 bytes/, {
       SWITCHBOARD_MASTER_KEY: 'secret',
     });

@@ -76,7 +76,7 @@ async function isRefused(url: string): Promise<boolean> {
   );
 }
 
-suite('SIGTERM', () => {
+suite('SIGTERM', { concurrency: 2 }, () => {
   test('lets calls in flight finish on both protocols, whole or streamed, and ends with 0', async (t) => {
     const { child, upstream, adminUrl, answer } = await start(t);
     assert.equal((await send(`${adminUrl}/readyz`, { method: 'GET' })).status, 200);

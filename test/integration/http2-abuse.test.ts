@@ -592,7 +592,8 @@ suite('streams and windows', { concurrency: false }, () => {
   });
 });
 
-suite('a connection on which nothing happens is closed in its time', { concurrency: false }, () => {
+/** Each on a listener of its own, whose times pass at the same time. */
+suite('a connection on which nothing happens is closed in its time', { concurrency: true }, () => {
   const keepAliveTimeoutMs = 150;
   const cases: [string, (url: string) => Buffer][] = [
     ['the preface and settings alone', () => Buffer.concat([PREFACE, settings()])],
@@ -608,7 +609,7 @@ suite('a connection on which nothing happens is closed in its time', { concurren
       const { onRequest, held } = holding();
       const { port, listener } = await startListener(t, onRequest, { keepAliveTimeoutMs, sniffTimeoutMs: 150 });
       const client = await FramedClient.connect(`http://127.0.0.1:${port}/`);
-      clients.push(client);
+      t.after(() => client.socket.destroy());
       client.write(bytes(`http://127.0.0.1:${port}/`));
       await eventually(() => client.isEnded && listener.connections === 0);
       assert.equal(held.length, 0);
@@ -620,7 +621,7 @@ suite('a connection on which nothing happens is closed in its time', { concurren
     const { port, listener } = await startListener(t, onRequest, { keepAliveTimeoutMs });
     const url = `http://127.0.0.1:${port}/`;
     const client = await FramedClient.open(url, [INITIAL_WINDOW_SIZE, MAX_WINDOW]);
-    clients.push(client);
+    t.after(() => client.socket.destroy());
     client.socket.pause();
     client.write(frame(FRAME.windowUpdate, 0, 0, uint32(MAX_WINDOW - WINDOW)));
     client.write(streams(2, (stream) => [requestFrames(stream, url, { method: 'GET' })]));
@@ -639,7 +640,7 @@ suite('a connection on which nothing happens is closed in its time', { concurren
     const times = { headersTimeoutMs: 100, requestTimeoutMs: 200, keepAliveTimeoutMs };
     const { port, listener } = await startListener(t, onRequest, times);
     const client = await FramedClient.open(`http://127.0.0.1:${port}/`);
-    clients.push(client);
+    t.after(() => client.socket.destroy());
     client.write(headers(requestHeaders(`http://127.0.0.1:${port}/`, {})));
     await eventually(() => held.length === 1);
     const padded = many(frame(FRAME.data, 0x8, 1, Buffer.concat([Buffer.from([255]), Buffer.alloc(255)])));

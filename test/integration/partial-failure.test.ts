@@ -74,7 +74,7 @@ async function timed<T>(work: () => Promise<T>): Promise<{ value: T; tookMs: num
   return { value, tookMs: performance.now() - startedMs };
 }
 
-suite('a dead, a hanging and a live upstream', () => {
+suite('a dead, a hanging and a live upstream', { concurrency: 2 }, () => {
   for (const era of ['legacy', 'modern'] as const) {
     test(`a list comes within list_wait, with the live one's tools and a word on the others (${era})`, async (t) => {
       const { gateway } = await startThree(t);
@@ -142,7 +142,7 @@ suite('a dead, a hanging and a live upstream', () => {
   });
 });
 
-suite('an upstream that dies after it was listed', () => {
+suite('an upstream that dies after it was listed', { concurrency: 2 }, () => {
   for (const era of ['legacy', 'modern'] as const) {
     test(`stays listed, and its calls are told service, reason and since when (${era})`, async (t) => {
       const { gateway, live } = await startThree(t);

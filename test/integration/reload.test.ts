@@ -106,126 +106,6 @@ async function metric(child: ServeChild, name: string): Promise<number> {
   return Number(new RegExp(`^${name}(?:\\{[^}]*\\})? (\\S+)$`, 'm').exec(text)?.[1]);
 }
 
-// Two at a time, each with a gateway of its own: the one that waits for a locked store does nothing meanwhile.
-suite('an edit of the config file', { concurrency: 2 }, () => {
-  test('is enforced within a second under load, without a failed call; a broken one changes nothing', async (t) => {
-    const { child, file } = await start(t);
-    const load = await startLoad(child);
-    const took: number[] = [];
-    for (let round = 0; round < ROUNDS; round++) {
-      for (const isAllowed of [true, false]) {
-        const next = isAllowed ? file('steady', 'toggle') : file('steady');
-        took.push(
-          await enforcedAfter(
-            () => child.edit(next),
-            async () => (await isCallable(child, 'rec.toggle')) === isAllowed,
-          ),
-        );
-        assert.equal(await isListed(child, 'rec.toggle'), isAllowed);
-      }
-      const [what, broken, problem] = BROKEN[round % BROKEN.length]!(JSON.stringify(file('steady', 'toggle')), file);
-      await child.edit(broken);
-      await eventually(async () => !(await reloadDetail(child)).ok);
-      const { problems } = await reloadDetail(child);
-      assert.equal(problems.length, 1, what);
-      assert.match(problems[0]!, problem);
-      assert.equal(await metric(child, 'switchboard_config_last_reload_ok'), 0);
-      assert.equal(await isCallable(child, 'rec.toggle'), false);
-      assert.equal(await isCallable(child, 'rec.steady'), true);
-    }
-    await child.edit(file('steady'));
-    await eventually(async () => (await reloadDetail(child)).ok);
-    assert.equal(await metric(child, 'switchboard_config_last_reload_ok'), 1);
-    assert.equal(await metric(child, 'switchboard_config_reload_failures_total'), ROUNDS);
-    await eventually(() => load.begun() > LOAD_CALLS);
-    const { calls, failures } = await load.stop();
-    assert.deepEqual(failures, []);
-    t.diagnostic(`${calls} calls; enforced after ${took.map((ms) => ms.toFixed()).join(', ')} ms`);
-  });
-
-  test('is not lost to a store that is locked for a while: it is in force once the lock is gone', async (t) => {
-    const { child, file } = await start(t, { allowedTools: ['steady', 'toggle'] });
-    assert.equal(await isCallable(child, 'rec.toggle'), true);
-    const other = new DatabaseSync(child.storeFile);
-    t.after(() => other.isOpen && other.close());
-    other.exec('BEGIN IMMEDIATE');
-    await child.edit(file('steady'));
-    // A write gives up after 5 seconds.
-    const { problems } = await eventually(async () => {
-      const detail = await reloadDetail(child);
-      return !detail.ok && detail;
-    }, 15_000);
-    assert.match(problems.join(), /The store did not take part: .*locked/);
-    assert.equal(await isCallable(child, 'rec.toggle'), true);
-    other.exec('COMMIT');
-    other.close();
-    await enforcedAfter(
-      () => Promise.resolve(),
-      async () => !(await isCallable(child, 'rec.toggle')),
-    );
-    assert.equal(await isCallable(child, 'rec.steady'), true);
-    await eventually(async () => (await reloadDetail(child)).ok);
-    assert.equal(await metric(child, 'switchboard_config_reload_failures_total'), 1);
-  });
-
-  test('that the store did not take gives way to a newer one', async (t) => {
-    const { child, file } = await start(t, { allowedTools: ['steady'] });
-    await rename(child.storeFile, `${child.storeFile}.away`);
-    await child.edit(file('steady', 'toggle'));
-    const { problems } = await eventually(async () => {
-      const detail = await reloadDetail(child);
-      return !detail.ok && detail;
-    });
-    assert.match(problems.join(), /store .* was deleted or replaced/);
-    assert.equal(await isCallable(child, 'rec.steady'), true);
-    await child.edit(file('steady', 'slow'));
-    await rename(`${child.storeFile}.away`, child.storeFile);
-    await eventually(() => isCallable(child, 'rec.slow'));
-    assert.equal(await isCallable(child, 'rec.toggle'), false);
-    assert.equal((await reloadDetail(child)).ok, true);
-  });
-
-  test('lets a call finish whose tool it takes away', async (t) => {
-    const answer = Promise.withResolvers<string>();
-    const { child, file, upstream } = await start(t, {
-      allowedTools: ['slow'],
-      onCall: ({ name }) => (name === 'slow' ? answer.promise : '{}'),
-    });
-    const slow = call(child, 'rec.slow');
-    await eventually(() => upstream.calls.length === 1);
-    await enforcedAfter(
-      () => child.edit(file('steady')),
-      () => isCallable(child, 'rec.steady'),
-    );
-    assert.equal(await isCallable(child, 'rec.slow'), false);
-    answer.resolve('{"late":true}');
-    assert.deepEqual((await slow).message.result, { late: true });
-  });
-
-  test('may move a config to another upstream, add one and take a token away', async (t) => {
-    const { child, file, upstream } = await start(t);
-    const other = await startRecordingUpstream({ era: 'legacy', sessions: true });
-    t.after(() => other.close());
-    assert.equal(await isCallable(child, 'rec.steady'), true);
-    const added: ConfigOption = { name: 'other', url: other.url };
-    await enforcedAfter(
-      () => child.edit({ configs: [...file('steady').configs, added] }),
-      () => isCallable(child, 'other.echo'),
-    );
-    await enforcedAfter(
-      () => child.edit({ configs: [{ name: 'rec', url: other.url }, added] }),
-      () => isCallable(child, 'rec.echo'),
-    );
-    assert.equal(await isCallable(child, 'rec.steady'), false);
-    const before = upstream.requests.length;
-    await enforcedAfter(
-      () => child.edit({ ...file('steady'), tokens: [] }),
-      async () => (await call(child, 'rec.steady')).status === 401,
-    );
-    assert.equal(upstream.requests.length, before);
-  });
-});
-
 /** Edits that must not take effect: what is wrong, the file, and what is said of it. */
 const BROKEN: readonly ((
   good: string,
@@ -240,30 +120,152 @@ const BROKEN: readonly ((
   () => ['an empty file', '', /switchboard\.json:1:1 is empty/],
 ];
 
-suite('another process', () => {
-  test('makes a token that works within a second, and revokes it within a second', async (t) => {
-    const { child } = await start(t);
-    const token = (await child.command('tokens', 'create', 'box', '--grant', 'rec')).trim();
-    await eventually(async () => (await call(child, 'rec.steady', token)).status === 200, ENFORCED_WITHIN_MS);
-    await enforcedAfter(
-      () => child.command('tokens', 'revoke', 'box'),
-      async () => (await call(child, 'rec.steady', token)).status === 401,
-    );
-    const { text } = await call(child, 'rec.steady', token);
-    assert.match(text, /\\"box\\".*was revoked on \d{4}-/);
+// Two or three at a time, each with a gateway of its own: the one that waits for a locked store does nothing meanwhile.
+suite('what is in force', { concurrency: 2 }, () => {
+  suite('an edit of the config file', { concurrency: 2 }, () => {
+    test('is enforced within a second under load, without a failed call; a broken one changes nothing', async (t) => {
+      const { child, file } = await start(t);
+      const load = await startLoad(child);
+      const took: number[] = [];
+      for (let round = 0; round < ROUNDS; round++) {
+        for (const isAllowed of [true, false]) {
+          const next = isAllowed ? file('steady', 'toggle') : file('steady');
+          took.push(
+            await enforcedAfter(
+              () => child.edit(next),
+              async () => (await isCallable(child, 'rec.toggle')) === isAllowed,
+            ),
+          );
+          assert.equal(await isListed(child, 'rec.toggle'), isAllowed);
+        }
+        const [what, broken, problem] = BROKEN[round % BROKEN.length]!(JSON.stringify(file('steady', 'toggle')), file);
+        await child.edit(broken);
+        await eventually(async () => !(await reloadDetail(child)).ok);
+        const { problems } = await reloadDetail(child);
+        assert.equal(problems.length, 1, what);
+        assert.match(problems[0]!, problem);
+        assert.equal(await metric(child, 'switchboard_config_last_reload_ok'), 0);
+        assert.equal(await isCallable(child, 'rec.toggle'), false);
+        assert.equal(await isCallable(child, 'rec.steady'), true);
+      }
+      await child.edit(file('steady'));
+      await eventually(async () => (await reloadDetail(child)).ok);
+      assert.equal(await metric(child, 'switchboard_config_last_reload_ok'), 1);
+      assert.equal(await metric(child, 'switchboard_config_reload_failures_total'), ROUNDS);
+      await eventually(() => load.begun() > LOAD_CALLS);
+      const { calls, failures } = await load.stop();
+      assert.deepEqual(failures, []);
+      t.diagnostic(`${calls} calls; enforced after ${took.map((ms) => ms.toFixed()).join(', ')} ms`);
+    });
+
+    test('is not lost to a store that is locked for a while: it is in force once the lock is gone', async (t) => {
+      const { child, file } = await start(t, { allowedTools: ['steady', 'toggle'] });
+      assert.equal(await isCallable(child, 'rec.toggle'), true);
+      const other = new DatabaseSync(child.storeFile);
+      t.after(() => other.isOpen && other.close());
+      other.exec('BEGIN IMMEDIATE');
+      await child.edit(file('steady'));
+      // A write gives up after 5 seconds.
+      const { problems } = await eventually(async () => {
+        const detail = await reloadDetail(child);
+        return !detail.ok && detail;
+      }, 15_000);
+      assert.match(problems.join(), /The store did not take part: .*locked/);
+      assert.equal(await isCallable(child, 'rec.toggle'), true);
+      other.exec('COMMIT');
+      other.close();
+      await enforcedAfter(
+        () => Promise.resolve(),
+        async () => !(await isCallable(child, 'rec.toggle')),
+      );
+      assert.equal(await isCallable(child, 'rec.steady'), true);
+      await eventually(async () => (await reloadDetail(child)).ok);
+      assert.equal(await metric(child, 'switchboard_config_reload_failures_total'), 1);
+    });
+
+    test('that the store did not take gives way to a newer one', async (t) => {
+      const { child, file } = await start(t, { allowedTools: ['steady'] });
+      await rename(child.storeFile, `${child.storeFile}.away`);
+      await child.edit(file('steady', 'toggle'));
+      const { problems } = await eventually(async () => {
+        const detail = await reloadDetail(child);
+        return !detail.ok && detail;
+      });
+      assert.match(problems.join(), /store .* was deleted or replaced/);
+      assert.equal(await isCallable(child, 'rec.steady'), true);
+      await child.edit(file('steady', 'slow'));
+      await rename(`${child.storeFile}.away`, child.storeFile);
+      await eventually(() => isCallable(child, 'rec.slow'));
+      assert.equal(await isCallable(child, 'rec.toggle'), false);
+      assert.equal((await reloadDetail(child)).ok, true);
+    });
+
+    test('lets a call finish whose tool it takes away', async (t) => {
+      const answer = Promise.withResolvers<string>();
+      const { child, file, upstream } = await start(t, {
+        allowedTools: ['slow'],
+        onCall: ({ name }) => (name === 'slow' ? answer.promise : '{}'),
+      });
+      const slow = call(child, 'rec.slow');
+      await eventually(() => upstream.calls.length === 1);
+      await enforcedAfter(
+        () => child.edit(file('steady')),
+        () => isCallable(child, 'rec.steady'),
+      );
+      assert.equal(await isCallable(child, 'rec.slow'), false);
+      answer.resolve('{"late":true}');
+      assert.deepEqual((await slow).message.result, { late: true });
+    });
+
+    test('may move a config to another upstream, add one and take a token away', async (t) => {
+      const { child, file, upstream } = await start(t);
+      const other = await startRecordingUpstream({ era: 'legacy', sessions: true });
+      t.after(() => other.close());
+      assert.equal(await isCallable(child, 'rec.steady'), true);
+      const added: ConfigOption = { name: 'other', url: other.url };
+      await enforcedAfter(
+        () => child.edit({ configs: [...file('steady').configs, added] }),
+        () => isCallable(child, 'other.echo'),
+      );
+      await enforcedAfter(
+        () => child.edit({ configs: [{ name: 'rec', url: other.url }, added] }),
+        () => isCallable(child, 'rec.echo'),
+      );
+      assert.equal(await isCallable(child, 'rec.steady'), false);
+      const before = upstream.requests.length;
+      await enforcedAfter(
+        () => child.edit({ ...file('steady'), tokens: [] }),
+        async () => (await call(child, 'rec.steady')).status === 401,
+      );
+      assert.equal(upstream.requests.length, before);
+    });
   });
 
-  test('revokes a token of the file, and no later edit revives it', async (t) => {
-    const { child, file } = await start(t);
-    await enforcedAfter(
-      () => child.command('tokens', 'revoke', 'agent'),
-      async () => (await call(child, 'rec.steady')).status === 401,
-    );
-    const { configs } = file('steady');
-    const tokens = [{ name: 'agent', names: 'underscore' as const }];
-    const epoch = await metric(child, 'switchboard_epoch');
-    await child.edit({ configs: configs.map((config) => ({ ...config, allowedTools: ['*'] })), tokens });
-    await eventually(async () => (await metric(child, 'switchboard_epoch')) > epoch);
-    assert.equal((await call(child, 'rec.steady')).status, 401);
+  suite('another process', { concurrency: false }, () => {
+    test('makes a token that works within a second, and revokes it within a second', async (t) => {
+      const { child } = await start(t);
+      const token = (await child.command('tokens', 'create', 'box', '--grant', 'rec')).trim();
+      await eventually(async () => (await call(child, 'rec.steady', token)).status === 200, ENFORCED_WITHIN_MS);
+      await enforcedAfter(
+        () => child.command('tokens', 'revoke', 'box'),
+        async () => (await call(child, 'rec.steady', token)).status === 401,
+      );
+      const { text } = await call(child, 'rec.steady', token);
+      assert.match(text, /\\"box\\".*was revoked on \d{4}-/);
+    });
+
+    test('revokes a token of the file, and no later edit revives it', async (t) => {
+      const { child, file } = await start(t);
+      await enforcedAfter(
+        () => child.command('tokens', 'revoke', 'agent'),
+        async () => (await call(child, 'rec.steady')).status === 401,
+      );
+      const { configs } = file('steady');
+      const tokens = [{ name: 'agent', names: 'underscore' as const }];
+      const epoch = await metric(child, 'switchboard_epoch');
+      await child.edit({ configs: configs.map((config) => ({ ...config, allowedTools: ['*'] })), tokens });
+      await eventually(async () => (await metric(child, 'switchboard_epoch')) > epoch);
+      assert.equal((await call(child, 'rec.steady')).status, 401);
+    });
   });
 });

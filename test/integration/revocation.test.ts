@@ -279,7 +279,7 @@ for (const upstreamEra of ERAS) {
   }
 }
 
-suite('the token of a call', () => {
+suite('the token of a call', { concurrency: 3 }, () => {
   test('is revoked: what waits for a client that does not read is not sent', async (t) => {
     const running = await start(t, 'legacy', {
       intercept: ({ body }, response) => {

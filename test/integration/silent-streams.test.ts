@@ -12,8 +12,8 @@ import { beginHttp2, connectHttp2 } from '../support/raw-http2.ts';
 import { type RecordingUpstream, startRecordingUpstream } from '../support/recording-upstream.ts';
 
 const SILENCE_MS = 15_000;
-/** The gateway looks ten times a second; this is after it has looked three times. */
-const LOOKS_MS = 350;
+/** The gateway looks ten times a second; this is after it has looked twice. */
+const LOOKS_MS = 250;
 
 const realNow = performance.now.bind(performance);
 let jumpedMs = 0;

@@ -83,7 +83,7 @@ function assertBroken({ status, message }: Answer, reason = 'broken_answer'): vo
   assert.deepEqual([status, message.error?.code, message.error?.data?.reason], [200, -32603, reason]);
 }
 
-suite('a stream that ends with an event id and no answer', () => {
+suite('a stream that ends with an event id and no answer', { concurrency: 6 }, () => {
   for (const era of ERAS) {
     test(`is asked for from there, and its answer is the client's (${era})`, async (t) => {
       const running = await start(t, [prime('e-1', 10), answer]);
@@ -183,7 +183,7 @@ suite('a stream that ends with an event id and no answer', () => {
   });
 });
 
-suite('a stream is not asked for again', () => {
+suite('a stream is not asked for again', { concurrency: 6 }, () => {
   const unanswerable: readonly [what: string, streams: Streams][] = [
     ['without an event id', [`retry: 10\ndata: ${progress(1)}\n\n`]],
     ['with an id that no header can carry', ['id: é\nretry: 10\ndata: \n\n']],

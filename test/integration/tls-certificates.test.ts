@@ -21,7 +21,7 @@ import { CLIENT_KINDS, connectClient } from '../support/sdk-clients.ts';
 
 const IN_USE_WITHIN_MS = 1_000;
 
-suite('the certificate of a gateway', { skip: withoutOpenssl }, () => {
+suite('the certificate of a gateway', { skip: withoutOpenssl, concurrency: 2 }, () => {
   let scratch: string;
   let authority: Authority;
   let first: Issued;

@@ -220,7 +220,9 @@ async function assertReported(one: FaultCase, failuresBefore: number): Promise<v
   assert.ok((await countFailures(one)) > failuresBefore, 'the failure is not counted');
   const details = await upstreamDetails(gateway);
   const { state, last_failure: failure } = details.find(({ service }) => service === serviceOf(one))!;
-  assert.deepEqual([state, failure!.reason, failure!.stage], ['failing', one.expected.reason, one.operation]);
+  assert.deepEqual([state, failure!.reason], ['failing', one.expected.reason]);
+  // Another case that is tried again turns the clock on, and then it may have been asked once more meanwhile.
+  assert.match(failure!.stage ?? '', new RegExp(`^(?:${one.operation}|probe)$`));
   assert.match(failure!.message, /\w/);
   for (const time of [failure!.at, failure!.since]) assert.ok(!Number.isNaN(Date.parse(time)));
   assert.doesNotMatch(JSON.stringify(details), HIDDEN);
@@ -297,6 +299,8 @@ async function strikeList(one: FaultCase, upstream: FaultUpstream): Promise<void
     assert.deepEqual(namesIn(await list(one)), known);
     assertInTime(startedMs, 'at once');
     const neighbourly = assertNeighbourWorks(one);
+    // It is judged at the end; unhandled until then, it would fail the test without another try.
+    neighbourly.catch(() => undefined);
     if (expected.outcome === 'error') {
       const answer = await eventually(async () => {
         const listed = await list(one);

@@ -5,6 +5,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import fc from 'fast-check';
 import { JsonScanner, type Span } from '../../src/protocol/json-scan.ts';
+import { CODE_POINT } from '../support/code-points.ts';
 import { startGateway, type TestGateway } from '../support/gateway.ts';
 import { mcpRequest, send } from '../support/mcp-http.ts';
 import { type RecordingUpstream, startRecordingUpstream } from '../support/recording-upstream.ts';
@@ -34,7 +35,7 @@ interface Sample {
 const rawId = fc.oneof(
   fc.integer({ min: -3, max: 3 }).map(String),
   fc.bigInt().map(String),
-  fc.string({ unit: 'binary', maxLength: 4 }).map((text) => JSON.stringify(text)),
+  fc.string({ unit: CODE_POINT, maxLength: 4 }).map((text) => JSON.stringify(text)),
   fc.constantFrom('"\\u0031"', '"1"', '"\\/"', '9007199254740993'),
 );
 const sample: fc.Arbitrary<Sample> = fc.oneof(

@@ -1,7 +1,6 @@
 // Call logs made without a gateway: chains of made-up records in a folder of their own.
 
 import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after } from 'node:test';
 import { type CallEnd, toCallLine, toSubjectText } from '../../src/audit-log/call-record.ts';
@@ -9,6 +8,7 @@ import { Chain, type ChainOptions } from '../../src/audit-log/chain.ts';
 import { deriveCallLogKeys } from '../../src/audit-log/format.ts';
 import type { FromWriter } from '../../src/audit-log/messages.ts';
 import { Writer, type WriterOptions } from '../../src/audit-log/writer.ts';
+import { SCRATCH } from './scratch.ts';
 
 export const AUDIT_KEY = Buffer.alloc(32, 7);
 export const CALL_KEYS = deriveCallLogKeys(AUDIT_KEY);
@@ -28,7 +28,7 @@ export const CALL_END: CallEnd = {
 
 /** A folder that is removed when the test file ends. */
 export function auditFolder(): string {
-  const folder = mkdtempSync(join(tmpdir(), 'switchboard-audit-'));
+  const folder = mkdtempSync(join(SCRATCH, 'switchboard-audit-'));
   after(() => rmSync(folder, { recursive: true, force: true }));
   return folder;
 }

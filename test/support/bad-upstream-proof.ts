@@ -30,7 +30,8 @@ const WINDOWS = 4;
 const SECOND_MS = 1_000;
 /** A machine that stands still for so long says nothing about calls that are to fail in less than a second. */
 const STALL_MS = 150;
-/** Between a window and what takes the machine's time: starts of processes, and our own sums. */
+const WARM_MS = 300;
+/** Between a window whose latencies are compared and what takes the machine's time: starts of processes, and our own sums. */
 const SETTLE_MS = 300;
 
 interface Fault {
@@ -140,13 +141,13 @@ async function start(perSecond: number): Promise<Running> {
 async function prove(t: TestContext, { bad, load }: Running, options: ProofOptions): Promise<void> {
   const { perSecond, faultMs, quietMs, comparesLatencies } = options;
   // Of five processes that have just begun, all of whose code is still to be compiled: two cores are too few for that.
-  const { endMs: warmMs } = await windowOf(quietMs);
+  const { endMs: warmMs } = await windowOf(Math.max(quietMs, WARM_MS));
   let before = await windowOf(quietMs);
   for (const fault of FAULTS) {
     const struckWindows: Window[] = [];
     const quietWindows = [before];
     for (;;) {
-      const struck = await strike(fault, load, bad, faultMs);
+      const struck = await strike(fault, load, bad, { faultMs, settleMs: comparesLatencies ? SETTLE_MS : quietMs });
       const after = await windowOf(quietMs);
       t.diagnostic(`${fault.name}: ${describe(load.samples, struck)}`);
       fault.assert(ofServices(load.samples, [BAD]), struck);
@@ -182,9 +183,14 @@ function toolsOf(services: readonly string[]): LoadedTool[] {
   return pairs.flatMap((pair) => services.map((service) => ({ name: `${service}.echo`, ...pair })));
 }
 
-async function strike(fault: Fault, load: Load, bad: UpstreamChild, faultMs: number): Promise<Struck> {
+async function strike(
+  fault: Fault,
+  load: Load,
+  bad: UpstreamChild,
+  { faultMs, settleMs }: { readonly faultMs: number; readonly settleMs: number },
+): Promise<Struck> {
   await fault.prepare?.(bad);
-  await windowOf(SETTLE_MS);
+  await windowOf(settleMs);
   const beginMs = performance.now();
   await fault.begin(bad);
   const begunMs = performance.now();
@@ -198,7 +204,7 @@ async function strike(fault: Fault, load: Load, bad: UpstreamChild, faultMs: num
       }),
     2 * RECOVERS_WITHIN_MS,
   );
-  await windowOf(SETTLE_MS);
+  await windowOf(settleMs);
   return { window, begunMs, recoveryMs: first.endMs - window.endMs };
 }
 

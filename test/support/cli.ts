@@ -2,10 +2,10 @@
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after } from 'node:test';
 import { type JsonRpcAnswer, mcpRequest, send, toolCall } from './mcp-http.ts';
+import { SCRATCH } from './scratch.ts';
 
 const SCRIPT = join(import.meta.dirname, '../../src/switchboard.cjs');
 const LIMIT_MS = 30_000;
@@ -46,8 +46,8 @@ after(async () => {
 });
 
 /** A folder that is removed when the test file ends. */
-export async function scratchFolder(): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), 'switchboard-cli-'));
+export async function scratchFolder(root = SCRATCH): Promise<string> {
+  const folder = await mkdtemp(join(root, 'switchboard-cli-'));
   leftovers.push(() => rm(folder, { recursive: true, force: true }));
   return folder;
 }

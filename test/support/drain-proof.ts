@@ -17,7 +17,7 @@ const CALLS = 500;
 const HTTP2_SESSIONS = 5;
 const IDLE_CONNECTIONS = 20;
 const IDLE_SESSIONS = 5;
-const HELD_MS = { least: 200, most: 1_500 };
+const LEAST_HELD_MS = 200;
 const DRAIN_MS = 10_000;
 const IDLE_CLOSED_WITHIN_MS = 1_000;
 const GONE_WITHIN_MS = 2_000;
@@ -32,9 +32,14 @@ export interface DrainFigures {
   readonly idleClosedMs: number;
 }
 
-export async function drainUnderLoad(t: TestContext): Promise<DrainFigures> {
+/** Calls are answered until `mostHeldMs` behind the signal. */
+export async function drainUnderLoad(t: TestContext, mostHeldMs: number): Promise<DrainFigures> {
   const signal = Promise.withResolvers<void>();
-  const upstreams = [await startHolding('legacy', signal.promise), await startHolding('modern', signal.promise)];
+  const hold = async (): Promise<void> => {
+    await signal.promise;
+    await delay(LEAST_HELD_MS + Math.random() * (mostHeldMs - LEAST_HELD_MS));
+  };
+  const upstreams = [await startHolding('legacy', hold), await startHolding('modern', hold)];
   for (const upstream of upstreams) t.after(() => upstream.close());
   const gateway = await startServe({
     configs: upstreams.map(({ url }, index) => ({ name: ['one', 'two'][index]!, url })),
@@ -74,12 +79,9 @@ export async function drainUnderLoad(t: TestContext): Promise<DrainFigures> {
 }
 
 /** Holds calls of `slow` until the signal, and then each for a time of its own. */
-function startHolding(era: 'legacy' | 'modern', signal: Promise<void>): Promise<RecordingUpstream> {
+function startHolding(era: 'legacy' | 'modern', hold: () => Promise<void>): Promise<RecordingUpstream> {
   const onCall = async (call: RecordedCall) => {
-    if (call.name === 'slow') {
-      await signal;
-      await delay(HELD_MS.least + Math.random() * (HELD_MS.most - HELD_MS.least));
-    }
+    if (call.name === 'slow') await hold();
     const { text } = JSON.parse(call.body.toString()).params.arguments;
     const members = era === 'modern' ? ',"resultType":"complete"' : '';
     return `{"content":[{"type":"text","text":"${text}"}]${members}}`;

@@ -2,7 +2,6 @@
 
 import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createApiKey } from '../../src/control-plane/api-keys.ts';
 import { COMMAND, change } from '../../src/control-plane/change.ts';
@@ -14,6 +13,7 @@ import { loadSettings } from '../../src/settings/load-settings.ts';
 import type { Settings } from '../../src/settings/settings.ts';
 import { DEFAULT_ACCOUNT } from '../../src/store/store.ts';
 import { createLogger, type Logger } from '../../src/telemetry/logger.ts';
+import { SCRATCH } from './scratch.ts';
 
 export interface ConfigOption {
   readonly name: string;
@@ -108,7 +108,7 @@ export async function startGateway(options: GatewayOptions): Promise<TestGateway
 }
 
 export function makeFolder(): Promise<string> {
-  return mkdtemp(join(tmpdir(), 'switchboard-test-'));
+  return mkdtemp(join(SCRATCH, 'switchboard-test-'));
 }
 
 /** The value of the token of that name in every file made here. */

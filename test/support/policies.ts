@@ -251,21 +251,27 @@ export function probes(list: readonly Offer[], catalog: Catalog): Set<string> {
   for (const style of NAME_STYLES) for (const spelling of catalog.spellings(style)) names.add(spelling);
   for (const { configName, tools } of list) {
     for (const service of new Set([serviceOf(configName), configName, 'git'])) {
-      for (const { name } of tools ?? []) {
-        for (const each of [
-          name,
-          `${service}.${name}`,
-          `${service}__${name}`,
-          `${service}_${name}`,
-          `${service}.${service}.${name}`,
-        ]) {
-          names.add(each);
-          names.add(each.replaceAll('.', '_'));
-          names.add(each.toUpperCase());
-          names.add(` ${each}`);
-        }
-      }
+      for (const { name } of tools ?? []) for (const each of likenessesOf(service, name)) names.add(each);
     }
   }
   return names;
+}
+
+/** By service and name: the same few come again and again, and writing them took longer than trying them. */
+const likenesses = new Map<string, readonly string[]>();
+
+function likenessesOf(service: string, name: string): readonly string[] {
+  const key = JSON.stringify([service, name]);
+  const known = likenesses.get(key);
+  if (known !== undefined) return known;
+  const spelled = [
+    name,
+    `${service}.${name}`,
+    `${service}__${name}`,
+    `${service}_${name}`,
+    `${service}.${service}.${name}`,
+  ];
+  const made = spelled.flatMap((each) => [each, each.replaceAll('.', '_'), each.toUpperCase(), ` ${each}`]);
+  likenesses.set(key, made);
+  return made;
 }

@@ -4,12 +4,12 @@ import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { accessSync, chownSync, constants, existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
-import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { after } from 'node:test';
 import { promisify } from 'node:util';
 import { Client } from 'pg';
 import { eventually } from './eventually.ts';
+import { SCRATCH } from './scratch.ts';
 
 export interface PostgresServer {
   /** The URL of a new, empty database. */
@@ -77,7 +77,7 @@ async function findUser(): Promise<{ readonly uid: number; readonly gid: number 
 export async function startPostgres({ isDurable = false }: PostgresOptions = {}): Promise<PostgresServer> {
   if (programs === undefined) throw new Error('PostgreSQL is not installed');
   const user = await findUser();
-  const folder = mkdtempSync(join(tmpdir(), 'switchboard-postgres-'));
+  const folder = mkdtempSync(join(SCRATCH, 'switchboard-postgres-'));
   if (user !== undefined) chownSync(folder, user.uid, user.gid);
   const data = join(folder, 'data');
   const options = { ...user, cwd: folder, env: { PATH: process.env.PATH, LC_ALL: 'C' } };

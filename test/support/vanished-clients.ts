@@ -34,7 +34,7 @@ export interface VanishedOptions {
 
 export async function proveNothingIsLeft(t: TestContext, options: VanishedOptions): Promise<void> {
   const { clients, rounds, rememberedSessions } = options;
-  const upstreams = await Promise.all(KINDS.map((kind) => startCanaryUpstream(kind, 3_000)));
+  const upstreams = await Promise.all(KINDS.map((kind) => startCanaryUpstream(kind, 2_000)));
   t.after(() => Promise.all(upstreams.map((upstream) => upstream.close())));
   const gateway = await startServe(
     {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, test } from 'node:test';
+import { after, suite, test } from 'node:test';
 import { AuditLog, type AuditLogOptions } from '../../../src/audit-log/audit-log.ts';
 import { toSubjectText } from '../../../src/audit-log/call-record.ts';
 import { readCheckpoint } from '../../../src/audit-log/checkpoint.ts';
@@ -94,55 +94,62 @@ function makeRoom({ directory }: TestLog): void {
   rmSync(directory);
 }
 
-test('drop: what does not fit is left out and counted, calls go on, and the log says how many are missing', async () => {
-  const full = await fullLog('drop');
-  const { log, telemetry } = full;
-  const before = metricOf(telemetry, 'audit_dropped_total');
-  recordCalls(log, 50, 'late');
-  assert.equal(log.admits(ACCOUNT), true);
-  assert.equal(metricOf(telemetry, 'audit_dropped_total'), before + 50);
-  assert.equal(metricOf(telemetry, 'audit_failing'), 1);
-  makeRoom(full);
-  await eventually(() => (log.describe() as { readonly state: string }).state === 'ok');
-  recordCalls(log, 1, 'next');
-  const { calls } = await log.read({ account: ACCOUNT }, null, 2);
-  assert.deepEqual(
-    calls.map((call) => ('outcome' in call ? call.tool : call.dropped)),
-    ['next.0', before + 50],
-  );
-  assert.equal(metricOf(telemetry, 'audit_failing'), 0);
-});
+suite('a log that cannot be written', { concurrency: true }, () => {
+  test('drop: what does not fit is left out and counted, calls go on, and the log says how many are missing', async () => {
+    const full = await fullLog('drop');
+    const { log, telemetry } = full;
+    const before = metricOf(telemetry, 'audit_dropped_total');
+    recordCalls(log, 50, 'late');
+    assert.equal(log.admits(ACCOUNT), true);
+    assert.equal(metricOf(telemetry, 'audit_dropped_total'), before + 50);
+    assert.equal(metricOf(telemetry, 'audit_failing'), 1);
+    makeRoom(full);
+    await eventually(() => (log.describe() as { readonly state: string }).state === 'ok');
+    recordCalls(log, 1, 'next');
+    const { calls } = await log.read({ account: ACCOUNT }, null, 2);
+    assert.deepEqual(
+      calls.map((call) => ('outcome' in call ? call.tool : call.dropped)),
+      ['next.0', before + 50],
+    );
+    assert.equal(metricOf(telemetry, 'audit_failing'), 0);
+  });
 
-test('block: no call begins that could not be recorded, those under way still are, and the log says how many were refused', async () => {
-  const full = await fullLog('block');
-  const { log, telemetry, directory } = full;
-  for (let refused = 0; refused < 7; refused++) assert.equal(log.admits(ACCOUNT), false);
-  recordCalls(log, 5, 'under-way');
-  makeRoom(full);
-  await eventually(() => log.admits(ACCOUNT));
-  await log.close();
-  const { records, findings } = verifyCallLog(directory, CALL_KEYS);
-  assert.deepEqual([records, findings], [1006, []]);
-  assert.equal(metricOf(telemetry, 'audit_dropped_total'), 0);
-});
+  test('block: no call begins that could not be recorded, those under way still are, and the log says how many were refused', async () => {
+    const full = await fullLog('block');
+    const { log, telemetry, directory } = full;
+    for (let refused = 0; refused < 7; refused++) assert.equal(log.admits(ACCOUNT), false);
+    recordCalls(log, 5, 'under-way');
+    makeRoom(full);
+    await eventually(() => log.admits(ACCOUNT));
+    await log.close();
+    const { records, findings } = verifyCallLog(directory, CALL_KEYS);
+    assert.deepEqual([records, findings], [1006, []]);
+    assert.equal(metricOf(telemetry, 'audit_dropped_total'), 0);
+  });
 
-test('an operator sees that the log cannot be written, why, since when, and that it can be again', async () => {
-  const full = await fullLog('drop');
-  const { log, logged } = full;
-  const { reason, since } = log.describe() as { readonly reason: string; readonly since: string };
-  assert.equal(reason, 'EEXIST');
-  assert.match(since, /^\d{4}-/);
-  makeRoom(full);
-  await eventually(() => (log.describe() as { readonly state: string }).state === 'ok');
-  for (const event of ['audit log not written', 'audit log full', 'audit log goes on', 'audit log is written again']) {
-    assert.equal(logged.filter((line) => line.includes(`"${event}"`)).length, 1, event);
-  }
-});
+  test('an operator sees that the log cannot be written, why, since when, and that it can be again', async () => {
+    const full = await fullLog('drop');
+    const { log, logged } = full;
+    const { reason, since } = log.describe() as { readonly reason: string; readonly since: string };
+    assert.equal(reason, 'EEXIST');
+    assert.match(since, /^\d{4}-/);
+    makeRoom(full);
+    await eventually(() => (log.describe() as { readonly state: string }).state === 'ok');
+    for (const event of [
+      'audit log not written',
+      'audit log full',
+      'audit log goes on',
+      'audit log is written again',
+    ]) {
+      assert.equal(logged.filter((line) => line.includes(`"${event}"`)).length, 1, event);
+    }
+  });
 
-test('records that never could be written are said to be lost', async () => {
-  const { log, logged } = await fullLog('drop');
-  await log.close();
-  assert.match(logged.at(-1) ?? '', /"count":\d+.*"event":"audit records lost"/);
+  test('records that never could be written are said to be lost', async () => {
+    const { log, logged } = await fullLog('drop');
+    await log.close();
+    assert.match(logged.at(-1) ?? '', /"count":\d+.*"event":"audit records lost"/);
+  });
 });
 
 test('changes of the configuration are in the checkpoint, also where calls are not recorded', async () => {

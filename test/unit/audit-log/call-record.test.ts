@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { IsoClock, toCallLine, toGapLine, toSubjectText } from '../../../src/audit-log/call-record.ts';
 import { CALL_END } from '../../support/audit-log.ts';
+import { CODE_POINT } from '../../support/code-points.ts';
 
 const SUBJECT = {
   accountId: 'acct_default',
@@ -44,7 +45,7 @@ test('a call is one JSON line with who, what, by whose decision, how it ended an
 
 test('whatever a client calls a tool, its record is one line of ASCII that says exactly that', () => {
   fc.assert(
-    fc.property(fc.string({ unit: 'binary' }), (tool) => {
+    fc.property(fc.string({ unit: CODE_POINT }), (tool) => {
       const subject = { ...SUBJECT, tool, config: null, pattern: null, epoch: null };
       const line = toCallLine('t', toSubjectText(subject), { ...CALL_END, upstreamMs: null });
       assert.match(line, /^[ -~]*\n$/);

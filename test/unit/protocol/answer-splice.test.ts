@@ -9,6 +9,7 @@ import {
   rewriteAnswer,
 } from '../../../src/protocol/answer-splice.ts';
 import { splice, toText } from '../../../src/protocol/splice.ts';
+import { CODE_POINT } from '../../support/code-points.ts';
 
 const ID = 'Zk3-pQ_9aVbX0LmN7yTc2w';
 const OTHER = 'Yj2-oP_8ZuaW9KlM6xSb1v';
@@ -560,7 +561,7 @@ test('a stream holds back no more than a few hundred bytes', () => {
 test('edits are applied alike to short and to long bytes', () => {
   fc.assert(
     fc.property(
-      fc.array(fc.tuple(fc.nat(50), fc.nat(9), fc.string({ unit: 'binary', maxLength: 9 })), { maxLength: 5 }),
+      fc.array(fc.tuple(fc.nat(50), fc.nat(9), fc.string({ unit: CODE_POINT, maxLength: 9 })), { maxLength: 5 }),
       (steps) => {
         for (const length of [400, 40_000]) {
           const bytes = Buffer.from(Array.from({ length }, (_, index) => index % 256));

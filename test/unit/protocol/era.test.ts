@@ -5,6 +5,7 @@ import { ERRORS } from '../../../src/domain/errors.ts';
 import { classify, LEGACY_REVISIONS, type McpHeaders } from '../../../src/protocol/era.ts';
 import { decodeHeaderValue } from '../../../src/protocol/header-value.ts';
 import { scanMessage } from '../../../src/protocol/jsonrpc.ts';
+import { CODE_POINT } from '../../support/code-points.ts';
 
 const MODERN = '2026-07-28';
 const ENVELOPE = envelope();
@@ -405,7 +406,7 @@ describe('Mcp-Name', () => {
   test('only a header that stands for the name agrees with it', () => {
     const text = fc.oneof(
       fc.string({ maxLength: 6 }),
-      fc.string({ unit: 'binary', maxLength: 4 }),
+      fc.string({ unit: CODE_POINT, maxLength: 4 }),
       fc.constantFrom('=?base64?', '?='),
     );
     const name = fc.array(text, { maxLength: 3 }).map((parts) => parts.join('').toWellFormed());

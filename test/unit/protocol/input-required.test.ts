@@ -15,6 +15,7 @@ import {
 } from '../../../src/protocol/input-required.ts';
 import { type Message, scanMessage } from '../../../src/protocol/jsonrpc.ts';
 import { findUndeclared, toClientRequest } from '../../../src/protocol/server-request.ts';
+import { CODE_POINT } from '../../support/code-points.ts';
 import { assertIsMcp } from '../../support/mcp-schema.ts';
 
 const ID = 'Zk3-pQ_9aVbX0LmN7yTc2w';
@@ -209,7 +210,7 @@ describe('the answers in a retry', () => {
 
   test('are written so that they are read back, whatever the keys', () => {
     fc.assert(
-      fc.property(fc.uniqueArray(fc.string({ unit: 'binary' }), { maxLength: 32 }), fc.string(), (keys, state) => {
+      fc.property(fc.uniqueArray(fc.string({ unit: CODE_POINT }), { maxLength: 32 }), fc.string(), (keys, state) => {
         const written = toInputResponses(keys.map((key) => ({ key, text: RESULT })));
         const bytes = withInputs(retry(',"requestState":"old"'), written, JSON.stringify(state));
         const message = scanMessage(bytes);

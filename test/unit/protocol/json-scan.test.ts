@@ -11,6 +11,7 @@ import {
   type Span,
   stringAt,
 } from '../../../src/protocol/json-scan.ts';
+import { CODE_POINT } from '../../support/code-points.ts';
 
 const RUNS = { numRuns: 5000 };
 
@@ -53,7 +54,7 @@ function keysOf(text: string): string[] {
 
 const space = fc.constantFrom('', '', '', ' ', '\n', '\t', '\r', ' \r\n ');
 const unit = fc.oneof(
-  fc.string({ unit: 'binary', minLength: 1, maxLength: 1 }).map((char) => JSON.stringify(char).slice(1, -1)),
+  fc.string({ unit: CODE_POINT, minLength: 1, maxLength: 1 }).map((char) => JSON.stringify(char).slice(1, -1)),
   fc.constantFrom(
     '\\/',
     '\\b',
@@ -120,7 +121,7 @@ function damaged(text: fc.Arbitrary<string>): fc.Arbitrary<string> {
       'NaN',
       '//',
     ),
-    fc.string({ unit: 'binary', maxLength: 2 }),
+    fc.string({ unit: CODE_POINT, maxLength: 2 }),
   );
   const change = fc.record({ at: fc.double({ min: 0, max: 1, noNaN: true }), cut: fc.nat({ max: 3 }), piece });
   return fc.tuple(text, fc.array(change, { minLength: 1, maxLength: 3 })).map(([whole, changes]) => {

@@ -8,6 +8,7 @@ import { parse } from 'yaml';
 import { mintToken } from '../../../src/identity/tokens.ts';
 import { type FileOutcome, readConfigFile } from '../../../src/settings/config-file.ts';
 import { formatProblem } from '../../../src/settings/file-problem.ts';
+import { CODE_POINT } from '../../support/code-points.ts';
 
 const TOKEN = 'token-of-thirty-two-characters-0123456789';
 const EXAMPLE = new URL('../../../config/switchboard.example.yaml', import.meta.url).pathname;
@@ -412,7 +413,7 @@ test('no mutation of a file crashes the reader, and every position lies inside t
       '\r\n',
       '\0',
     ),
-    fc.string({ unit: 'binary', maxLength: 8 }),
+    fc.string({ unit: CODE_POINT, maxLength: 8 }),
   );
   const spliced = fc
     .array(fc.tuple(fc.nat({ max: example.length }), fc.nat({ max: 12 }), snippet), { minLength: 1, maxLength: 4 })

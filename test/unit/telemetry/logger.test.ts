@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { GatewayError } from '../../../src/domain/errors.ts';
-import { createLogger, LOG_FIELDS, type LogFields, type LogLevel } from '../../../src/telemetry/logger.ts';
+import type { LogLevel } from '../../../src/telemetry/log-levels.ts';
+import { createLogger, LOG_FIELDS, type LogFields } from '../../../src/telemetry/logger.ts';
 
 const CANARY = 'canary-7f3a';
 

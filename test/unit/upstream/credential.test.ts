@@ -5,6 +5,7 @@ import { GatewayError } from '../../../src/domain/errors.ts';
 import type { AuthMechanism } from '../../../src/domain/mcp-config.ts';
 import { Secret } from '../../../src/domain/secret.ts';
 import { type OpenedHeader, toCredentialHeaders } from '../../../src/upstream/credential.ts';
+import { CODE_POINT } from '../../support/code-points.ts';
 
 const BEARER: AuthMechanism = { type: 'bearer' };
 
@@ -103,7 +104,7 @@ describe('toCredentialHeaders', () => {
   });
 
   it('whatever it is given, headers are pairs undici can send or the refusal is silent about the value', () => {
-    const value = fc.string({ unit: 'binary', minLength: 8 });
+    const value = fc.string({ unit: CODE_POINT, minLength: 8 });
     fc.assert(
       fc.property(value, fc.string(), value, (secret, name, custom) => {
         try {
