@@ -24,10 +24,16 @@ const NO_BYTES = Buffer.alloc(0);
 
 export class EventBuffers {
   readonly #ids = new UpstreamIds();
+  readonly #keptMs: number;
   /** Both by session and stream, and those that have ended in the order of their end. */
   readonly #live = new Map<string, CallEvents>();
   readonly #ended = new Map<string, CallEvents>();
   #bytes = 0;
+
+  /** `sessionIdleMs`: what a client has not come back for in this time is given up, if it is less than five minutes. */
+  constructor(sessionIdleMs = KEPT_MS) {
+    this.#keptMs = Math.min(KEPT_MS, sessionIdleMs);
+  }
 
   /** How many bytes are held, as far as they are counted. */
   get bytes(): number {
@@ -60,7 +66,7 @@ export class EventBuffers {
   /** Forgets what has ended long ago. To be called about once a second, with `performance.now()`. */
   tend(nowMs: number): void {
     for (const [key, events] of this.#ended) {
-      if (nowMs - events.endedAtMs < KEPT_MS) return;
+      if (nowMs - events.endedAtMs < this.#keptMs) return;
       this.#drop(key, events);
     }
   }

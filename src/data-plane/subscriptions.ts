@@ -18,6 +18,7 @@ import { UpstreamWatches } from './upstream-watches.ts';
 export interface SubscriptionsOptions extends OpenStreamsOptions {
   readonly catalogs: Catalogs;
   readonly log: Logger;
+  readonly limits: OpenStreamsOptions['limits'] & { readonly sessionIdleMs: number };
 }
 
 /**
@@ -31,7 +32,7 @@ const UNKNOWN_EVENT: Refusal = {
 };
 
 export class Subscriptions {
-  readonly buffers = new EventBuffers();
+  readonly buffers: EventBuffers;
   readonly #options: SubscriptionsOptions;
   readonly #watches: UpstreamWatches;
   readonly #streams: OpenStreams;
@@ -40,7 +41,8 @@ export class Subscriptions {
 
   constructor(options: SubscriptionsOptions) {
     this.#options = options;
-    const { catalogs, log, now } = options;
+    const { catalogs, log, now, limits } = options;
+    this.buffers = new EventBuffers(limits.sessionIdleMs);
     this.#watches = new UpstreamWatches({
       onListChanged: (upstream, list) => catalogs.lists.noteChange(upstream, list),
       onFault: (error) => log.error('clients not told of updates', { error }),

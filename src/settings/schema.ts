@@ -64,7 +64,9 @@ const limitsSchema = z.strictObject({
     .describe('Most tools on one page of a list. 0 puts all on one: many clients never ask for a second.'),
   session_idle_ms: milliseconds()
     .default(1_800_000)
-    .describe('How long a session with an upstream is kept open without a call.'),
+    .describe(
+      'How long a session with an upstream is kept open without a call, and the end of a broken stream at the longest.',
+    ),
   connections_per_credential: count
     .default(256)
     .describe('Most calls at once to one upstream with one credential; those that wait for a person do not count.'),

@@ -99,6 +99,18 @@ describe('the events of a call', () => {
     assert.equal(buffers.find(SESSION, live.id), live);
   });
 
+  test('are forgotten sooner where sessions may be idle for less', (t) => {
+    let nowMs = 1_000;
+    t.mock.method(performance, 'now', () => nowMs);
+    const buffers = new EventBuffers(2_000);
+    const ended = buffers.begin(SESSION);
+    ended.end();
+    nowMs += 2_000;
+    buffers.tend(nowMs);
+    assert.equal(buffers.find(SESSION, ended.id), undefined);
+    assert.equal(buffers.bytes, 0);
+  });
+
   test('of all calls together take no more than they may: those that ended first make room', () => {
     const buffers = new EventBuffers();
     const event = toEvent(Buffer.alloc(200 * 1024, 0x20));
