@@ -61,7 +61,9 @@ export function createUpstreamPools(options: UpstreamPoolOptions): UpstreamPools
     // Two requests on one socket would trust the upstream to answer them in order.
     pipelining: 1,
     allowH2: false,
-    keepAliveTimeout: 10_000,
+    // Where the upstream does not say how long it keeps a connection, as the SDKs' event streams do not: a server of Node
+    // closes it after 5 s, and a call that is sent in that moment is lost.
+    keepAliveTimeout: 4_000,
     keepAliveMaxTimeout: 30_000,
     // Taken off what the upstream's Keep-Alive header promises, so that it is not the first to close.
     keepAliveTimeoutThreshold: 2_000,

@@ -85,6 +85,8 @@ async function startUpstream(): Promise<{ port: number; connections: () => numbe
     else if (request.url === '/big-head') response.writeHead(200, { 'x-big': 'x'.repeat(17_000) }).end();
     else if (request.url === '/short')
       response.writeHead(200, { 'content-length': '10' }).write('abc', () => request.socket.end());
+    // Where the connection is spoken of, Node does not add how long it is kept.
+    else if (request.url === '/untold') response.writeHead(200, { connection: 'keep-alive' }).end('ok');
     else if (request.url === '/silent') request.socket.unref();
     else if (request.url === '/stream') response.writeHead(200).write('data: 1\n\n');
     else response.end('ok');
@@ -189,6 +191,18 @@ describe('upstream pools: connections', BOUNDED, () => {
     assert.equal((await call).body, 'ok');
     await closed;
     assert.equal(classifyUpstreamError(await failureOf(pools.calls)).reason, 'unreachable');
+  });
+
+  it('a connection whose time is not told is let go before a server of Node closes it, after five seconds', async (t) => {
+    const upstream = await startUpstream();
+    const endpoint = `http://127.0.0.1:${upstream.port}/mcp`;
+    const pools = open(endpoint, admit(endpoint));
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    await send(pools.calls, '/untold');
+    t.mock.timers.tick(3_999);
+    assert.equal(pools.stats().free, 1);
+    t.mock.timers.tick(1);
+    await until(() => pools.stats().connected === 0);
   });
 
   it('a redirect is an answer like another: nothing is fetched from where it points', async () => {
