@@ -62,8 +62,9 @@ export class Blow {
     return this.answer.slice(this.answer.indexOf(':') + 1, this.answer.lastIndexOf(',"jsonrpc"'));
   }
 
+  /** Nothing, where this upstream has ended the connection and a request was on its way to it. */
   write(...parts: (string | Buffer)[]): void {
-    for (const part of parts) this.socket.write(part);
+    for (const part of parts) if (this.socket.writable) this.socket.write(part);
   }
 
   /** A message as the body of this upstream's framing. */
