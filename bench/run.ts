@@ -86,7 +86,7 @@ async function verify({ era, target }: Lane): Promise<void> {
 function isExpectedAnswer(text: string): boolean {
   try {
     const { jsonrpc, id, result } = JSON.parse(text);
-    return jsonrpc === '2.0' && id === CALL_ID && /^bench result x*$/.test(result.content[0].text);
+    return jsonrpc === '2.0' && id === CALL_ID && /^mock result x*$/.test(result.content[0].text);
   } catch {
     return false;
   }

@@ -71,7 +71,8 @@ function writeConfig(upstreamUrl: string, directory: string): string {
 
 /** Starts the upstream of one era. */
 export async function startUpstream(era: Era, resultBytes: number): Promise<Upstream> {
-  const { child, url } = await startChild(['bench/upstream.ts', '--era', era, '--result-bytes', String(resultBytes)]);
+  const sizes = ['--era', era, '--result-bytes', String(resultBytes)];
+  const { child, url } = await startChild(['src/switchboard.cjs', 'mock-upstream', '--port', '0', ...sizes]);
   return { child, url };
 }
 
@@ -100,9 +101,11 @@ function toolCall(era: Era, url: string, toolName: string): Call {
     authorization: `Bearer ${BENCH_TOKEN}`,
   };
   const params = { name: toolName, arguments: { text: 'hello' } };
+  const args = JSON.stringify(params.arguments);
+  const request = { url: new URL(url), token: BENCH_TOKEN, era, tool: toolName, args };
   if (era === 'legacy') {
     const body = JSON.stringify({ method: 'tools/call', params, jsonrpc: '2.0', id: CALL_ID });
-    return { url, headers: { ...headers, 'mcp-protocol-version': '2025-11-25' }, body };
+    return { url, request, headers: { ...headers, 'mcp-protocol-version': '2025-11-25' }, body };
   }
   const _meta = {
     'io.modelcontextprotocol/protocolVersion': '2026-07-28',
@@ -111,7 +114,7 @@ function toolCall(era: Era, url: string, toolName: string): Call {
   };
   const body = JSON.stringify({ method: 'tools/call', params: { ...params, _meta }, jsonrpc: '2.0', id: CALL_ID });
   const modernHeaders = { 'mcp-protocol-version': '2026-07-28', 'mcp-method': 'tools/call', 'mcp-name': toolName };
-  return { url, headers: { ...headers, ...modernHeaders }, body };
+  return { url, request, headers: { ...headers, ...modernHeaders }, body };
 }
 
 const READY = /"port":(\d+)|http:\/\/127\.0\.0\.1:(\d+)\/mcp/;

@@ -17,7 +17,7 @@ const LEVELS = [
   ['edge'],
   ['data-plane', 'control-plane'],
   ['catalog'],
-  ['identity', 'vault', 'audit-log', 'upstream'],
+  ['identity', 'vault', 'audit-log', 'upstream', 'load'],
   ['protocol', 'store', 'rate-limiter'],
   ['telemetry'],
   ['domain'],

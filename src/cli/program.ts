@@ -7,6 +7,7 @@ import { nearest } from '../domain/nearest.ts';
 import { VERSION } from '../domain/version.ts';
 import { FileError, UsageError } from './command-errors.ts';
 import { addRestCommands } from './commands/groups.ts';
+import { addLoadCommands } from './commands/load.ts';
 import { examples } from './rest-command.ts';
 
 const CONFIG_OPTION: [string, string] = ['-c, --config <file>', 'config file that names the store'];
@@ -79,6 +80,7 @@ export function createProgram(): Command {
   const { audit } = addRestCommands(program);
   addVerify(audit);
   addBackup(program);
+  addLoadCommands(program);
   return program;
 }
 

@@ -96,7 +96,7 @@ function toSummary(about: string): string {
   return about.replace(/[.:;] .*$/, '').replace(/\.$/, '');
 }
 
-function outputOption(): Option {
+export function outputOption(): Option {
   return new Option('-o, --output <format>', 'output format').choices(['text', 'json', 'yaml']).default('text');
 }
 

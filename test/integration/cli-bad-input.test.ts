@@ -274,7 +274,7 @@ describe('a command that was called wrongly exits with 2 and says what is wrong'
     ['srve --config a.yaml', "unknown command 'srve' (did you mean serve?)"],
     [
       'proxy',
-      "unknown command 'proxy'; there are demo, serve, check, configs, secrets, tokens, keys, explain, preview, issues, catalog, history, revert, diff, apply, export, audit, backup, restore, help",
+      "unknown command 'proxy'; there are demo, serve, check, configs, secrets, tokens, keys, explain, preview, issues, catalog, history, revert, diff, apply, export, audit, backup, restore, bench, mock-upstream, help",
     ],
     ['tokens creat ci', "unknown command 'creat' (did you mean create?)"],
     ['serve', "required option '-c, --config <file>' not specified"],

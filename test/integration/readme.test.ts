@@ -65,6 +65,10 @@ const RUN_ELSEWHERE: readonly [command: RegExp, check: (command: string) => void
 const SHORTENED: ReadonlyMap<string, string> = new Map([
   // The packages are a link to this checkout's own.
   ['npm ci && npm start', 'npm start'],
+  [
+    'npx switchboard bench http://127.0.0.1:8080/mcp --token "$DEVBOX_CI_TOKEN" --rate 100 --duration 10',
+    'npx switchboard bench http://127.0.0.1:8080/mcp --token "$DEVBOX_CI_TOKEN" --rate 100 --duration 1',
+  ],
   ['npm run bench', 'npm run bench -- --rounds 1 --seconds 0.2 --load own --targets gateway'],
 ]);
 

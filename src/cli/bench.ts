@@ -1,0 +1,97 @@
+// `switchboard bench`: load on an MCP endpoint, with live figures on a terminal and a report at the end.
+
+import { GatewayError } from '../domain/errors.ts';
+import type { ArrivalPattern } from '../load/arrivals.ts';
+import { generateLoad } from '../load/generate-load.ts';
+import type { LoadReport } from '../load/load-figures.ts';
+import { openSession } from '../load/open-session.ts';
+import { type RpcRequestOptions, toRpcRequest } from '../load/rpc-request.ts';
+import type { Era } from '../protocol/era.ts';
+import { type OutputFormat, print } from './output.ts';
+
+export interface BenchOptions {
+  readonly token?: string;
+  readonly era: Era;
+  readonly tool?: string;
+  /** Raw JSON. */
+  readonly arguments: string;
+  /** Requests per second; absent for a closed loop. */
+  readonly rate?: number;
+  readonly arrivals: ArrivalPattern;
+  readonly connections: number;
+  readonly duration: number;
+  readonly warmUp: number;
+  readonly timeout: number;
+  readonly seed: number;
+  readonly output: OutputFormat;
+}
+
+/** Ends with exit code 1 when anything but results came back. Throws `GatewayError` when nothing can be measured. */
+export async function bench(url: URL, options: BenchOptions): Promise<void> {
+  const sessionId = options.era === 'legacy' ? await open(url, options.token) : undefined;
+  const { token, era, tool } = options;
+  const asked: RpcRequestOptions = { url, token, era, tool, args: options.arguments, sessionId };
+  const stop = new AbortController();
+  process.once('SIGINT', () => stop.abort());
+  const report = await generateLoad({
+    url,
+    request: toRpcRequest(asked),
+    rate: options.rate,
+    pattern: options.arrivals,
+    seed: options.seed,
+    connections: options.connections,
+    warmUpMs: options.warmUp * 1000,
+    durationMs: options.duration * 1000,
+    timeoutMs: options.timeout * 1000,
+    onProgress: showProgress,
+    signal: stop.signal,
+  });
+  clearProgress();
+  await print(options.output, { url: url.href, ...describe(options), ...report }, toText(url, options, report));
+  if (Object.keys(report.problems).length > 0) process.exitCode = 1;
+}
+
+async function open(url: URL, token: string | undefined): Promise<string | undefined> {
+  try {
+    return await openSession(url, token);
+  } catch (error) {
+    const { message, cause } = error as Error;
+    const why = cause instanceof Error ? cause.message : message;
+    throw new GatewayError('invalid_argument', `No session can be opened at ${url.href}: ${why}`);
+  }
+}
+
+function describe({ era, tool, rate, arrivals, connections, seed }: BenchOptions): object {
+  return { era, tool: tool ?? null, rate: rate ?? null, arrivals, connections, seed };
+}
+
+function showProgress({ seconds, answered, latencyUs, problems }: LoadReport): void {
+  if (!process.stderr.isTTY) return;
+  const failed = Object.values(problems).reduce((sum, count) => sum + count, 0);
+  const line = `${seconds.toFixed(0)} s  ${answered} answered  p99 ${toMs(latencyUs.p99)}  ${failed} failed`;
+  process.stderr.write(`\r\x1b[K${line}`);
+}
+
+function clearProgress(): void {
+  if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
+}
+
+function toText(url: URL, { tool, era, rate, connections }: BenchOptions, report: LoadReport): string {
+  const { seconds, due, answered, perSecond, bytes, latencyUs, lagP99Us, problems } = report;
+  const what = tool === undefined ? 'tools/list' : `tools/call ${tool}`;
+  const how = rate === undefined ? `${connections} connections` : `${rate}/s over at most ${connections} connections`;
+  const { p50, p90, p99, p999, max } = latencyUs;
+  const latencies = `p50 ${toMs(p50)}  p90 ${toMs(p90)}  p99 ${toMs(p99)}  p99.9 ${toMs(p999)}  max ${toMs(max)}`;
+  const lines = [
+    `${what} (${era}) at ${url.href}: ${how}, ${seconds.toFixed(1)} s`,
+    `answered   ${answered} of ${due}, ${perSecond.toFixed(1)}/s, ${(bytes / 1e6).toFixed(2)} MB`,
+    ...(answered === 0 ? [] : [`latency    ${latencies}`]),
+    ...(rate === undefined ? [] : [`generator  p99 ${toMs(lagP99Us)} late`]),
+    ...Object.entries(problems).map(([problem, count]) => `problem    ${count} × ${problem}`),
+  ];
+  return `${lines.join('\n')}\n`;
+}
+
+function toMs(microseconds: number): string {
+  return `${(microseconds / 1000).toFixed(2)} ms`;
+}

@@ -1,0 +1,203 @@
+// Load on one URL. In an open loop requests are sent when they are due, and a target that is slow is not spared the next:
+// latency counts from when a request was due, not from when a connection was free for it (no coordinated omission). In a
+// closed loop, without a rate, each connection sends again as soon as it is answered.
+
+import { type ArrivalPattern, createArrivals } from './arrivals.ts';
+import { LoadConnection, type LoadOutcome } from './load-connection.ts';
+import { LoadFigures, type LoadReport } from './load-figures.ts';
+import { FIRST_ID, type RpcRequest } from './rpc-request.ts';
+
+export interface LoadOptions {
+  readonly url: URL;
+  readonly request: RpcRequest;
+  /** Requests per second; `undefined` for a closed loop. */
+  readonly rate: number | undefined;
+  readonly pattern?: ArrivalPattern;
+  readonly seed?: number;
+  /** Connections in a closed loop, and the most that an open one opens: what is due beyond waits for one. */
+  readonly connections: number;
+  /** Before anything is counted. */
+  readonly warmUpMs: number;
+  readonly durationMs: number;
+  /** A request that has no answer this long after it was due has none, and its connection is closed. */
+  readonly timeoutMs: number;
+  /** Told about once a second, with what is known so far. */
+  readonly onProgress?: (report: LoadReport) => void;
+  /** Ends the load early; what is under way is still waited for. */
+  readonly signal?: AbortSignal;
+}
+
+const DEFAULT_SEED = 1;
+const UNANSWERED = 'no answer in time';
+/** Before a closed loop asks again a target that did not answer with a result. */
+const PAUSE_MS = 10;
+const PROGRESS_MS = 1_000;
+/** Timers count in milliseconds: closer than this to the next arrival the loop turns and looks. */
+const TIMER_MS = 2;
+
+/** Resolves when all that was sent is answered or given up. Never rejects: what goes wrong is counted by its words. */
+export function generateLoad(options: LoadOptions): Promise<LoadReport> {
+  return new Promise((resolve) => new LoadRun(options, resolve).start());
+}
+
+class LoadRun {
+  readonly #options: LoadOptions;
+  readonly #onEnd: (report: LoadReport) => void;
+  readonly #figures = new LoadFigures();
+  readonly #nextGap: () => number;
+  readonly #free: LoadConnection[] = [];
+  readonly #busy = new Set<LoadConnection>();
+  /** When requests were due for which there was no connection. */
+  readonly #waiting: number[] = [];
+  #waitingFrom = 0;
+  #id = FIRST_ID;
+  #nextMs = 0;
+  #countFromMs = 0;
+  #endMs = 0;
+  #isOver = false;
+  #watch: NodeJS.Timeout | undefined;
+
+  constructor(options: LoadOptions, onEnd: (report: LoadReport) => void) {
+    this.#options = options;
+    this.#onEnd = onEnd;
+    const { rate = 1, pattern = 'poisson', seed = DEFAULT_SEED } = options;
+    this.#nextGap = createArrivals({ rate, pattern, seed });
+  }
+
+  start(): void {
+    const { warmUpMs, durationMs, rate, connections, signal } = this.#options;
+    const nowMs = performance.now();
+    this.#countFromMs = nowMs + warmUpMs;
+    this.#endMs = this.#countFromMs + durationMs;
+    this.#nextMs = nowMs;
+    this.#watch = setInterval(() => this.#look(), PROGRESS_MS);
+    signal?.addEventListener('abort', () => this.#stopAt(performance.now()), { once: true });
+    if (rate !== undefined) this.#turn();
+    else for (let count = 0; count < connections; count++) this.#sendNow(this.#connection());
+  }
+
+  #stopAt(nowMs: number): void {
+    this.#endMs = Math.min(this.#endMs, nowMs);
+    this.#endIfDone();
+  }
+
+  /** Sends what is due, and comes back for what will be. */
+  #turn(): void {
+    const nowMs = performance.now();
+    while (this.#nextMs <= nowMs && this.#nextMs < this.#endMs) {
+      this.#arrive(this.#nextMs);
+      this.#nextMs += this.#nextGap();
+    }
+    if (this.#nextMs >= this.#endMs) {
+      this.#awaitEnd();
+      return;
+    }
+    const waitMs = this.#nextMs - nowMs;
+    if (waitMs > TIMER_MS) setTimeout(() => this.#turn(), waitMs - TIMER_MS);
+    else setImmediate(() => this.#turn());
+  }
+
+  /** Behind it the last arrivals may still wait for a connection, or for their answers. */
+  #awaitEnd(): void {
+    const leftMs = this.#endMs - performance.now();
+    // A timer counts from when its turn of the loop began, and so may be early.
+    if (leftMs > 0) setTimeout(() => this.#awaitEnd(), leftMs);
+    else this.#endIfDone();
+  }
+
+  #arrive(dueMs: number): void {
+    const { connections } = this.#options;
+    if (this.#isCounted(dueMs)) this.#figures.noteDue(performance.now() - dueMs);
+    const connection = this.#free.pop() ?? (this.#busy.size < connections ? this.#connection() : undefined);
+    if (connection === undefined) this.#waiting.push(dueMs);
+    else this.#send(connection, dueMs);
+  }
+
+  #isCounted(dueMs: number): boolean {
+    return dueMs >= this.#countFromMs;
+  }
+
+  #connection(): LoadConnection {
+    const { url, request } = this.#options;
+    return new LoadConnection({ url, request, onAnswer: (connection, outcome) => this.#onAnswer(connection, outcome) });
+  }
+
+  #send(connection: LoadConnection, dueMs: number): void {
+    connection.dueMs = dueMs;
+    this.#busy.add(connection);
+    connection.send(this.#id++);
+  }
+
+  #onAnswer(connection: LoadConnection, { problem, bytes }: LoadOutcome): void {
+    const nowMs = performance.now();
+    this.#busy.delete(connection);
+    if (this.#isCounted(connection.dueMs)) {
+      if (problem === undefined) this.#figures.noteAnswered(nowMs - connection.dueMs, bytes);
+      else this.#figures.noteProblem(problem);
+    }
+    const waiting = this.#nextWaiting(nowMs);
+    if (waiting !== undefined) this.#send(connection, waiting);
+    else if (this.#options.rate === undefined && nowMs < this.#endMs) this.#again(connection, problem);
+    else {
+      this.#free.push(connection);
+      this.#endIfDone();
+    }
+  }
+
+  /** The one that has waited longest and is still in its time; who waited beyond it is counted as unanswered. */
+  #nextWaiting(nowMs: number): number | undefined {
+    for (;;) {
+      const dueMs = this.#waiting[this.#waitingFrom];
+      if (dueMs === undefined) return undefined;
+      this.#waitingFrom++;
+      if (nowMs - dueMs <= this.#options.timeoutMs) return dueMs;
+      if (this.#isCounted(dueMs)) this.#figures.noteProblem(UNANSWERED);
+    }
+  }
+
+  /** A target that refuses at once would otherwise be asked as fast as this process can. */
+  #again(connection: LoadConnection, problem: string | undefined): void {
+    if (problem === undefined) this.#sendNow(connection);
+    else {
+      this.#free.push(connection);
+      setTimeout(() => this.#takeUp(), PAUSE_MS);
+    }
+  }
+
+  #takeUp(): void {
+    const nowMs = performance.now();
+    const connection = nowMs < this.#endMs ? this.#free.pop() : undefined;
+    if (connection === undefined) this.#endIfDone();
+    else this.#sendNow(connection);
+  }
+
+  /** In a closed loop a request is due when there is a connection for it. */
+  #sendNow(connection: LoadConnection): void {
+    const nowMs = performance.now();
+    if (this.#isCounted(nowMs)) this.#figures.noteDue(0);
+    this.#send(connection, nowMs);
+  }
+
+  #look(): void {
+    const nowMs = performance.now();
+    for (const connection of [...this.#busy]) {
+      if (nowMs - connection.dueMs > this.#options.timeoutMs) connection.giveUp(UNANSWERED);
+    }
+    this.#options.onProgress?.(this.#report(nowMs));
+    this.#endIfDone();
+  }
+
+  #endIfDone(): void {
+    const nowMs = performance.now();
+    const isWaiting = this.#waitingFrom < this.#waiting.length;
+    if (this.#isOver || nowMs < this.#endMs || this.#busy.size > 0 || isWaiting) return;
+    this.#isOver = true;
+    clearInterval(this.#watch);
+    for (const connection of this.#free) connection.close();
+    this.#onEnd(this.#report(this.#endMs));
+  }
+
+  #report(nowMs: number): LoadReport {
+    return this.#figures.toReport(Math.max(0, Math.min(nowMs, this.#endMs) - this.#countFromMs) / 1000);
+  }
+}

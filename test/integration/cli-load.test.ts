@@ -1,0 +1,59 @@
+// The load tester's commands as processes: load on a gateway before a mock upstream, and what is said when it goes wrong.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { runCli, scratchFolder, startCli } from '../support/cli.ts';
+import { startGateway } from '../support/gateway.ts';
+
+const SECOND = ['--duration', '1', '--warm-up', '1'];
+
+test('a bench through a gateway to a mock upstream reports what was answered', async (t) => {
+  const cwd = await scratchFolder();
+  const upstream = await startCli(['mock-upstream', '--port', '0', '--tools', '2', '--latency', '5..10'], { cwd });
+  assert.match(upstream.output.stdout, /^A mock upstream \(legacy, 2 tools\) serves http:\/\/127\.0\.0\.1:\d+\/mcp\n$/);
+  const gateway = await startGateway({ configs: [{ name: 'mock', url: `${upstream.url}/mcp` }] });
+  t.after(() => gateway.close());
+  const to = ['bench', gateway.mcpUrl, '--token', gateway.token()];
+
+  const asked = await runCli([...to, '--tool', 'mock.echo', '--rate', '50', '--arrivals', 'even', ...SECOND], { cwd });
+  assert.equal(asked.code, 0, asked.stderr + asked.stdout);
+  const [head, answered, latency, generator, ...more] = asked.stdout.trimEnd().split('\n');
+  assert.match(head ?? '', /^tools\/call mock\.echo \(legacy\) at http:.*: 50\/s over at most 64 connections, 1\.0 s$/);
+  assert.match(answered ?? '', /^answered {3}50 of 50, 50\.0\/s, \d\.\d\d MB$/);
+  assert.match(latency ?? '', /^latency {4}p50 \d+\.\d\d ms {2}p90 .* max \d+\.\d\d ms$/);
+  assert.match(generator ?? '', /^generator {2}p99 \d+\.\d\d ms late$/);
+  assert.deepEqual(more, []);
+
+  const hidden = await runCli([...to, '--tool', 'mock.none', '--rate', '20', '-o', 'json', ...SECOND], { cwd });
+  assert.equal(hidden.code, 1);
+  const { due, problems, latencyUs } = JSON.parse(hidden.stdout);
+  assert.deepEqual([problems, latencyUs.p99], [{ 'error -32602': due }, 0]);
+
+  const { code } = await upstream.stop();
+  assert.equal(code, 0);
+});
+
+test('a bench that cannot begin says why in one line', async (t) => {
+  const cwd = await scratchFolder();
+  const gateway = await startGateway({ configs: [] });
+  t.after(() => gateway.close());
+  const refused = await runCli(['bench', gateway.mcpUrl, '--token', 'wrong', ...SECOND], { cwd });
+  assert.deepEqual([refused.code, refused.stdout], [1, '']);
+  assert.match(
+    refused.stderr,
+    /^switchboard: No session can be opened at http:.*: it answered initialize with HTTP 401: /,
+  );
+  const wrong: [string[], RegExp][] = [
+    [['gateway:8080'], /'gateway:8080' is invalid.* Write an http\(s\) URL/],
+    [[gateway.mcpUrl, '--arguments', '[1]'], /Write a JSON object/],
+    [[gateway.mcpUrl, '--rate', '0'], /Write a whole number from 1 on/],
+  ];
+  for (const [args, said] of wrong) {
+    const { code, stderr } = await runCli(['bench', ...args], { cwd });
+    assert.equal(code, 2);
+    assert.match(stderr, said);
+  }
+  const { code, stderr } = await runCli(['mock-upstream', '--latency', '9..1'], { cwd });
+  assert.equal(code, 2);
+  assert.match(stderr, /Write milliseconds, such as 20, or a range, such as 5\.\.50/);
+});
