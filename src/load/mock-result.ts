@@ -3,9 +3,8 @@
 
 import type { Era } from '../protocol/era.ts';
 
-export const SHAPES = ['string', 'dense'] as const;
 /** `string`: one long text. `dense`: many small members, as structured data has. */
-export type Shape = (typeof SHAPES)[number];
+export type Shape = 'string' | 'dense';
 
 export const MOCK_INFO = '{"name":"switchboard-mock-upstream","version":"1"}';
 const MODERN_META = `"_meta":{"io.modelcontextprotocol/serverInfo":${MOCK_INFO}}`;

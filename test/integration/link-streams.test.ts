@@ -38,6 +38,16 @@ function call({ headers, mcpUrl, token }: LegacySession, id = 'c'): LegacyCall {
   return new LegacyCall(request, `{"jsonrpc":"2.0","id":"${id}","method":"tools/call","params":{"name":"svc.ask"}}`);
 }
 
+/** A call on a session of its own, in whose middle its client is asked on the session's stream. */
+async function ask(upstream: SessionUpstream, gateway: TestGateway) {
+  const session = await open(gateway);
+  const calling = call(session);
+  const [called] = await upstream.called();
+  upstream.say(called!, QUESTION);
+  const [question] = await calling.asked();
+  return { session, calling, called, question };
+}
+
 function tell({ headers, mcpUrl, token }: LegacySession, message: object): Promise<{ status: number }> {
   const body = JSON.stringify({ jsonrpc: '2.0', ...message });
   return send(mcpUrl, { headers: { ...headers, accept: BOTH }, body, token });
@@ -45,11 +55,7 @@ function tell({ headers, mcpUrl, token }: LegacySession, message: object): Promi
 
 test('a question is asked on the stream of the one call that runs', async (t) => {
   const { upstream, gateway } = await start(t);
-  const session = await open(gateway);
-  const calling = call(session);
-  const [called] = await upstream.called();
-  upstream.say(called!, QUESTION);
-  const [question] = await calling.asked();
+  const { session, calling, called, question } = await ask(upstream, gateway);
   assert.deepEqual(question?.params, FORM);
   await tell(session, { id: question?.id, result: ACCEPTED });
   assert.deepEqual((await upstream.responseTo('q')).result, ACCEPTED);
@@ -104,11 +110,7 @@ describe('what was asked in a session that the upstream has forgotten', () => {
 
   test('a legacy client is told not to answer, and its answer goes nowhere', async (t) => {
     const { upstream, gateway } = await start(t);
-    const session = await open(gateway);
-    const calling = call(session);
-    const [called] = await upstream.called();
-    upstream.say(called!, QUESTION);
-    const [question] = await calling.asked();
+    const { session, calling, called, question } = await ask(upstream, gateway);
     const reopen = forget(upstream, called!);
     await eventually(() => calling.messages.some(({ method }) => method === 'notifications/cancelled'));
     assert.equal(calling.messages.at(-1)?.params.requestId, question?.id);
