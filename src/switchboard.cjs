@@ -7,12 +7,19 @@ const { spawn } = require('node:child_process');
 const { existsSync } = require('node:fs');
 const { join } = require('node:path');
 const { pathToFileURL } = require('node:url');
+const { setFlagsFromString } = require('node:v8');
 
 const OLDEST_MAJOR = 24;
+/** Later ones may know no such flag, and then say so on stderr. */
+const NEWEST_KNOWN_MAJOR = 26;
+const major = Number(process.versions.node.split('.')[0]);
 const source = join(__dirname, 'main.ts');
 const built = join(__dirname, '..', 'dist', 'main.js');
 
-if (Number(process.versions.node.split('.')[0]) >= OLDEST_MAJOR) {
+if (major >= OLDEST_MAJOR) {
+  // Otherwise the whole heap is marked for every 64 MiB of Buffers that come and go, which bodies of 100 KB and more do
+  // many times a second. Newer V8 weighs Buffers like objects by itself.
+  if (major <= NEWEST_KNOWN_MAJOR) setFlagsFromString('--external-memory-accounted-in-global-limit');
   import(pathToFileURL(existsSync(source) ? source : built).href).catch((error) => {
     process.stderr.write(`${error.stack}\n`);
     process.exitCode = 1;
