@@ -1,4 +1,4 @@
-// Closed-loop load on one URL: 32 keep-alive connections that each send the same call again as soon as it is answered.
+// Closed-loop load on one URL: keep-alive connections that each send the same call again as soon as it is answered.
 // wrk does it when it is installed; `switchboard bench` otherwise, which needs more CPU itself.
 
 import { execFile, execFileSync } from 'node:child_process';
@@ -10,7 +10,7 @@ import { generateLoad as generate } from '../src/load/generate-load.ts';
 import { type RpcRequestOptions, toRpcRequest } from '../src/load/rpc-request.ts';
 
 export const CONNECTIONS = 32;
-const TIMEOUT_MS = 10_000;
+const TIMEOUT_S = 30;
 
 export const GENERATORS = ['wrk', 'own'] as const;
 export type Generator = (typeof GENERATORS)[number];
@@ -23,6 +23,14 @@ export interface Call {
   readonly body: string;
 }
 
+export interface LoadOptions {
+  readonly connections?: number;
+  /** Bearer tokens that take turns; wrk only. */
+  readonly tokens?: readonly string[];
+  /** Another id for every request, without which a session mistakes one answer for another; our own always does that. */
+  readonly hasOwnIds?: boolean;
+}
+
 export interface LoadResult {
   readonly completed: number;
   /** Answers other than 2xx, refused or broken connections, timeouts. */
@@ -30,6 +38,7 @@ export interface LoadResult {
   readonly seconds: number;
   readonly p50Us: number;
   readonly p99Us: number;
+  readonly p999Us: number;
 }
 
 /** wrk where it is installed, else our own. */
@@ -42,31 +51,72 @@ export function defaultGenerator(): Generator {
   }
 }
 
-/** Sends `call` from 32 connections for `seconds` (whole seconds with wrk). Never throws for an error of the target: it is counted. */
-export function generateLoad(generator: Generator, call: Call, seconds: number): Promise<LoadResult> {
-  return generator === 'wrk' ? loadWithWrk(call, seconds) : loadWithSockets(call, seconds);
+/** Sends `call` for `seconds` (whole seconds with wrk). Never throws for an error of the target: it is counted. */
+export function generateLoad(
+  generator: Generator,
+  call: Call,
+  seconds: number,
+  options: LoadOptions = {},
+): Promise<LoadResult> {
+  return generator === 'wrk' ? loadWithWrk(call, seconds, options) : loadWithSockets(call, seconds, options);
 }
 
 const REPORT_IN_LUA = `
 done = function(summary, latency)
   local e = summary.errors
   io.write(string.format(
-    '\\nREPORT{"completed":%d,"errors":%d,"seconds":%.6f,"p50Us":%.0f,"p99Us":%.0f}\\n',
+    '\\nREPORT{"completed":%d,"errors":%d,"seconds":%.6f,"p50Us":%.0f,"p99Us":%.0f,"p999Us":%.0f}\\n',
     summary.requests, e.connect + e.read + e.write + e.status + e.timeout, summary.duration / 1e6,
-    latency:percentile(50), latency:percentile(99)))
+    latency:percentile(50), latency:percentile(99), latency:percentile(99.9)))
 end
 `;
 
-async function loadWithWrk(call: Call, seconds: number): Promise<LoadResult> {
+const OWN_IDS_IN_LUA = `
+local id = 1000000000
+local head, tail = wrk.body:match('^(.*"id":)%d+(.*)$')
+request = function()
+  id = id + 1
+  return wrk.format(nil, nil, nil, head .. string.format("%d", id) .. tail)
+end
+`;
+
+/** The requests are written out before the load begins. */
+const TURNS_IN_LUA = `
+local turns, last = {}, 0
+init = function()
+  for i, token in ipairs(tokens) do
+    wrk.headers["authorization"] = "Bearer " .. token
+    turns[i] = wrk.format()
+  end
+end
+request = function()
+  last = last % #turns + 1
+  return turns[last]
+end
+`;
+
+async function loadWithWrk(
+  call: Call,
+  seconds: number,
+  { connections = CONNECTIONS, tokens, hasOwnIds = false }: LoadOptions,
+): Promise<LoadResult> {
   const directory = mkdtempSync(join(tmpdir(), 'switchboard-wrk-'));
   try {
     const script = join(directory, 'call.lua');
     const headers = Object.entries(call.headers).map(([name, value]) => `wrk.headers["${name}"] = "${value}"`);
-    writeFileSync(
-      script,
-      ['wrk.method = "POST"', ...headers, `wrk.body = [==[${call.body}]==]`, REPORT_IN_LUA].join('\n'),
-    );
-    const options = ['-t1', `-c${CONNECTIONS}`, `-d${seconds}s`, '-s', script, call.url];
+    const turns =
+      tokens === undefined ? [] : [`local tokens = {${tokens.map((token) => `"${token}"`).join()}}`, TURNS_IN_LUA];
+    const ids = hasOwnIds ? [OWN_IDS_IN_LUA] : [];
+    const lines = [
+      'wrk.method = "POST"',
+      ...headers,
+      `wrk.body = [==[${call.body}]==]`,
+      ...turns,
+      ...ids,
+      REPORT_IN_LUA,
+    ];
+    writeFileSync(script, lines.join('\n'));
+    const options = ['-t1', `-c${connections}`, `-d${seconds}s`, '--timeout', `${TIMEOUT_S}s`, '-s', script, call.url];
     const { stdout } = await promisify(execFile)('wrk', options);
     const report = /^REPORT(.*)$/m.exec(stdout)?.[1];
     if (report === undefined) throw new Error(`wrk printed no report:\n${stdout}`);
@@ -77,15 +127,20 @@ async function loadWithWrk(call: Call, seconds: number): Promise<LoadResult> {
 }
 
 /** Of the gateway's own load generator, in a closed loop. */
-async function loadWithSockets({ url, request }: Call, seconds: number): Promise<LoadResult> {
+async function loadWithSockets(
+  { url, request }: Call,
+  seconds: number,
+  { connections = CONNECTIONS, tokens }: LoadOptions,
+): Promise<LoadResult> {
+  if (tokens !== undefined) throw new Error('tokens take turns with wrk only');
   const report = await generate({
     url: new URL(url),
     request: toRpcRequest(request),
     rate: undefined,
-    connections: CONNECTIONS,
+    connections,
     warmUpMs: 0,
     durationMs: seconds * 1000,
-    timeoutMs: TIMEOUT_MS,
+    timeoutMs: TIMEOUT_S * 1000,
   });
   return {
     completed: report.answered,
@@ -93,5 +148,6 @@ async function loadWithSockets({ url, request }: Call, seconds: number): Promise
     seconds: report.seconds,
     p50Us: report.latencyUs.p50,
     p99Us: report.latencyUs.p99,
+    p999Us: report.latencyUs.p999,
   };
 }

@@ -1,59 +1,51 @@
-// The benchmark: CPU per small tools/call through the gateway, compared with a bare pipe in the same run.
-// Options are in bench/README.md.
+// The benchmark's command. Options are in bench/README.md.
 
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { mkdirSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { parseArgs } from 'node:util';
-import { cpuMsOfTree } from './cpu.ts';
-import { CONNECTIONS, defaultGenerator, GENERATORS, generateLoad } from './load.ts';
-import { type Report, type Round, type ScenarioRounds, toReport, toTable } from './report.ts';
-import {
-  CALL_ID,
-  ERAS,
-  type Era,
-  type RunningTarget,
-  startTarget,
-  startUpstream,
-  stopChild,
-  TARGET_NAMES,
-  type Upstream,
-} from './targets.ts';
+import { findWorse, TRIES } from './gate.ts';
+import { CONNECTIONS, defaultGenerator, GENERATORS } from './load.ts';
+import { describeCommit, describeMachine, describeVersions } from './machine.ts';
+import { toText } from './report/text.ts';
+import { writeReport } from './report/write-report.ts';
+import { type Results, readResults, resultsFile, type ScenarioResult, writeResults } from './results.ts';
+import type { Scenario, ScenarioSet } from './scenario.ts';
+import { SCENARIOS } from './scenarios.ts';
+import { runScenarios, type SuiteOptions } from './suite.ts';
 
-interface Lane {
-  readonly era: Era;
-  readonly upstream: Upstream;
-  readonly target: RunningTarget;
-  readonly rounds: Round[];
-}
+const ROUNDS = { quick: 5, full: 7 };
 
 const { values: options } = parseArgs({
   options: {
-    rounds: { type: 'string', default: '21' },
+    full: { type: 'boolean', default: false },
+    gate: { type: 'boolean', default: false },
+    scenarios: { type: 'string' },
+    lanes: { type: 'string' },
+    rounds: { type: 'string' },
     seconds: { type: 'string', default: '1' },
-    targets: { type: 'string', default: TARGET_NAMES.join() },
+    seed: { type: 'string', default: '1' },
     load: { type: 'string', default: defaultGenerator() },
-    'result-bytes': { type: 'string', default: '200' },
-    out: { type: 'string', default: join(import.meta.dirname, 'results', 'latest.json') },
-    assert: { type: 'string' },
+    out: { type: 'string' },
   },
 });
-const rounds = positiveInteger('rounds', options.rounds);
+const set: ScenarioSet = options.full ? 'full' : 'quick';
 const generator = oneOf('load', GENERATORS, options.load);
 const seconds = generator === 'wrk' ? positiveInteger('seconds', options.seconds) : Number(options.seconds);
 if (!(seconds > 0)) throw new Error(`--seconds takes a number above 0, not "${options.seconds}"`);
-const resultBytes = positiveInteger('result-bytes', options['result-bytes']);
-const targetNames = options.targets.split(',').map((name) => oneOf('targets', TARGET_NAMES, name));
-const maxRatio = options.assert === undefined ? undefined : Number(options.assert);
-if (maxRatio !== undefined && !(maxRatio > 0 && targetNames.includes('pipe') && targetNames.includes('gateway'))) {
-  throw new Error('--assert takes a ratio such as 1.4 and needs the targets pipe and gateway');
-}
+const scenarios = chosenScenarios();
+const suiteOptions: SuiteOptions = {
+  set,
+  rounds: positiveInteger('rounds', options.rounds ?? String(ROUNDS[set])),
+  seconds,
+  seed: positiveInteger('seed', options.seed),
+  generator,
+  lanes: options.lanes?.split(','),
+};
 
 function positiveInteger(option: string, text: string): number {
   const value = Number(text);
-  if (!Number.isSafeInteger(value) || value < 1)
-    throw new Error(`--${option} takes a whole number from 1, not "${text}"`);
-  return value;
+  if (Number.isSafeInteger(value) && value >= 1) return value;
+  throw new Error(`--${option} takes a whole number from 1, not "${text}"`);
 }
 
 function oneOf<T extends string>(option: string, allowed: readonly T[], text: string): T {
@@ -62,125 +54,75 @@ function oneOf<T extends string>(option: string, allowed: readonly T[], text: st
   return found;
 }
 
-/** Starts everything into `lanes`, so that what was started before a failure can still be stopped. */
-async function startLanes(lanes: Lane[], directory: string): Promise<void> {
-  for (const era of ERAS) {
-    const upstream = await startUpstream(era, resultBytes);
-    for (const name of targetNames) {
-      const own = join(directory, `${era}-${name}`);
-      mkdirSync(own);
-      lanes.push({ era, upstream, target: await startTarget(name, era, upstream, own), rounds: [] });
-    }
-  }
+function chosenScenarios(): readonly Scenario[] {
+  if (options.scenarios === undefined) return SCENARIOS.filter((each) => set === 'full' || each.set === 'quick');
+  const names = SCENARIOS.map(({ name }) => name);
+  const chosen = options.scenarios.split(',').map((name) => oneOf('scenarios', names, name));
+  return SCENARIOS.filter(({ name }) => chosen.includes(name));
 }
 
-/** One call whose answer must be the upstream's result under our id: a fast wrong answer is not a result. */
-async function verify({ era, target }: Lane): Promise<void> {
-  const { url, headers, body } = target.call;
-  const response = await fetch(url, { method: 'POST', headers, body });
-  const text = await response.text();
-  if (response.status === 200 && isExpectedAnswer(text)) return;
-  throw new Error(`${era} ${target.name} answered ${response.status} with a wrong answer: ${text.slice(0, 500)}`);
+/** What to type for the same run. The place of the results is left out: it belongs to the machine. */
+function commandLine(): string {
+  const { full, gate: _gate, out: _out, ...others } = options;
+  const given = Object.entries(others).filter(([name]) => process.argv.includes(`--${name}`));
+  return [full ? 'npm run bench:full' : 'npm run bench', ...given.map(([name, value]) => `--${name} ${value}`)]
+    .join(' ')
+    .replace(' --', ' -- --');
 }
 
-function isExpectedAnswer(text: string): boolean {
-  try {
-    const { jsonrpc, id, result } = JSON.parse(text);
-    return jsonrpc === '2.0' && id === CALL_ID && /^mock result x*$/.test(result.content[0].text);
-  } catch {
-    return false;
-  }
-}
-
-async function upstreamCalls(upstream: Upstream): Promise<number> {
-  return Number(await (await fetch(new URL('/calls', upstream.url))).text());
-}
-
-async function measure(lane: Lane): Promise<Round> {
-  const { pid, name, call } = lane.target;
-  const callsBefore = await upstreamCalls(lane.upstream);
-  const cpuBefore = cpuMsOfTree(pid);
-  const result = await generateLoad(generator, call, seconds);
-  const cpuMs = cpuMsOfTree(pid) - cpuBefore;
-  const calls = (await upstreamCalls(lane.upstream)) - callsBefore;
-  const label = `${lane.era} ${name}`;
-  if (result.errors > 0) throw new Error(`${label}: ${result.errors} of ${result.completed} calls failed`);
-  // Calls in flight when the round ends reach the upstream without being counted as completed.
-  const uncounted = calls - result.completed;
-  if (uncounted < 0 || uncounted > CONNECTIONS) {
-    throw new Error(`${label}: ${result.completed} answers, but the upstream saw ${calls} calls`);
-  }
-  await verify(lane);
+function toResults(results: readonly ScenarioResult[], commit: string, date: string): Results {
   return {
-    completed: result.completed,
-    cpuUsPerCall: (cpuMs * 1000) / result.completed,
-    callsPerSecond: result.completed / result.seconds,
-    p50Us: result.p50Us,
-    p99Us: result.p99Us,
+    set,
+    date,
+    commit,
+    command: commandLine(),
+    seed: suiteOptions.seed,
+    rounds: suiteOptions.rounds,
+    secondsPerRound: seconds,
+    connections: CONNECTIONS,
+    generator,
+    machine: describeMachine(),
+    versions: describeVersions(),
+    scenarios: results,
   };
 }
 
-/**
- * Interleaved rounds. The targets of one era run next to each other, because their ratio is what is reported; their order
- * is rotated from round to round, so that a machine that slows down slows each of them.
- */
-async function measureAll(lanes: readonly Lane[]): Promise<void> {
-  for (const lane of lanes) await verify(lane);
-  for (const lane of lanes) await measure(lane); // Warm-up: compiled code and open connections, not counted.
-  for (let round = 0; round < rounds; round++) {
-    for (const era of ERAS) {
-      const ofEra = lanes.filter((lane) => lane.era === era);
-      const first = round % ofEra.length;
-      for (const lane of [...ofEra.slice(first), ...ofEra.slice(0, first)]) lane.rounds.push(await measure(lane));
+async function measure(): Promise<void> {
+  const [commit, date] = [describeCommit(), new Date().toISOString()];
+  const results = toResults(await runScenarios(scenarios, suiteOptions), commit, date);
+  // A part of the suite is shown, and replaces nothing.
+  const isWhole = options.scenarios === undefined && options.lanes === undefined;
+  const file = options.out ?? (isWhole ? resultsFile(set) : undefined);
+  if (file !== undefined) {
+    mkdirSync(dirname(file), { recursive: true });
+    writeResults(file, results);
+  }
+  if (options.out === undefined && isWhole) writeReport();
+  console.log(toText(results));
+}
+
+/** Measures up to three times what has become worse; once is enough where nothing has. */
+async function gate(): Promise<void> {
+  const committed = readResults(resultsFile('quick'));
+  if (committed === undefined) throw new Error('there is nothing committed to compare with: npm run bench');
+  let left = scenarios.filter(({ name }) => committed.scenarios.some((each) => each.name === name && hasPipe(each)));
+  for (let tries = 1; left.length > 0; tries++) {
+    const worse = findWorse(await runScenarios(left, suiteOptions), committed.scenarios);
+    for (const { scenario, lane, committed: before, measured } of worse) {
+      console.log(
+        `try ${tries}: ${scenario}, ${lane}: ${measured.toFixed(2)} × the pipe, committed ${before.toFixed(2)} ×`,
+      );
     }
-    process.stderr.write(`round ${round + 1} of ${rounds}\n`);
+    left = left.filter(({ name }) => worse.some(({ scenario }) => scenario === name));
+    if (tries === TRIES) break;
   }
+  if (left.length === 0) console.log('no ratio to the bare pipe is more than 15 % worse than the committed one');
+  else process.exitCode = 1;
 }
 
-function toScenarios(lanes: readonly Lane[]): ScenarioRounds[] {
-  return ERAS.map((era) => ({
-    era,
-    targets: lanes.filter((lane) => lane.era === era).map((lane) => ({ name: lane.target.name, rounds: lane.rounds })),
-  }));
-}
-
-/** One line for every gateway whose median ratio is above `limit`. */
-function violations(report: Report, limit: number): string[] {
-  return report.scenarios.flatMap(({ era, targets }) =>
-    targets
-      .filter(({ name, ratioToPipe }) => name === 'gateway' && ratioToPipe !== null && ratioToPipe.median > limit)
-      .map(
-        ({ ratioToPipe }) => `${era}: the gateway costs ${ratioToPipe?.median.toFixed(2)} × the pipe, above ${limit}`,
-      ),
-  );
-}
-
-/** What to type for the same run. The place of the results file is left out: it belongs to the machine. */
-function commandLine(): string {
-  const { out: _out, assert: _assert, ...repeated } = options;
-  return ['npm run bench --', ...Object.entries(repeated).map(([name, value]) => `--${name} ${value}`)].join(' ');
-}
-
-async function main(): Promise<void> {
-  const lanes: Lane[] = [];
-  const directory = mkdtempSync(join(tmpdir(), 'switchboard-bench-'));
-  try {
-    await startLanes(lanes, directory);
-    await measureAll(lanes);
-  } finally {
-    await Promise.all(lanes.flatMap(({ target, upstream }) => [stopChild(target.child), stopChild(upstream.child)]));
-    rmSync(directory, { recursive: true });
-  }
-  const load = { generator, connections: CONNECTIONS, rounds, secondsPerRound: seconds, resultBytes };
-  const report = toReport(toScenarios(lanes), load, commandLine());
-  mkdirSync(dirname(options.out), { recursive: true });
-  writeFileSync(options.out, `${JSON.stringify(report, null, 2)}\n`);
-  console.log(toTable(report));
-  for (const violation of maxRatio === undefined ? [] : violations(report, maxRatio)) {
-    console.error(violation);
-    process.exitCode = 1;
-  }
+function hasPipe({ lanes }: ScenarioResult): boolean {
+  return lanes.some(({ name }) => name === 'pipe');
 }
 
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
-await main();
+await (options.gate ? gate() : measure());

@@ -1,23 +1,41 @@
-// What is measured: per scenario (era) the same call against the upstream itself, the pipe and the gateway.
-// Each target is a child process of its own on 127.0.0.1, port 0; adding one is adding a row to TARGETS.
+// What is measured: the same call against the upstream itself, against proxies that only pass bytes, and against gateways.
+// Each target is a process of its own on 127.0.0.1; adding one is adding a row to TARGETS.
 
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { createInterface } from 'node:readline';
+import type { ChildProcess } from 'node:child_process';
+import { openSession } from '../src/load/open-session.ts';
+import type { Era } from '../src/protocol/era.ts';
+import { findProgram, startHaproxy, startNginx } from './byte-proxies.ts';
+import { type CallOptions, type Endpoint, toCall } from './calls.ts';
+import { type Child, startChild } from './children.ts';
+import { benchToken, type GatewayOptions, writeGatewayFile } from './gateway-config.ts';
 import type { Call } from './load.ts';
+import { installPeers, startMcpProxy, startSupergateway } from './peers.ts';
 
+export { stopChild } from './children.ts';
+export type { Era };
 export const ERAS = ['legacy', 'modern'] as const;
-export type Era = (typeof ERAS)[number];
 
-export const TARGET_NAMES = ['direct', 'pipe', 'gateway'] as const;
+export const TARGET_NAMES = [
+  'direct',
+  'pipe',
+  'nginx',
+  'haproxy',
+  'gateway',
+  'sdk-proxy',
+  'sdk-proxy-stateless',
+  'mcp-proxy',
+  'mcp-proxy-stateless',
+  'supergateway',
+] as const;
 export type TargetName = (typeof TARGET_NAMES)[number];
 
 export interface RunningTarget {
   readonly name: TargetName;
   readonly child: ChildProcess;
   readonly pid: number;
+  /** Whether its calls come to the upstream that it was started before. */
+  readonly usesUpstream: boolean;
+  readonly endpoint: Endpoint;
   readonly call: Call;
 }
 
@@ -26,143 +44,105 @@ export interface Upstream {
   readonly url: string;
 }
 
-interface TargetRow {
-  /** The command after `node`, from the root of the checkout; none for the upstream, which runs already. */
-  command(upstreamUrl: string, directory: string): readonly string[] | undefined;
-  readonly toolName: string;
+export interface TargetOptions {
+  readonly call?: CallOptions;
+  readonly gateway?: GatewayOptions;
+  /** In place of the one upstream, for the gateway. */
+  readonly upstreamUrls?: readonly string[];
 }
 
-const root = join(import.meta.dirname, '..');
+interface Start {
+  readonly era: Era;
+  readonly upstream: Upstream;
+  readonly directory: string;
+  readonly options: TargetOptions;
+}
 
-// 40 visible characters: an operator-supplied token (32–256 characters).
-const BENCH_TOKEN = 'bench-token-0123456789-abcdefghijklmnopq';
+interface TargetRow {
+  start(start: Start): Promise<Child>;
+  readonly tool?: string;
+  /** Where it cannot serve both. */
+  readonly era?: Era;
+  /** Why it cannot be measured here. */
+  readonly unavailable?: () => string | undefined;
+  /** Serves legacy clients in sessions only. */
+  readonly needsSession?: boolean;
+}
 
 const TARGETS: Readonly<Record<TargetName, TargetRow>> = {
-  direct: { command: () => undefined, toolName: 'echo' },
-  pipe: { command: (upstreamUrl) => ['bench/pipe.ts', '--upstream', upstreamUrl], toolName: 'echo' },
-  gateway: {
-    command: (upstreamUrl, directory) => [
-      'src/switchboard.cjs',
-      'serve',
-      '--config',
-      writeConfig(upstreamUrl, directory),
-    ],
-    toolName: 'bench.echo',
+  direct: { start: ({ upstream: { child, url } }) => Promise.resolve({ child, url, pid: child.pid ?? 0 }) },
+  pipe: {
+    start: ({ upstream }) => startChild({ args: ['bench/pipe.ts', '--upstream', upstream.url], isProbed: true }),
+  },
+  nginx: {
+    start: ({ upstream, directory }) => startNginx(upstream.url, directory),
+    unavailable: () => (findProgram('nginx') === undefined ? 'nginx is not installed' : undefined),
+  },
+  haproxy: {
+    start: ({ upstream, directory }) => startHaproxy(upstream.url, directory),
+    unavailable: () => (findProgram('haproxy') === undefined ? 'haproxy is not installed' : undefined),
+  },
+  gateway: { start: startGateway, tool: 'bench.echo' },
+  'sdk-proxy': { start: (start) => startSdkProxy(start, []), needsSession: true },
+  'sdk-proxy-stateless': { start: (start) => startSdkProxy(start, ['--stateless']), era: 'legacy' },
+  'mcp-proxy': {
+    start: ({ upstream, era }) => startMcpProxy(upstream.url, era, false),
+    unavailable: installPeers,
+    needsSession: true,
+  },
+  'mcp-proxy-stateless': {
+    start: ({ upstream, era }) => startMcpProxy(upstream.url, era, true),
+    era: 'legacy',
+    unavailable: installPeers,
+  },
+  supergateway: {
+    start: ({ upstream }) => startSupergateway(upstream.url),
+    era: 'legacy',
+    unavailable: installPeers,
+    needsSession: true,
   },
 };
 
-function writeConfig(upstreamUrl: string, directory: string): string {
-  const path = join(directory, 'switchboard.yaml');
-  const lines = [
-    'listen: { host: 127.0.0.1, port: 0 }',
-    `store: { url: "sqlite:${join(directory, 'bench.db')}" }`,
-    'mcp_configs:',
-    '  - name: bench',
-    `    endpoint: ${upstreamUrl}`,
-    '    allowed_tools: ["*"]',
-    'tokens:',
-    '  - name: bench',
-    '    value_from: { env: BENCH_TOKEN }',
-    '    grants: [{ mcp_config: bench }]',
-  ];
-  writeFileSync(path, `${lines.join('\n')}\n`);
-  return path;
+function startSdkProxy({ upstream, era }: Start, more: readonly string[]): Promise<Child> {
+  const args = ['bench/sdk-proxy.ts', '--era', era, '--upstream', upstream.url, ...more];
+  return startChild({ args, isProbed: true });
 }
 
-/** Starts the upstream of one era. */
-export async function startUpstream(era: Era, resultBytes: number): Promise<Upstream> {
+function startGateway({ upstream, directory, options }: Start): Promise<Child> {
+  const { gateway = {}, upstreamUrls = [upstream.url] } = options;
+  const { path, env } = writeGatewayFile(upstreamUrls, directory, gateway);
+  const args = ['src/switchboard.cjs', 'serve', '--config', path, ...(gateway.args ?? [])];
+  return startChild({ args, env, isProbed: true });
+}
+
+/** Starts the mock upstream of one era; `more` are further options of `switchboard mock-upstream`. */
+export async function startUpstream(era: Era, resultBytes: number, more: readonly string[] = []): Promise<Upstream> {
   const sizes = ['--era', era, '--result-bytes', String(resultBytes)];
-  const { child, url } = await startChild(['src/switchboard.cjs', 'mock-upstream', '--port', '0', ...sizes]);
-  return { child, url };
+  return startChild({
+    args: ['src/switchboard.cjs', 'mock-upstream', '--port', '0', ...sizes, ...more],
+    isProbed: true,
+  });
 }
 
-/** Starts a target before `upstream` and returns the call it is measured with. `directory` is its own, for files. */
+/** Why a target cannot be measured here; `undefined` when it can. */
+export function whyNot(name: TargetName, era: Era): string | undefined {
+  const row = TARGETS[name];
+  if (row.era !== undefined && row.era !== era) return `${name} is measured with ${row.era} clients only`;
+  return row.unavailable?.();
+}
+
+/** Starts a target before `upstream`, with the call it is measured with. `directory` is its own, for files. */
 export async function startTarget(
   name: TargetName,
   era: Era,
   upstream: Upstream,
   directory: string,
+  options: TargetOptions = {},
 ): Promise<RunningTarget> {
   const row = TARGETS[name];
-  const command = row.command(upstream.url, directory);
-  const { child, url } = command === undefined ? upstream : await startChild(command);
-  const { pid } = child;
-  if (pid === undefined) throw new Error(`${name} has no process id`);
-  return { name, child, pid, call: toolCall(era, url, row.toolName) };
-}
-
-export const CALL_ID = 7;
-
-/** A small call in the member order the SDK clients write. The legacy one has no session: it is served without. */
-function toolCall(era: Era, url: string, toolName: string): Call {
-  const headers = {
-    'content-type': 'application/json',
-    accept: 'application/json, text/event-stream',
-    authorization: `Bearer ${BENCH_TOKEN}`,
-  };
-  const params = { name: toolName, arguments: { text: 'hello' } };
-  const args = JSON.stringify(params.arguments);
-  const request = { url: new URL(url), token: BENCH_TOKEN, era, tool: toolName, args };
-  if (era === 'legacy') {
-    const body = JSON.stringify({ method: 'tools/call', params, jsonrpc: '2.0', id: CALL_ID });
-    return { url, request, headers: { ...headers, 'mcp-protocol-version': '2025-11-25' }, body };
-  }
-  const _meta = {
-    'io.modelcontextprotocol/protocolVersion': '2026-07-28',
-    'io.modelcontextprotocol/clientInfo': { name: 'switchboard-bench', version: '1' },
-    'io.modelcontextprotocol/clientCapabilities': {},
-  };
-  const body = JSON.stringify({ method: 'tools/call', params: { ...params, _meta }, jsonrpc: '2.0', id: CALL_ID });
-  const modernHeaders = { 'mcp-protocol-version': '2026-07-28', 'mcp-method': 'tools/call', 'mcp-name': toolName };
-  return { url, request, headers: { ...headers, ...modernHeaders }, body };
-}
-
-const READY = /"port":(\d+)|http:\/\/127\.0\.0\.1:(\d+)\/mcp/;
-const START_TIMEOUT_MS = 20_000;
-
-/** Starts `node …command` and waits until it prints its port or its URL. */
-async function startChild(command: readonly string[]): Promise<{ child: ChildProcess; url: string }> {
-  const child = spawn(process.execPath, command, {
-    cwd: root,
-    env: { ...process.env, BENCH_TOKEN },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  // The benchmark may be ended at any point; nothing it started may outlive it.
-  process.once('exit', () => child.kill());
-  const lastLines: string[] = [];
-  const remember = (line: string) => {
-    if (lastLines.push(line) > 20) lastLines.shift();
-  };
-  createInterface({ input: child.stderr }).on('line', remember);
-  const lines = createInterface({ input: child.stdout });
-  const port = await new Promise<string>((resolve, reject) => {
-    const fail = (reason: string) => {
-      child.kill();
-      reject(new Error(`${command[0]} ${reason}; its output:\n${lastLines.join('\n')}`));
-    };
-    const timer = setTimeout(() => fail('printed no port'), START_TIMEOUT_MS);
-    child.once('close', (code) => {
-      clearTimeout(timer);
-      fail(`ended with ${code} before it was ready`);
-    });
-    lines.on('line', (line) => {
-      remember(line);
-      const match = READY.exec(line);
-      const found = match?.[1] ?? match?.[2];
-      if (found === undefined) return;
-      clearTimeout(timer);
-      resolve(found);
-    });
-  });
-  return { child, url: `http://127.0.0.1:${port}/mcp` };
-}
-
-/** Asks the process to end, and makes it end after five seconds. */
-export async function stopChild(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  const ended = once(child, 'close');
-  const timer = setTimeout(() => child.kill('SIGKILL'), 5000);
-  child.kill();
-  await ended;
-  clearTimeout(timer);
+  const { child, pid, url } = await row.start({ era, upstream, directory, options });
+  const token = benchToken(0);
+  const sessionId = row.needsSession === true && era === 'legacy' ? await openSession(new URL(url), token) : undefined;
+  const endpoint = { url, era, tool: row.tool ?? 'echo', token, sessionId };
+  return { name, child, pid, usesUpstream: true, endpoint, call: toCall(endpoint, options.call) };
 }

@@ -19,6 +19,8 @@ export interface RpcRequestOptions {
   readonly tool: string | undefined;
   /** The tool's arguments as raw JSON. */
   readonly args: string;
+  /** Raw JSON; with one the server is asked to tell of progress. */
+  readonly progressToken?: string;
   /** Of a legacy session. */
   readonly sessionId?: string | undefined;
 }
@@ -43,15 +45,19 @@ export function setId(message: Buffer, idAt: number, id: number): void {
 }
 
 /** In the member order of the SDK clients: the id is last, and so is found from the end. */
-function toBody({ era, tool, args }: RpcRequestOptions, method: string): Buffer {
-  const meta = {
+function toBody({ era, tool, args, progressToken }: RpcRequestOptions, method: string): Buffer {
+  const modern = {
     [META_PROTOCOL_VERSION]: MODERN_REVISION,
     [META_CLIENT_INFO]: JSON.parse(LOAD_CLIENT),
     [META_CLIENT_CAPABILITIES]: {},
   };
+  const meta = {
+    ...(progressToken === undefined ? {} : { progressToken: JSON.parse(progressToken) }),
+    ...(era === 'modern' ? modern : {}),
+  };
   const members = [
     ...(tool === undefined ? [] : [`"name":${JSON.stringify(tool)}`, `"arguments":${args}`]),
-    ...(era === 'modern' ? [`"_meta":${JSON.stringify(meta)}`] : []),
+    ...(Object.keys(meta).length > 0 ? [`"_meta":${JSON.stringify(meta)}`] : []),
   ];
   return Buffer.from(`{"method":"${method}","params":{${members.join()}},"jsonrpc":"2.0","id":${FIRST_ID}}`);
 }

@@ -61,6 +61,8 @@ const RUN_ELSEWHERE: readonly [command: RegExp, check: (command: string) => void
   [/^claude mcp list$/, () => assert.match(read('test/clients/run.ts'), /'claude', \['mcp', 'list'\]/)],
 ];
 
+const SHORT_BENCH = '--rounds 1 --seconds 0.2 --load own --scenarios small-call-modern --lanes gateway';
+
 /** Commands that are run in a shorter form. */
 const SHORTENED: ReadonlyMap<string, string> = new Map([
   // The packages are a link to this checkout's own.
@@ -69,7 +71,8 @@ const SHORTENED: ReadonlyMap<string, string> = new Map([
     'npx switchboard bench http://127.0.0.1:8080/mcp --token "$DEVBOX_CI_TOKEN" --rate 100 --duration 10',
     'npx switchboard bench http://127.0.0.1:8080/mcp --token "$DEVBOX_CI_TOKEN" --rate 100 --duration 1',
   ],
-  ['npm run bench', 'npm run bench -- --rounds 1 --seconds 0.2 --load own --targets gateway'],
+  ['npm run bench', `npm run bench -- ${SHORT_BENCH}`],
+  ['npm run bench:full', `npm run bench:full -- ${SHORT_BENCH}`],
 ]);
 
 const NPX = 'npx switchboard';

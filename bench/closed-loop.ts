@@ -1,0 +1,172 @@
+// Scenarios as data: one call sent in a closed loop to several targets, in interleaved rounds.
+
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Era } from '../src/protocol/era.ts';
+import { readProbe } from './ask-probe.ts';
+import { type CallOptions, type Expected, verifyCall } from './calls.ts';
+import { cpuMsBetween, readCpu, rssBytes } from './cpu.ts';
+import type { Round } from './figures.ts';
+import { benchToken, type GatewayOptions } from './gateway-config.ts';
+import { CONNECTIONS, generateLoad, type LoadResult } from './load.ts';
+import type { Context, Lane, Measured, Scenario, Skipped } from './scenario.ts';
+import { startStatic } from './static-answer.ts';
+import {
+  type RunningTarget,
+  startTarget,
+  startUpstream,
+  stopChild,
+  type TargetName,
+  type Upstream,
+  whyNot,
+} from './targets.ts';
+
+export interface LaneSpec {
+  readonly name: string;
+  /** `static` answers what the lane before it has answered, from memory. */
+  readonly target: TargetName | 'static';
+  readonly gateway?: GatewayOptions;
+  /** Not in the quick run. */
+  readonly isFullOnly?: boolean;
+}
+
+export interface ClosedLoop extends Omit<Scenario, 'run'> {
+  readonly era: Era;
+  readonly lanes: readonly LaneSpec[];
+  readonly call?: CallOptions;
+  readonly expected?: Expected;
+  /** Of a result of the mock upstream. */
+  readonly resultBytes?: number;
+  /** Further options of `switchboard mock-upstream`. */
+  readonly upstream?: readonly string[];
+  readonly connections?: number;
+  /** What CPU per byte is counted by; none where it is absent. */
+  readonly bytesPerCall?: number;
+}
+
+/** A target with what is measured of it. */
+interface OpenLane {
+  readonly spec: LaneSpec;
+  readonly target: RunningTarget;
+  readonly tokens: readonly string[] | undefined;
+  readonly rounds: Round[];
+}
+
+const RESULT_BYTES = 200;
+/** Compiled code and open connections, not counted. */
+const WARM_UP_ROUNDS = 2;
+const MEBIBYTE = 2 ** 20;
+
+export function closedLoop(loop: ClosedLoop): Scenario {
+  return { ...loop, run: (context) => run(loop, context) };
+}
+
+async function run(loop: ClosedLoop, context: Context): Promise<Measured> {
+  const upstream = await startUpstream(loop.era, loop.resultBytes ?? RESULT_BYTES, loop.upstream);
+  context.cleanup.defer(() => stopChild(upstream.child));
+  const skipped: Skipped[] = [];
+  const lanes: OpenLane[] = [];
+  for (const spec of loop.lanes.filter((lane) => isWanted(lane, context))) {
+    const reason = whyNotLane(spec, loop.era, context);
+    if (reason !== undefined) skipped.push({ name: spec.name, reason });
+    else lanes.push(await openLane(loop, context, upstream, spec, lanes.at(-1)));
+  }
+  await measureAll(loop, context, upstream, lanes);
+  return { lanes: lanes.map(({ spec, rounds }): Lane => ({ name: spec.name, rounds })), skipped };
+}
+
+function isWanted({ name, isFullOnly = false }: LaneSpec, { set, lanes }: Context): boolean {
+  return lanes === undefined ? set === 'full' || !isFullOnly : lanes.includes(name);
+}
+
+function whyNotLane({ target, gateway }: LaneSpec, era: Era, { generator }: Context): string | undefined {
+  if ((gateway?.tokens ?? 1) > 1 && generator !== 'wrk') return 'wrk, which lets tokens take turns, is not installed';
+  return target === 'static' ? undefined : whyNot(target, era);
+}
+
+async function openLane(
+  loop: ClosedLoop,
+  context: Context,
+  upstream: Upstream,
+  spec: LaneSpec,
+  before: OpenLane | undefined,
+): Promise<OpenLane> {
+  const directory = join(context.directory, spec.name);
+  mkdirSync(directory);
+  const { gateway = {}, target: name } = spec;
+  const { call = {} } = loop;
+  const target =
+    name === 'static'
+      ? await startStatic(before?.target, directory)
+      : await startTarget(name, loop.era, upstream, directory, { call, gateway });
+  context.cleanup.defer(() => stopChild(target.child));
+  const count = gateway.tokens ?? 1;
+  const tokens = count > 1 ? Array.from({ length: count }, (_, index) => benchToken(index)) : undefined;
+  return { spec, target, tokens, rounds: [] };
+}
+
+/** The order is rotated from round to round, so that a machine that slows down slows each of the lanes. */
+async function measureAll(
+  loop: ClosedLoop,
+  context: Context,
+  upstream: Upstream,
+  lanes: readonly OpenLane[],
+): Promise<void> {
+  for (const lane of lanes) {
+    for (let round = 0; round < WARM_UP_ROUNDS; round++) await measure(loop, context, upstream, lane);
+  }
+  for (let round = 0; round < context.rounds; round++) {
+    const first = round % lanes.length;
+    for (const lane of [...lanes.slice(first), ...lanes.slice(0, first)]) {
+      lane.rounds.push(await measure(loop, context, upstream, lane));
+    }
+    context.say(`round ${round + 1} of ${context.rounds}`);
+  }
+}
+
+async function measure(loop: ClosedLoop, context: Context, upstream: Upstream, lane: OpenLane): Promise<Round> {
+  const { target, tokens, spec } = lane;
+  const { connections = CONNECTIONS, expected = {} } = loop;
+  await verifyCall(spec.name, target.call, expected);
+  const callsBefore = await upstreamCalls(upstream);
+  const probeBefore = await readProbe(target.child);
+  const cpuBefore = readCpu(target.pid);
+  const hasOwnIds = target.endpoint.sessionId !== undefined;
+  const load = { connections, hasOwnIds, ...(tokens === undefined ? {} : { tokens }) };
+  const result = await generateLoad(context.generator, target.call, context.seconds, load);
+  const cpuMs = cpuMsBetween(cpuBefore, readCpu(target.pid));
+  const probe = await readProbe(target.child);
+  const calls = (await upstreamCalls(upstream)) - callsBefore;
+  judge(lane, result, calls, connections, loop.call?.method !== 'tools/list' && target.usesUpstream);
+  return {
+    cpuUsPerCall: (cpuMs * 1000) / result.completed,
+    ...(loop.bytesPerCall === undefined ? {} : { cpuNsPerByte: (cpuMs * 1e6) / result.completed / loop.bytesPerCall }),
+    callsPerSecond: result.completed / result.seconds,
+    p50Us: result.p50Us,
+    p99Us: result.p99Us,
+    p999Us: result.p999Us,
+    rssMiB: rssBytes(target.pid) / MEBIBYTE,
+    ...(probe === undefined || probeBefore === undefined
+      ? {}
+      : {
+          heapMiB: probe.heapBytes / MEBIBYTE,
+          allocatedPerCall: (probe.allocatedBytes - probeBefore.allocatedBytes) / 1024 / result.completed,
+          loopDelayP99Ms: probe.loopDelayP99Ms,
+        }),
+  };
+}
+
+async function upstreamCalls(upstream: Upstream): Promise<number> {
+  return Number(await (await fetch(new URL('/calls', upstream.url))).text());
+}
+
+/** A round with failed calls, or with answers that did not come from the upstream, is no measurement. */
+function judge({ spec }: OpenLane, result: LoadResult, calls: number, connections: number, isCounted: boolean): void {
+  const { completed, errors } = result;
+  if (errors > 0 || completed === 0) throw new Error(`${spec.name}: ${errors} of ${completed + errors} calls failed`);
+  // Calls in flight when a round ends reach the upstream, then or in the next round, without being counted as completed.
+  const uncounted = calls - completed;
+  if (isCounted && (uncounted < 0 || uncounted > 2 * connections)) {
+    throw new Error(`${spec.name}: ${completed} answers, but the upstream saw ${calls} calls`);
+  }
+}

@@ -1,0 +1,174 @@
+// bench/REPORT.md, from the JSON of the last full and the last quick run alone: the same JSON gives the same words.
+
+import { judge, type Verdict } from '../budgets.ts';
+import { FIGURE_NAMES, FIGURES, type FigureName } from '../figures.ts';
+import { ratiosToPipe } from '../gate.ts';
+import type { Results, ScenarioResult } from '../results.ts';
+import { SUBJECTS, type Subject } from '../scenario.ts';
+import { spreadOf } from '../statistics.ts';
+import { SUBJECT_TITLES } from './charts.ts';
+import { digitsOf, figureHeading, formatBound, formatNumber, formatSpread, unitOf } from './format.ts';
+
+export interface ReportInput {
+  readonly full: Results | undefined;
+  readonly quick: Results | undefined;
+}
+
+const HEAD = `# What Switchboard costs
+
+Measured by \`npm run bench:full\` and \`npm run bench\`, which write this page from \`bench/results/*.json\`; edits are lost. How it
+is measured is in [the README of the benchmark](README.md). Numbers are medians over interleaved rounds, with the range in
+parentheses. Times belong to the machine; ratios are taken between rounds that ran next to each other, and are the result.`;
+
+/** A full run is told whole; of a quick one, beside it, only the ratios that CI compares with. */
+export function toMarkdown({ full, quick }: ReportInput): string {
+  const main = full ?? quick;
+  if (main === undefined) return `${HEAD}\n\nNothing has been measured yet.\n`;
+  const sections = [
+    HEAD,
+    toMachine(main),
+    toBounds(main),
+    ...SUBJECTS.flatMap((subject) => toSubject(subject, main)),
+    ...(quick === undefined ? [] : [toReference(quick)]),
+  ];
+  return `${sections.join('\n\n')}\n`;
+}
+
+function toTable(rows: readonly (readonly string[])[]): string {
+  const [heads = [], ...body] = rows;
+  const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`;
+  const rule = heads.map((_, column) => (column === 0 ? '---' : '--:'));
+  return [line(heads), line(rule), ...body.map(line)].join('\n');
+}
+
+function toMachine(results: Results): string {
+  const { machine, versions, load } = { ...results, load: loadWords(results) };
+  const rows = [
+    ['', ''],
+    ['commit', `${results.commit}, ${results.date.slice(0, 10)}`],
+    ['command', `\`${results.command}\``],
+    ['machine', machineWords(machine)],
+    [
+      'versions',
+      Object.entries(versions)
+        .map(([name, version]) => `${name} ${version}`)
+        .join(', '),
+    ],
+    ['load', load],
+  ];
+  const [heads = [], ...body] = rows;
+  return [
+    '## What it ran on',
+    '',
+    `| ${heads.join(' | ')} |`,
+    '| --- | --- |',
+    ...body.map((row) => `| ${row.join(' | ')} |`),
+  ].join('\n');
+}
+
+function machineWords({ cpu, cores, memoryGiB, kernel, isVirtual }: Results['machine']): string {
+  return `${isVirtual ? 'virtual, ' : ''}${cores} cores (${cpu}), ${memoryGiB} GiB, ${kernel}`;
+}
+
+function loadWords({ generator, connections, rounds, secondsPerRound, seed }: Results): string {
+  const by = generator === 'own' ? 'the generator of `switchboard bench`' : generator;
+  return `${by}, ${connections} connections unless said otherwise, ${rounds} rounds of ${secondsPerRound} s, seed ${seed}; generator, upstream and target share the cores`;
+}
+
+interface Held {
+  readonly scenario: ScenarioResult;
+  readonly verdict: Verdict;
+}
+
+function toBounds({ scenarios }: Results): string {
+  const all = scenarios.flatMap((scenario) =>
+    scenario.budgets.flatMap((budget): Held[] => {
+      const verdict = judge(budget, scenario.lanes);
+      return verdict === undefined ? [] : [{ scenario, verdict }];
+    }),
+  );
+  if (all.length === 0) return '## What it is held to\n\nNothing in this run has a bound.';
+  const missed = all.filter(({ verdict }) => !verdict.holds);
+  const rows = all.map(({ scenario, verdict: { budget, measured, holds } }) => [
+    `[${scenario.title}](#${scenario.name}): ${budget.words}`,
+    formatBound(budget),
+    `${formatSpread(measured, digitsOf(budget))} ${unitOf(budget)}`.trimEnd(),
+    holds ? 'holds' : '**does not hold**',
+  ]);
+  return [
+    '## What it is held to',
+    '',
+    `${all.length - missed.length} of ${all.length} bounds hold.`,
+    '',
+    '![How much of each bound is used](charts/bounds.svg)',
+    '',
+    toTable([['', 'Bound', 'Measured', ''], ...rows]),
+    '',
+    ...toMissed(missed),
+  ]
+    .join('\n')
+    .trimEnd();
+}
+
+/** What is slower than we would like, in words. */
+function toMissed(missed: readonly Held[]): string[] {
+  if (missed.length === 0) return [];
+  const lines = missed.map(({ scenario, verdict: { budget, measured } }) => {
+    const value = `${formatNumber(measured.median, digitsOf(budget))} ${unitOf(budget)}`.trimEnd();
+    return `- ${scenario.title}, ${budget.lane}: ${budget.words} is ${value} where ${formatBound(budget)} is wanted.`;
+  });
+  return ['### Slower than we would like', '', ...lines];
+}
+
+function toSubject(subject: Subject, { scenarios }: Results): string[] {
+  const own = scenarios.filter((scenario) => scenario.subject === subject);
+  if (own.length === 0) return [];
+  const title = SUBJECT_TITLES[subject];
+  return [`## ${title}`, `![${title}](charts/${subject}.svg)`, ...own.map(toScenario)];
+}
+
+function toScenario(scenario: ScenarioResult): string {
+  const { name, title, method, lanes, skipped = [], notes = [] } = scenario;
+  const figures = FIGURE_NAMES.filter((figure) => lanes.some(({ rounds }) => rounds.some((round) => figure in round)));
+  const ratios = ratiosToPipe(scenario);
+  const rows = lanes.map((lane) => [
+    lane.name,
+    ...figures.map((figure) => cellOf(lane, figure)),
+    ...(ratios.size === 0 ? [] : [ratioWords(ratios, lane.name)]),
+  ]);
+  const heads = ['', ...figures.map(figureHeading), ...(ratios.size === 0 ? [] : ['CPU × pipe'])];
+  const remarks = [...notes, ...skipped.map((each) => `Not measured here: ${each.name} (${each.reason}).`)];
+  return [
+    `### ${title}`,
+    '',
+    `<a id="${name}"></a>${method}`,
+    '',
+    toTable([heads, ...rows]),
+    ...remarks.flatMap((remark) => ['', remark]),
+  ].join('\n');
+}
+
+function cellOf({ rounds }: ScenarioResult['lanes'][number], figure: FigureName): string {
+  const spread = spreadOf(rounds, figure);
+  return spread === undefined ? '' : formatSpread(spread, FIGURES[figure].digits);
+}
+
+function ratioWords(ratios: ReadonlyMap<string, number>, lane: string): string {
+  if (lane === 'pipe') return '1';
+  const ratio = ratios.get(lane);
+  return ratio === undefined ? '' : formatNumber(ratio, 2);
+}
+
+function toReference(quick: Results): string {
+  const rows = quick.scenarios.flatMap((scenario) =>
+    [...ratiosToPipe(scenario)].map(([lane, ratio]) => [scenario.title, lane, formatNumber(ratio, 2)]),
+  );
+  return [
+    '## What CI compares with',
+    '',
+    `The quick run of ${quick.date.slice(0, 10)}, commit ${quick.commit}, ${machineWords(quick.machine)}: CPU per call over the bare pipe. CI`,
+    'fails when a ratio of the gateway is more than 15 % above these in each of three tries.',
+    '',
+    toTable([['', 'Target', 'CPU × pipe'], ...rows]),
+  ].join('\n');
+}

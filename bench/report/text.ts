@@ -1,0 +1,55 @@
+// The end of a run on a terminal.
+
+import { judge } from '../budgets.ts';
+import { FIGURE_NAMES, FIGURES, type FigureName } from '../figures.ts';
+import { ratiosToPipe } from '../gate.ts';
+import type { Results, ScenarioResult } from '../results.ts';
+import { spreadOf } from '../statistics.ts';
+import { digitsOf, figureHeading, formatBound, formatNumber, formatSpread } from './format.ts';
+
+const HIDDEN: readonly FigureName[] = ['p999Us', 'heapMiB', 'loopDelayP99Ms', 'allocatedPerCall', 'cpuNsPerByte'];
+
+export function toText(results: Results): string {
+  return results.scenarios.map(toSection).join('\n');
+}
+
+function toSection(scenario: ScenarioResult): string {
+  const { title, name, lanes, skipped = [], notes = [] } = scenario;
+  const figures = FIGURE_NAMES.filter(
+    (figure) => !HIDDEN.includes(figure) && lanes.some(({ rounds }) => rounds.some((round) => figure in round)),
+  );
+  const ratios = ratiosToPipe(scenario);
+  const rows = lanes.map((lane) => [
+    lane.name,
+    ...figures.map((figure) => {
+      const spread = spreadOf(lane.rounds, figure);
+      if (spread === undefined) return '';
+      const { digits } = FIGURES[figure];
+      return figure.startsWith('cpu') ? formatSpread(spread, digits) : formatNumber(spread.median, digits);
+    }),
+    ratios.has(lane.name) ? formatNumber(ratios.get(lane.name) ?? 0, 3) : '',
+  ]);
+  const verdicts = scenario.budgets.flatMap((budget) => {
+    const verdict = judge(budget, lanes);
+    if (verdict === undefined) return [];
+    const measured = formatSpread(verdict.measured, digitsOf(budget));
+    return [
+      `  ${verdict.holds ? 'holds' : 'MISSED'}  ${budget.lane}: ${budget.words}: ${measured}, bound ${formatBound(budget)}`,
+    ];
+  });
+  const lines = [
+    `${title} (${name}, ${scenario.seconds} s)`,
+    ...alignColumns([['', ...figures.map(figureHeading), '× pipe'], ...rows]),
+    ...verdicts,
+    ...skipped.map((each) => `  skipped ${each.name}: ${each.reason}`),
+    ...notes.map((note) => `  ${note}`),
+  ];
+  return `${lines.join('\n')}\n`;
+}
+
+function alignColumns(rows: readonly (readonly string[])[]): string[] {
+  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
+  const align = (cell: string, column: number) =>
+    column === 0 ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0);
+  return rows.map((row) => `  ${row.map(align).join('  ').trimEnd()}`);
+}

@@ -1,0 +1,50 @@
+// Medians, ranges, comparisons round by round, and bounds on them.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { judge } from '../../../bench/budgets.ts';
+import type { Budget } from '../../../bench/scenario.ts';
+import { compare, spreadOf, toSpread } from '../../../bench/statistics.ts';
+import { lane } from './lanes.ts';
+
+test('a spread has the middle value, or the mean of the two in the middle', () => {
+  assert.deepEqual(toSpread([3, 1, 2]), { median: 2, min: 1, max: 3 });
+  assert.deepEqual(toSpread([4, 1, 2, 3]), { median: 2.5, min: 1, max: 4 });
+  assert.equal(toSpread([]), undefined);
+});
+
+test('rounds without a figure do not count', () => {
+  assert.deepEqual(spreadOf([{ p50Us: 1 }, {}, { p50Us: 3 }], 'p50Us'), { median: 2, min: 1, max: 3 });
+  assert.equal(spreadOf([{}], 'p50Us'), undefined);
+});
+
+test('ratios are taken round by round: a machine that slows down between rounds changes none of them', () => {
+  const [pipe, gateway] = [lane('pipe', 10, 20, 40), lane('gateway', 12, 24, 48)];
+  const ratio = compare(gateway.rounds, pipe.rounds, 'cpuUsPerCall', 'ratio');
+  assert.deepEqual(ratio, { median: 1.2, min: 1.2, max: 1.2 });
+  const difference = compare(gateway.rounds, pipe.rounds, 'cpuUsPerCall', 'difference');
+  assert.deepEqual(difference, { median: 4, min: 2, max: 8 });
+});
+
+test('a round that the other lane lacks is left out', () => {
+  assert.deepEqual(compare(lane('a', 2, 3).rounds, lane('b', 1).rounds, 'cpuUsPerCall', 'ratio'), {
+    median: 2,
+    min: 2,
+    max: 2,
+  });
+});
+
+test('a bound holds up to its value, and not beyond', () => {
+  const budget: Budget = { words: '', lane: 'gateway', figure: 'cpuUsPerCall', over: 'pipe', atMost: 1.5 };
+  const holds = (cost: number) => judge(budget, [lane('pipe', 2), lane('gateway', cost)])?.holds;
+  assert.deepEqual([holds(3), holds(3.1)], [true, false]);
+  const least: Budget = { words: '', lane: 'other', figure: 'cpuUsPerCall', atLeast: 20 };
+  const reaches = (cost: number) => judge(least, [lane('other', cost)])?.holds;
+  assert.deepEqual([reaches(20), reaches(19.9)], [true, false]);
+});
+
+test('a bound on a lane that was not measured is not judged', () => {
+  const budget: Budget = { words: '', lane: 'gateway', figure: 'cpuUsPerCall', over: 'pipe', atMost: 1.5 };
+  assert.equal(judge(budget, [lane('gateway', 1)]), undefined);
+  assert.equal(judge(budget, [lane('pipe', 1)]), undefined);
+});
