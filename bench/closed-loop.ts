@@ -1,7 +1,5 @@
 // Scenarios as data: one call sent in a closed loop to several targets, in interleaved rounds.
 
-import { mkdirSync } from 'node:fs';
-import { join } from 'node:path';
 import type { Era } from '../src/protocol/era.ts';
 import { readProbe } from './ask-probe.ts';
 import { type CallOptions, type Expected, verifyCall } from './calls.ts';
@@ -9,17 +7,10 @@ import { cpuMsBetween, readCpu, rssBytes } from './cpu.ts';
 import type { Round } from './figures.ts';
 import { benchToken, type GatewayOptions } from './gateway-config.ts';
 import { CONNECTIONS, generateLoad, type LoadResult } from './load.ts';
-import type { Context, Lane, Measured, Scenario, Skipped } from './scenario.ts';
-import { startStatic } from './static-answer.ts';
-import {
-  type RunningTarget,
-  startTarget,
-  startUpstream,
-  stopChild,
-  type TargetName,
-  type Upstream,
-  whyNot,
-} from './targets.ts';
+import { type Context, type Lane, type Measured, type Scenario, type Skipped, toReason } from './scenario.ts';
+import { interleave, openTarget, openUpstream } from './stand.ts';
+import { openStatic } from './static-answer.ts';
+import { type RunningTarget, type TargetName, type Upstream, whyNot } from './targets.ts';
 
 export interface LaneSpec {
   readonly name: string;
@@ -52,9 +43,9 @@ interface OpenLane {
   readonly rounds: Round[];
 }
 
-const RESULT_BYTES = 200;
 /** Compiled code and open connections, not counted. */
 const WARM_UP_ROUNDS = 2;
+const OWN: readonly LaneSpec['target'][] = ['gateway', 'pipe', 'direct', 'static'];
 const MEBIBYTE = 2 ** 20;
 
 export function closedLoop(loop: ClosedLoop): Scenario {
@@ -62,17 +53,38 @@ export function closedLoop(loop: ClosedLoop): Scenario {
 }
 
 async function run(loop: ClosedLoop, context: Context): Promise<Measured> {
-  const upstream = await startUpstream(loop.era, loop.resultBytes ?? RESULT_BYTES, loop.upstream);
-  context.cleanup.defer(() => stopChild(upstream.child));
+  const upstream = await openUpstream(context, loop.era, loop.upstream, loop.resultBytes);
   const skipped: Skipped[] = [];
   const lanes: OpenLane[] = [];
   for (const spec of loop.lanes.filter((lane) => isWanted(lane, context))) {
     const reason = whyNotLane(spec, loop.era, context);
     if (reason !== undefined) skipped.push({ name: spec.name, reason });
-    else lanes.push(await openLane(loop, context, upstream, spec, lanes.at(-1)));
+    else
+      await keepFailure(skipped, spec, async () => {
+        const lane = await openLane(loop, context, upstream, spec, lanes.at(-1));
+        for (let round = 0; round < WARM_UP_ROUNDS; round++) await measure(loop, context, upstream, lane);
+        lanes.push(lane);
+      });
   }
-  await measureAll(loop, context, upstream, lanes);
+  await interleave(context, lanes, async (lane) => {
+    if (skipped.some(({ name }) => name === lane.spec.name)) return;
+    await keepFailure(
+      skipped,
+      lane.spec,
+      async () => void lane.rounds.push(await measure(loop, context, upstream, lane)),
+    );
+  });
   return { lanes: lanes.map(({ spec, rounds }): Lane => ({ name: spec.name, rounds })), skipped };
+}
+
+/** A program of others that fails is a result as well; without the gateway or its baselines there is none. */
+async function keepFailure(skipped: Skipped[], { name, target }: LaneSpec, action: () => Promise<void>): Promise<void> {
+  try {
+    await action();
+  } catch (error) {
+    if (OWN.includes(target)) throw error;
+    skipped.push({ name, reason: `it failed: ${toReason(error)}` });
+  }
 }
 
 function isWanted({ name, isFullOnly = false }: LaneSpec, { set, lanes }: Context): boolean {
@@ -91,37 +103,15 @@ async function openLane(
   spec: LaneSpec,
   before: OpenLane | undefined,
 ): Promise<OpenLane> {
-  const directory = join(context.directory, spec.name);
-  mkdirSync(directory);
   const { gateway = {}, target: name } = spec;
-  const { call = {} } = loop;
+  const { call = {}, era } = loop;
   const target =
     name === 'static'
-      ? await startStatic(before?.target, directory)
-      : await startTarget(name, loop.era, upstream, directory, { call, gateway });
-  context.cleanup.defer(() => stopChild(target.child));
+      ? await openStatic(context, before?.target)
+      : await openTarget(context, { lane: spec.name, target: name, era, upstream, options: { call, gateway } });
   const count = gateway.tokens ?? 1;
   const tokens = count > 1 ? Array.from({ length: count }, (_, index) => benchToken(index)) : undefined;
   return { spec, target, tokens, rounds: [] };
-}
-
-/** The order is rotated from round to round, so that a machine that slows down slows each of the lanes. */
-async function measureAll(
-  loop: ClosedLoop,
-  context: Context,
-  upstream: Upstream,
-  lanes: readonly OpenLane[],
-): Promise<void> {
-  for (const lane of lanes) {
-    for (let round = 0; round < WARM_UP_ROUNDS; round++) await measure(loop, context, upstream, lane);
-  }
-  for (let round = 0; round < context.rounds; round++) {
-    const first = round % lanes.length;
-    for (const lane of [...lanes.slice(first), ...lanes.slice(0, first)]) {
-      lane.rounds.push(await measure(loop, context, upstream, lane));
-    }
-    context.say(`round ${round + 1} of ${context.rounds}`);
-  }
 }
 
 async function measure(loop: ClosedLoop, context: Context, upstream: Upstream, lane: OpenLane): Promise<Round> {

@@ -52,6 +52,8 @@ export function writeGatewayFile(
     listen: { host: '127.0.0.1', port: 0 },
     store: { url: `sqlite:${join(directory, 'bench.db')}` },
     audit: { calls: audit },
+    // What is made over REST while it runs is on this machine, too.
+    upstreams: { allow_http: true, allow_cidrs: ['127.0.0.0/8'] },
     ...(limits === undefined ? {} : { limits }),
     mcp_configs: Array.from({ length: configs }, (_, index) => ({
       name: configName(index),

@@ -7,10 +7,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { generateLoad as generate } from '../src/load/generate-load.ts';
+import type { LoadReport } from '../src/load/load-figures.ts';
 import { type RpcRequestOptions, toRpcRequest } from '../src/load/rpc-request.ts';
 
 export const CONNECTIONS = 32;
 const TIMEOUT_S = 30;
+/** At a rate; what is due beyond waits for one, and its time counts. */
+const MOST_CONNECTIONS = 512;
 
 export const GENERATORS = ['wrk', 'own'] as const;
 export type Generator = (typeof GENERATORS)[number];
@@ -124,6 +127,30 @@ async function loadWithWrk(
   } finally {
     rmSync(directory, { recursive: true });
   }
+}
+
+export interface RateOptions {
+  /** Requests per second, in Poisson arrivals. */
+  readonly rate: number;
+  readonly seconds: number;
+  readonly seed: number;
+}
+
+/** Sends `call` when it is due, whatever has been answered; latency counts from then. Throws when anything but results came back. */
+export async function loadAtRate({ url, request }: Call, { rate, seconds, seed }: RateOptions): Promise<LoadReport> {
+  const report = await generate({
+    url: new URL(url),
+    request: toRpcRequest(request),
+    rate,
+    seed,
+    connections: MOST_CONNECTIONS,
+    warmUpMs: 0,
+    durationMs: seconds * 1000,
+    timeoutMs: TIMEOUT_S * 1000,
+  });
+  const problems = Object.entries(report.problems).map(([problem, count]) => `${count} × ${problem}`);
+  if (problems.length > 0) throw new Error(`${url} at ${rate}/s: ${problems.join(', ')}`);
+  return report;
 }
 
 /** Of the gateway's own load generator, in a closed loop. */

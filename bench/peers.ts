@@ -10,6 +10,8 @@ import { type Child, ROOT, startChild } from './children.ts';
 /** Not beside their package.json: whoever copies `bench` need not copy a hundred megabytes. */
 export const PEERS_FOLDER = join(ROOT, 'node_modules/.cache/bench-peers');
 const MODULES = join(PEERS_FOLDER, 'node_modules');
+const INSTALL_LIMIT_MS = 120_000;
+
 let problem: string | undefined;
 
 /** Installs them where that has not been done; returns why they are not there. */
@@ -19,7 +21,7 @@ export function installPeers(): string | undefined {
     mkdirSync(PEERS_FOLDER, { recursive: true });
     cpSync(join(import.meta.dirname, 'peers'), PEERS_FOLDER, { recursive: true });
     const flags = ['ci', '--ignore-scripts', '--no-audit', '--no-fund'];
-    execFileSync('npm', flags, { cwd: PEERS_FOLDER, stdio: 'ignore' });
+    execFileSync('npm', flags, { cwd: PEERS_FOLDER, stdio: 'ignore', timeout: INSTALL_LIMIT_MS });
   } catch {
     problem = 'npm could not install it';
   }

@@ -25,6 +25,8 @@ export interface Results {
 /** With its title and bounds: a report is made of the JSON alone. */
 export interface ScenarioResult extends Omit<Scenario, 'run' | 'set'>, Measured {
   readonly seconds: number;
+  /** Why it could not be measured to its end; there are no lanes then. */
+  readonly failure?: string;
 }
 
 export function resultsFile(set: ScenarioSet): string {

@@ -99,6 +99,7 @@ async function measure(): Promise<void> {
   }
   if (options.out === undefined && isWhole) writeReport();
   console.log(toText(results));
+  if (results.scenarios.some(({ failure }) => failure !== undefined)) process.exitCode = 1;
 }
 
 /** Measures up to three times what has become worse; once is enough where nothing has. */
@@ -107,13 +108,16 @@ async function gate(): Promise<void> {
   if (committed === undefined) throw new Error('there is nothing committed to compare with: npm run bench');
   let left = scenarios.filter(({ name }) => committed.scenarios.some((each) => each.name === name && hasPipe(each)));
   for (let tries = 1; left.length > 0; tries++) {
-    const worse = findWorse(await runScenarios(left, suiteOptions), committed.scenarios);
+    const results = await runScenarios(left, suiteOptions);
+    const worse = findWorse(results, committed.scenarios);
+    const failed = results.filter(({ failure }) => failure !== undefined);
     for (const { scenario, lane, committed: before, measured } of worse) {
       console.log(
         `try ${tries}: ${scenario}, ${lane}: ${measured.toFixed(2)} × the pipe, committed ${before.toFixed(2)} ×`,
       );
     }
-    left = left.filter(({ name }) => worse.some(({ scenario }) => scenario === name));
+    const again = [...worse.map(({ scenario }) => scenario), ...failed.map(({ name }) => name)];
+    left = left.filter(({ name }) => again.includes(name));
     if (tries === TRIES) break;
   }
   if (left.length === 0) console.log('no ratio to the bare pipe is more than 15 % worse than the committed one');

@@ -73,3 +73,9 @@ export interface Budget {
   readonly atMost?: number;
   readonly atLeast?: number;
 }
+
+/** An error in one line for the report, which names no place on this machine. */
+export function toReason(error: unknown): string {
+  const [line = ''] = (error instanceof Error ? error.message : String(error)).split('\n');
+  return line.replaceAll(/(?<![\w.:/])\/(?:[^\s/:'"`]+\/)+/g, '').slice(0, 300);
+}

@@ -2,8 +2,19 @@
 
 import type { Scenario } from './scenario.ts';
 import { CALLS } from './scenarios/calls.ts';
+import { FIRST_LISTS } from './scenarios/first-lists.ts';
+import { LATENCY } from './scenarios/latency.ts';
 import { LISTS } from './scenarios/lists.ts';
 import { PAYLOADS } from './scenarios/payloads.ts';
 import { SCALE } from './scenarios/scale.ts';
+import { SESSIONS } from './scenarios/sessions.ts';
 
-export const SCENARIOS: readonly Scenario[] = [...CALLS, ...PAYLOADS, ...LISTS, ...SCALE];
+export const SCENARIOS: readonly Scenario[] = [
+  ...CALLS,
+  ...PAYLOADS,
+  ...LISTS,
+  ...FIRST_LISTS,
+  ...SCALE,
+  ...LATENCY,
+  ...SESSIONS,
+];

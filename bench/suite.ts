@@ -4,11 +4,11 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ScenarioResult } from './results.ts';
-import type { Context, Scenario } from './scenario.ts';
+import { type Context, type Measured, type Scenario, toReason } from './scenario.ts';
 
 export type SuiteOptions = Omit<Context, 'directory' | 'cleanup' | 'say'>;
 
-/** Rejects with the first scenario that cannot be measured; what it had started is stopped. */
+/** A scenario that fails is kept as that, and the next one runs. */
 export async function runScenarios(scenarios: readonly Scenario[], options: SuiteOptions): Promise<ScenarioResult[]> {
   const results: ScenarioResult[] = [];
   for (const [index, scenario] of scenarios.entries()) {
@@ -24,12 +24,23 @@ async function runScenario(scenario: Scenario, options: SuiteOptions, say: (text
   const { run, set: _set, ...described } = scenario;
   const startedMs = performance.now();
   say('starting');
-  await using cleanup = new AsyncDisposableStack();
-  cleanup.defer(() => rmSync(directory, { recursive: true, force: true }));
   const { name, subject, title, method, budgets } = described;
-  const measured = await run({ ...options, directory, cleanup, say });
+  const measured = await attempt((cleanup) => run({ ...options, directory, cleanup, say }));
+  rmSync(directory, { recursive: true, force: true });
   const seconds = Math.round((performance.now() - startedMs) / 1000);
   return { name, subject, title, method, budgets, seconds, ...measured };
+}
+
+async function attempt(
+  run: (cleanup: AsyncDisposableStack) => Promise<Measured>,
+): Promise<Measured & { readonly failure?: string }> {
+  try {
+    await using cleanup = new AsyncDisposableStack();
+    return await run(cleanup);
+  } catch (error) {
+    process.stderr.write(`${(error as Error).stack}\n`);
+    return { lanes: [], failure: toReason(error) };
+  }
 }
 
 /** On one line of a terminal; elsewhere only how it began. */

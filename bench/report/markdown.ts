@@ -128,7 +128,7 @@ function toSubject(subject: Subject, { scenarios }: Results): string[] {
 }
 
 function toScenario(scenario: ScenarioResult): string {
-  const { name, title, method, lanes, skipped = [], notes = [] } = scenario;
+  const { name, title, method, lanes, skipped = [], notes = [], failure } = scenario;
   const figures = FIGURE_NAMES.filter((figure) => lanes.some(({ rounds }) => rounds.some((round) => figure in round)));
   const ratios = ratiosToPipe(scenario);
   const rows = lanes.map((lane) => [
@@ -137,13 +137,13 @@ function toScenario(scenario: ScenarioResult): string {
     ...(ratios.size === 0 ? [] : [ratioWords(ratios, lane.name)]),
   ]);
   const heads = ['', ...figures.map(figureHeading), ...(ratios.size === 0 ? [] : ['CPU × pipe'])];
-  const remarks = [...notes, ...skipped.map((each) => `Not measured here: ${each.name} (${each.reason}).`)];
+  const failed = failure === undefined ? [] : [`**It failed:** ${failure}`];
+  const remarks = [...failed, ...notes, ...skipped.map((each) => `Not measured here: ${each.name} (${each.reason}).`)];
   return [
     `### ${title}`,
     '',
     `<a id="${name}"></a>${method}`,
-    '',
-    toTable([heads, ...rows]),
+    ...(rows.length === 0 ? [] : ['', toTable([heads, ...rows])]),
     ...remarks.flatMap((remark) => ['', remark]),
   ].join('\n');
 }

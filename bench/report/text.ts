@@ -14,7 +14,7 @@ export function toText(results: Results): string {
 }
 
 function toSection(scenario: ScenarioResult): string {
-  const { title, name, lanes, skipped = [], notes = [] } = scenario;
+  const { title, name, lanes, skipped = [], notes = [], failure } = scenario;
   const figures = FIGURE_NAMES.filter(
     (figure) => !HIDDEN.includes(figure) && lanes.some(({ rounds }) => rounds.some((round) => figure in round)),
   );
@@ -27,7 +27,7 @@ function toSection(scenario: ScenarioResult): string {
       const { digits } = FIGURES[figure];
       return figure.startsWith('cpu') ? formatSpread(spread, digits) : formatNumber(spread.median, digits);
     }),
-    ratios.has(lane.name) ? formatNumber(ratios.get(lane.name) ?? 0, 3) : '',
+    ...(ratios.size === 0 ? [] : [ratios.has(lane.name) ? formatNumber(ratios.get(lane.name) ?? 0, 3) : '']),
   ]);
   const verdicts = scenario.budgets.flatMap((budget) => {
     const verdict = judge(budget, lanes);
@@ -39,8 +39,9 @@ function toSection(scenario: ScenarioResult): string {
   });
   const lines = [
     `${title} (${name}, ${scenario.seconds} s)`,
-    ...alignColumns([['', ...figures.map(figureHeading), '× pipe'], ...rows]),
+    ...alignColumns([['', ...figures.map(figureHeading), ...(ratios.size === 0 ? [] : ['× pipe'])], ...rows]),
     ...verdicts,
+    ...(failure === undefined ? [] : [`  FAILED: ${failure}`]),
     ...skipped.map((each) => `  skipped ${each.name}: ${each.reason}`),
     ...notes.map((note) => `  ${note}`),
   ];

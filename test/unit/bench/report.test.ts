@@ -44,6 +44,13 @@ test('what could not be measured is named, with why', () => {
   assert.ok(report.includes('At 10/s.'));
 });
 
+test('a scenario that failed is a part of the report', () => {
+  const scenario = scenarioResult({ lanes: [], failure: 'gateway: 3 of 9 calls failed' });
+  const report = toMarkdown({ full: runResults({ scenarios: [scenario] }), quick: undefined });
+  assert.ok(report.includes('**It failed:** gateway: 3 of 9 calls failed'));
+  assert.ok(report.includes('Nothing in this run has a bound.'));
+});
+
 test('beside a full run, of the quick one only what CI compares with is shown; alone it is the report', () => {
   const quick = runResults({ set: 'quick', commit: 'def5678' });
   const both = toMarkdown({ full: runResults(), quick });
