@@ -14,16 +14,17 @@ import { ListPages } from './data-plane/lists.ts';
 import { RequestStates } from './data-plane/request-states.ts';
 import { Sessions } from './data-plane/sessions.ts';
 import type { AccountId, StoredSecret } from './domain/mcp-config.ts';
-import { createApp, createRequestHandler, type RequestHandlerDeps } from './edge/app.ts';
-import { createCors } from './edge/cors.ts';
-import { createListener } from './edge/listener.ts';
-import { createOriginCheck } from './edge/origin.ts';
+import { createApp } from './edge/app.ts';
+import { Siblings } from './edge/siblings.ts';
 import { createUpstream } from './gateway/create-upstream.ts';
 import { declareGauges, describeUpstreams } from './gateway/gauges.ts';
+import { Listeners } from './gateway/listeners.ts';
+import { answerSibling, toSiblings } from './gateway/siblings.ts';
 import { openVaulted } from './gateway/vaulted.ts';
+import { type Question, shareLimits, type WorkerPlace } from './gateway/worker-place.ts';
 import { Authenticator } from './identity/authenticate.ts';
-import { type CertificateInUse, openCertificate } from './settings/certificate-in-use.ts';
-import { type Address, inheritedEnvironment } from './settings/environment.ts';
+import { openCertificate } from './settings/certificate-in-use.ts';
+import { inheritedEnvironment } from './settings/environment.ts';
 import { toJsonSchema } from './settings/schema.ts';
 import type { Settings } from './settings/settings.ts';
 import { createLogger, type Logger } from './telemetry/logger.ts';
@@ -39,6 +40,8 @@ export interface GatewayOptions {
   /** Milliseconds since 1970. */
   readonly now?: () => number;
   readonly log?: Logger;
+  /** Where it is one of several processes on one port. */
+  readonly worker?: WorkerPlace | undefined;
 }
 
 /** The state of the config file, for `/readyz?detail`. */
@@ -60,12 +63,16 @@ export interface Gateway {
   apply(declared: Declared): Promise<ApplyCounts>;
   /** Says how the last read of the config file went. */
   reportReload(state: ReloadState): void;
+  /** Answers what another process on the same port asks. */
+  answer(question: Question): Promise<unknown>;
   /** Takes no new work, finishes calls in flight for at most `limits.drainMs`, then lets go of everything. */
   close(): Promise<void>;
 }
 
 export async function createGateway(options: GatewayOptions): Promise<Gateway> {
-  const { settings, now = Date.now } = options;
+  const { now = Date.now, worker } = options;
+  const processes = worker?.count ?? 1;
+  const settings = { ...options.settings, limits: shareLimits(options.settings.limits, processes) };
   const log = options.log ?? createLogger({ level: settings.log.level });
   const certificate = await openCertificate(settings.listen.tls, { setting: 'listen.tls', log, now });
   const adminTls = settings.admin?.listen.tls;
@@ -77,7 +84,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   const authenticator = new Authenticator({ pepper: keys.tokenPepper, now });
   const launcher = new Launcher(log);
   const commands = new DeclaredCommands(settings.declared);
-  const parts = { settings, telemetry, now, log, launcher, commands, inherited: inheritedEnvironment() };
+  const parts = { settings, processes, telemetry, now, log, launcher, commands, inherited: inheritedEnvironment() };
   const catalogs = new Catalogs({
     openSecret: (accountId, secret) => vault.open(toSecretRef(accountId, secret), secret.sealed),
     createUpstream: (request, purpose) => createUpstream(request, purpose, parts),
@@ -91,7 +98,12 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     ttlMs: settings.limits.listTtlMs,
     now,
   });
-  const sessions = new Sessions({ sealer: createSealer(keys.sealing, 'session'), now });
+  const siblings = worker && new Siblings(worker);
+  const sessions = new Sessions({
+    sealer: createSealer(keys.sealing, 'session'),
+    now,
+    owns: siblings?.owns.bind(siblings),
+  });
   const pageSize = settings.limits.listPageTools;
   const listPages = new ListPages({ sealer: createSealer(keys.sealing, 'cursor'), pageSize, now });
   const { limits } = settings;
@@ -104,6 +116,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     states: new RequestStates({ sealer: createSealer(keys.sealing, 'request-state'), now }),
     telemetry,
     auditLog,
+    siblings: siblings && worker && toSiblings(siblings, worker),
     log,
     limits,
     now,
@@ -143,17 +156,18 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     configSchema,
     publicUrl: () => settings.publicUrl?.replace(/\/+$/, '') ?? url,
     upstreams: settings.upstreams,
+    refreshOthers: async () => worker?.ask({ ask: 'refresh' }),
     limits,
   });
-  const handleMcp = endpoint.handle.bind(endpoint);
   const app = createApp({
     ...controlPlane,
     authenticator,
-    telemetry,
+    readMetrics: worker?.readMetrics ?? (async () => telemetry.metrics.snapshot()),
     log,
     configSchema,
-    isReady: () => isStarted && !listener.draining,
+    isReady: () => isStarted && !listeners.isDraining,
     readyDetail: () => ({
+      ...(worker === undefined ? {} : { worker: { number: worker.index + 1, of: worker.count } }),
       epochs: configuration.epochs(),
       config_file: reload,
       certificates: certificates.map((each) => each.describe()),
@@ -161,49 +175,35 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
       upstreams: describeUpstreams(catalogs),
     }),
   });
-  const open = (
-    { host, port }: Address,
-    serves: RequestHandlerDeps['serves'],
-    tls: CertificateInUse['terminator'] | undefined,
-  ) =>
-    createListener(
-      { host, port, tls, onError: (error) => log.error('request failed', { error }) },
-      createRequestHandler({
-        app,
-        handleMcp,
-        telemetry,
-        serves,
-        findOriginProblem: createOriginCheck({ boundHost: host, ...settings }),
-        serveCors: createCors(settings.allowedOrigins),
-        isStarted: () => isStarted,
-      }),
-    );
-  const listener = open(settings.listen, settings.admin === undefined ? 'all' : 'mcp', certificate?.terminator);
-  const adminListener = settings.admin && open(settings.admin.listen, 'admin', adminCertificate?.terminator);
+  const listeners = new Listeners({
+    settings,
+    certificate,
+    adminCertificate,
+    request: { app, handleMcp: endpoint.handle.bind(endpoint), telemetry, isStarted: () => isStarted },
+    worker,
+    siblings,
+    log,
+  });
   declareGauges(telemetry, catalogs, configuration);
   telemetry.clientStreams.collect((family) => family.labels().set(endpoint.streams));
-  telemetry.clientConnections.collect((family) => {
-    family.labels().set(listener.connections + (adminListener?.connections ?? 0));
-  });
+  telemetry.clientConnections.collect((family) => family.labels().set(listeners.connections));
 
   const start = async () => {
     // The addresses first: who is started by mistake beside a running gateway must not rewrite the store that one serves from.
-    url = toUrl(await listener.listen(), certificate);
-    const adminUrl = adminListener === undefined ? url : toUrl(await adminListener.listen(), adminCertificate);
+    const urls = await listeners.listen();
+    url = urls.url;
     const opened = auditLog.start();
     for (const each of certificates) each.watch();
     for (const account of await store.accounts()) await catalogs.lists.restore(account.id);
     await controlPlane.apply(settings.declared);
     await opened;
     isStarted = true;
-    return { url, adminUrl };
+    return urls;
   };
 
   const close = async () => {
     endpoint.endStreams();
-    await listener.drain(settings.limits.drainMs);
-    // Last, so that `/readyz` says so while calls finish.
-    await adminListener?.drain(ADMIN_DRAIN_MS);
+    await listeners.drain();
     for (const each of certificates) each.close();
     configuration.close();
     endpoint.close();
@@ -217,6 +217,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   return {
     log,
     apply: (declared) => commands.during(declared, () => controlPlane.apply(declared)),
+    answer: (question) => answerSibling(question, { telemetry, configuration, notices: endpoint.notices }),
     close,
     async listen() {
       try {
@@ -232,13 +233,6 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
       if (!state.ok) telemetry.configReloadFailures.add();
     },
   };
-}
-
-/** Operators' requests are short; a scrape that hangs does not hold up the exit. */
-const ADMIN_DRAIN_MS = 1_000;
-
-function toUrl({ host, port }: Address, certificate: CertificateInUse | undefined): string {
-  return `${certificate === undefined ? 'http' : 'https'}://${host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 
 function toSecretRef(accountId: AccountId, secret: StoredSecret) {

@@ -3,6 +3,7 @@
 import { InvalidArgumentError } from 'commander';
 import type { GrantInput } from '../control-plane/tokens.ts';
 import { TOKEN_NAME } from '../domain/principal.ts';
+import { EXPECTED_WORKERS, parseWorkers, type Workers } from '../settings/workers.ts';
 
 const UNIT_MS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 const ISO_DATE = /^\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d(?:\.\d{1,3})?)?(?:Z|[+-]\d\d:\d\d))?$/;
@@ -40,6 +41,11 @@ export function parsePatterns(text: string): readonly string[] {
   const patterns = text.split(/,(?![^{]*\})/).map((each) => each.trim());
   if (text.trim() === '') return [];
   return patterns.includes('') ? refuse('Write patterns with commas between them, as get_*,search_*.') : patterns;
+}
+
+/** How many processes are to serve. */
+export function parseWorkerCount(text: string): Workers {
+  return parseWorkers(text) ?? refuse(`It ${EXPECTED_WORKERS}.`);
 }
 
 export function parseCount(text: string): number {

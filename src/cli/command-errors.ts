@@ -17,3 +17,13 @@ export class FileError extends GatewayError {
     this.name = 'FileError';
   }
 }
+
+/**
+ * What stderr says of an error that an operator can do something about. A failed system call names the call and the file,
+ * which is what they need. `undefined` for anything else, which is our bug and keeps its stack.
+ */
+export function explain(error: unknown): string | undefined {
+  if (error instanceof FileError) return `${error.message}\n`;
+  const isExplained = error instanceof GatewayError || (error instanceof Error && 'syscall' in error);
+  return isExplained ? `switchboard: ${error.message}\n` : undefined;
+}

@@ -2,10 +2,10 @@
 // called, so that help and a wrong word do not wait for a whole gateway to be read.
 
 import { Command } from 'commander';
-import { GatewayError } from '../domain/errors.ts';
 import { nearest } from '../domain/nearest.ts';
 import { VERSION } from '../domain/version.ts';
-import { FileError, UsageError } from './command-errors.ts';
+import { parseWorkerCount } from './arguments.ts';
+import { explain, UsageError } from './command-errors.ts';
 import { addRestCommands } from './commands/groups.ts';
 import { addLoadCommands } from './commands/load.ts';
 import { examples } from './rest-command.ts';
@@ -21,15 +21,11 @@ export async function run(argv: readonly string[]): Promise<void> {
   try {
     await program.parseAsync(argv);
   } catch (error) {
-    if (!isExplained(error)) throw error;
-    process.stderr.write(error instanceof FileError ? `${error.message}\n` : `switchboard: ${error.message}\n`);
+    const text = explain(error);
+    if (text === undefined) throw error;
+    process.stderr.write(text);
     process.exitCode = error instanceof UsageError ? 2 : 1;
   }
-}
-
-/** A failed system call names the call and the file, which is what an operator needs. Anything else is our bug and keeps its stack. */
-function isExplained(error: unknown): error is Error {
-  return error instanceof GatewayError || (error instanceof Error && 'syscall' in error);
 }
 
 /** Commander hands an unknown word to the default command, which would call it an argument too many. */
@@ -59,11 +55,12 @@ export function createProgram(): Command {
     .command('serve')
     .description('Serve from a config file.')
     .requiredOption('-c, --config <file>', 'YAML or JSON config file')
+    .option('--workers <count>', 'processes that serve the port, or `auto`: one for each core', parseWorkerCount)
     .addHelpText(
       'after',
       examples(
         'switchboard serve --config switchboard.yaml',
-        'SWITCHBOARD_LOG_LEVEL=debug switchboard serve -c switchboard.yaml',
+        'SWITCHBOARD_LOG_LEVEL=debug switchboard serve -c switchboard.yaml --workers auto',
       ),
     )
     .action(async (options) => (await import('./serve.ts')).serve(options));

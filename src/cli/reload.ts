@@ -8,6 +8,7 @@ import { readEnvironment } from '../settings/environment.ts';
 import { formatProblem } from '../settings/file-problem.ts';
 import { loadSettings } from '../settings/load-settings.ts';
 import type { Settings } from '../settings/settings.ts';
+import { watchConfigFile } from '../settings/watch-config-file.ts';
 
 const RETRY_MS = 250;
 
@@ -18,15 +19,27 @@ interface Outcome {
   readonly isDue: boolean;
 }
 
-export interface Reload {
+interface Reload {
   /** Asks for the file to be read. Never throws; what went wrong is in the log and in `/readyz?detail`. */
   readonly request: () => void;
-  /** Stops trying again. */
+  /** Stops watching and trying again. */
   readonly stop: () => void;
 }
 
-/** `started` are the settings that the gateway was made with. */
-export function createReload(gateway: Gateway, file: string, started: Settings): Reload {
+/** Reads the file when it has changed, and when it is asked to. `started` are the settings that the gateway was made with. */
+export function followConfigFile(gateway: Gateway, file: string, started: Settings): Reload {
+  const reload = createReload(gateway, file, started);
+  const stopWatching = watchConfigFile(file, reload.request, { loadedDigest: started.declared.digest });
+  return {
+    request: reload.request,
+    stop: () => {
+      stopWatching();
+      reload.stop();
+    },
+  };
+}
+
+function createReload(gateway: Gateway, file: string, started: Settings): Reload {
   let isDue = false;
   let isReading = false;
   let isStopped = false;

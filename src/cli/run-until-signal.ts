@@ -6,7 +6,10 @@ import type { Gateway } from '../gateway.ts';
 const ECHO_MS = 1_000;
 
 /** Resolves when the gateway has let go of everything. A second signal, a second later, ends the process at once. */
-export async function runUntilSignal(gateway: Gateway, cleanUp: () => Promise<void>): Promise<void> {
+export async function runUntilSignal(
+  gateway: Pick<Gateway, 'log' | 'close'>,
+  cleanUp: () => Promise<void>,
+): Promise<void> {
   const signal = await new Promise<NodeJS.Signals>((resolve) => {
     process.once('SIGTERM', resolve);
     process.once('SIGINT', resolve);

@@ -14,20 +14,22 @@ interface Unusable {
   readonly message: string;
 }
 
-/** Prints warnings to stderr. Does not return when there are problems. */
+/** Prints warnings to stderr, unless somebody else does. Does not return when there are problems. */
 export async function requireSettings(
   file: string | undefined,
   environment: Environment = readEnvironment(),
+  isWarning = true,
 ): Promise<Settings> {
   const outcome = await loadSettings(file, environment);
   if (!outcome.ok) return exitWith(outcome.problems);
-  for (const warning of outcome.warnings) process.stderr.write(`warning: ${formatProblem(warning)}\n`);
+  const warnings = isWarning ? outcome.warnings : [];
+  for (const warning of warnings) process.stderr.write(`warning: ${formatProblem(warning)}\n`);
   return outcome.settings;
 }
 
 /** As `requireSettings`, for who is about to serve: what stands in other files and only a listener needs must be good as well. */
-export async function requireServable(file: string): Promise<Settings> {
-  const settings = await requireSettings(file);
+export async function requireServable(file: string, isWarning = true): Promise<Settings> {
+  const settings = await requireSettings(file, readEnvironment(), isWarning);
   const problems = [
     ...(await findTlsProblems(settings.listen, ['listen', 'tls'])),
     ...(await findTlsProblems(settings.admin?.listen, ['admin', 'listen', 'tls'])),

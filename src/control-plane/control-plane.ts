@@ -42,6 +42,8 @@ export interface ControlPlaneDeps {
   readonly publicUrl: () => string;
   /** What endpoints may be, beyond public https ones. */
   readonly upstreams: { readonly allowHttp: boolean; readonly allowCidrs: readonly string[] };
+  /** Brings what was written here into force in other processes on the same port. */
+  readonly refreshOthers: () => Promise<unknown>;
   readonly limits: { readonly apiRequestsPerMinute: number; readonly listWaitMs: number };
 }
 
@@ -69,6 +71,10 @@ export function createControlPlane(deps: ControlPlaneDeps): ControlPlane {
     positionOf: (kind, name) => positions.get(`${kind} ${name}`),
   };
   const refresh = () => configuration.refresh();
+  const refreshAll = async () => {
+    await refresh();
+    await deps.refreshOthers();
+  };
   const claimUrl = (code: string) => `${deps.publicUrl()}/claim/${code}`;
   const claimSealer = createSealer(keys.sealing, 'claim');
   const operations = createOperations({
@@ -85,7 +91,11 @@ export function createControlPlane(deps: ControlPlaneDeps): ControlPlane {
     listWaitMs: limits.listWaitMs,
     refresh,
   });
-  const perform = createPerform({ ...changeDeps, replySealer: createSealer(keys.sealing, 'reply'), refresh });
+  const perform = createPerform({
+    ...changeDeps,
+    replySealer: createSealer(keys.sealing, 'reply'),
+    refresh: refreshAll,
+  });
   const limiter = new RateLimiter({
     permits: limits.apiRequestsPerMinute,
     windowMs: 60_000,
@@ -118,7 +128,7 @@ export function createControlPlane(deps: ControlPlaneDeps): ControlPlane {
         hashToken: (text) => hashToken(keys.tokenPepper, text),
       });
       positions = declared.positions;
-      await refresh();
+      await refreshAll();
       return counts;
     },
   };

@@ -10,7 +10,7 @@ import { isAllowed, type Operation, type WriteOperation } from './operation.ts';
 export interface PerformDeps extends ChangeDeps {
   /** Seals answers that are kept to be given again: they may hold a token. */
   readonly replySealer: Sealer;
-  /** Brings what was written into force in this process; other processes follow by themselves. */
+  /** Brings what was written into force in this process and those on the same port; others follow by themselves. */
   readonly refresh: () => Promise<void>;
 }
 

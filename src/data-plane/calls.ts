@@ -18,11 +18,12 @@ import { ClientRequests } from './client-requests.ts';
 import { OVERLOADED, type Refusal, type RpcRequest } from './exchange.ts';
 import { LinkStreams } from './link-streams.ts';
 import { findRoute, type Named, readNamed, refuseUnknown } from './named.ts';
-import { ParkedCalls } from './parked-calls.ts';
+import { ParkedCalls, processIndexOf } from './parked-calls.ts';
 import { replyEmpty } from './reply.ts';
 import type { BodyRoom } from './request-body.ts';
 import type { RequestStates } from './request-states.ts';
 import { Settling, type SettlingDeps } from './settling.ts';
+import type { Siblings } from './siblings.ts';
 import { isInteractive } from './special-answers.ts';
 import { toStateOwner, UNKNOWN_STATE } from './state-owner.ts';
 import type { Subscriptions } from './subscriptions.ts';
@@ -35,6 +36,7 @@ export interface CallDeps extends SettlingDeps {
   readonly now: () => number;
   readonly telemetry: Telemetry;
   readonly auditLog?: AuditLog | undefined;
+  readonly siblings?: Siblings | undefined;
   readonly limits: SettlingDeps['limits'] & CallLimits & { readonly callTimeoutMs: number };
 }
 
@@ -54,13 +56,14 @@ export class Calls {
 
   constructor(deps: CallDeps, subscriptions: Subscriptions) {
     this.#deps = deps;
-    this.#parked = new ParkedCalls({ states: deps.states, now: deps.now });
+    const { siblings } = deps;
+    this.#parked = new ParkedCalls({ states: deps.states, now: deps.now, processIndex: siblings?.index });
     this.#inFlight = new CallsInFlight(deps.limits, () => performance.now());
     this.#settling = new Settling(deps, this.#inFlight);
     this.#audit = new CallAudit(deps.auditLog);
     const { catalogs } = deps;
     const parts = { inFlight: this.#inFlight, waits: this.#waits, clientRequests: this.#clientRequests };
-    this.notices = new ClientNotices({ catalogs, ...parts });
+    this.notices = new ClientNotices({ catalogs, siblings, ...parts });
     this.#shared = {
       buffers: subscriptions.buffers,
       clientRequests: this.#clientRequests,
@@ -210,11 +213,18 @@ export class Calls {
       return;
     }
     const call = state && this.#parked.take(state.id);
+    if (call === undefined && state !== undefined && this.#handOver(request, state.id)) return;
     if (call?.isOpen && call.upstream === route.upstream) call.attach(request, inputs.responses ?? []);
     else {
       call?.endParked('input_missing');
       this.#audit.refuse(request, UNKNOWN_STATE, { of: route, outcome: 'invalid' });
     }
+  }
+
+  /** The call may wait in another process: its client has come back on another connection. */
+  #handOver({ exchange, message }: RpcRequest, parkedId: string): boolean {
+    const { request, response } = exchange;
+    return this.#deps.siblings?.handOver(processIndexOf(parkedId), request, response, message.bytes) === true;
   }
 
   #parkSoon(call: UpstreamCall): void {

@@ -4,11 +4,12 @@
 import type { Catalogs } from '../catalog/catalogs.ts';
 import type { TokenPrincipal } from '../identity/authenticate.ts';
 import { findMember } from '../protocol/json-scan.ts';
-import { isSameId, type Message } from '../protocol/jsonrpc.ts';
+import { isSameId, type Message, rawText } from '../protocol/jsonrpc.ts';
 import type { CallsInFlight } from './calls-in-flight.ts';
 import type { ClientRequests } from './client-requests.ts';
 import type { RpcRequest } from './exchange.ts';
 import type { Session } from './sessions.ts';
+import type { CallNamed, Siblings } from './siblings.ts';
 
 /** A request whose route is still being looked for; it may be cancelled meanwhile. */
 export interface Wait {
@@ -22,8 +23,11 @@ export interface ClientNoticesDeps {
   readonly inFlight: CallsInFlight;
   readonly waits: ReadonlySet<Wait>;
   readonly clientRequests: ClientRequests;
+  readonly siblings: Siblings | undefined;
 }
 
+/** More than any id that is served can be spelled with. */
+const MAX_ID_BYTES = 8 * 1024;
 const ROOTS_CHANGED = '{"jsonrpc":"2.0","method":"notifications/roots/list_changed"}';
 
 export class ClientNotices {
@@ -51,20 +55,50 @@ export class ClientNotices {
     this.#deps.clientRequests.endWhere(({ sessionNonce }) => sessionNonce === nonce);
   }
 
+  /** How many calls of that name run, or wait to, in this process. */
+  count(named: CallNamed): number {
+    const { calls, waits } = this.#find(named);
+    return calls.length === 0 ? waits.length : calls.length;
+  }
+
+  /** Cancels the call of that name, or what waits to be one. */
+  cancel(named: CallNamed): void {
+    const { calls, waits } = this.#find(named);
+    const [call] = calls;
+    if (call !== undefined) call.cancel();
+    else for (const wait of waits) wait.isOver = true;
+  }
+
   #cancel(principal: TokenPrincipal, session: Session | undefined, message: Message): void {
     const requestId = findMember(message.params, 'requestId');
-    if (requestId === undefined) return;
-    const conversation = session?.nonce ?? principal.token.id;
-    const isMeant = (request: RpcRequest): boolean =>
-      isSameId(request.message.bytes, request.id, message.bytes, requestId);
-    const [call, ...others] = this.#deps.inFlight.find(conversation, isMeant);
+    if (requestId === undefined || requestId.end - requestId.start > MAX_ID_BYTES) return;
+    const named = { conversation: session?.nonce ?? principal.token.id, idText: rawText(message.bytes, requestId) };
+    if (session !== undefined) this.cancel(named);
     // Clients without a session share a conversation with all others of their token, and their ids may be the same.
-    if (session === undefined && others.length > 0) return;
-    if (call !== undefined) call.cancel();
-    else {
-      for (const wait of this.#deps.waits)
-        if (wait.conversation === conversation && isMeant(wait.request)) wait.isOver = true;
+    else this.#cancelOnly(named).catch(() => undefined);
+  }
+
+  /** Cancels a call if it is the only one of its name, wherever it runs. */
+  async #cancelOnly(named: CallNamed): Promise<void> {
+    const { siblings } = this.#deps;
+    if (this.#find(named).calls.length > 1) return;
+    if (siblings !== undefined) {
+      const elsewhere = await siblings.countCalls(named);
+      if (elsewhere + this.count(named) !== 1) return;
+      if (elsewhere === 1) siblings.cancelCall(named);
     }
+    this.cancel(named);
+  }
+
+  #find({ conversation, idText }: CallNamed) {
+    const bytes = Buffer.from(idText);
+    const id = { key: 'id', keyStart: 0, start: 0, end: bytes.length };
+    const isMeant = (request: RpcRequest): boolean => isSameId(request.message.bytes, request.id, bytes, id);
+    const { inFlight, waits } = this.#deps;
+    return {
+      calls: inFlight.find(conversation, isMeant),
+      waits: [...waits].filter((wait) => wait.conversation === conversation && isMeant(wait.request)),
+    };
   }
 
   /** Only sessions that belong to this client alone are told: of a shared one nobody could say whose roots they are. */

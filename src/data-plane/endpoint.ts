@@ -7,6 +7,7 @@ import { classify, type Era } from '../protocol/era.ts';
 import type { Member } from '../protocol/json-scan.ts';
 import { errorAnswer, type Message, rawText, scanMessage } from '../protocol/jsonrpc.ts';
 import { BATCH_REVISION, Batch } from './batch.ts';
+import type { ClientNotices } from './client-notices.ts';
 import { Exchange, OVERLOADED, type Refusal, RpcRequest, TOKEN_GONE } from './exchange.ts';
 import { type MethodDeps, Methods } from './methods.ts';
 import { type HttpRequest, type HttpResponse, reply, replyEmpty } from './reply.ts';
@@ -62,6 +63,11 @@ export class McpEndpoint {
   /** Streams that clients listen to. */
   get streams(): number {
     return this.#subscriptions.count;
+  }
+
+  /** What clients say without expecting an answer. */
+  get notices(): ClientNotices {
+    return this.#methods.calls.notices;
   }
 
   /** Ends the calls in flight and the streams of tokens that are no longer good. */

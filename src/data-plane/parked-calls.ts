@@ -16,6 +16,8 @@ export interface ParkedCallsOptions {
   readonly states: RequestStates;
   /** Milliseconds since 1970. */
   readonly now: () => number;
+  /** Of this process among those that may be asked for a call, from 0. */
+  readonly processIndex?: number | undefined;
   readonly timeoutMs?: number;
   readonly perUpstream?: number;
   readonly perToken?: number;
@@ -37,7 +39,8 @@ const TOTAL = 4_096;
 const SWEEP_MS = 1_000;
 
 export class ParkedCalls<C extends ParkedCall> {
-  readonly #options: Required<ParkedCallsOptions>;
+  readonly #options: Required<Omit<ParkedCallsOptions, 'processIndex'>>;
+  readonly #prefix: string;
   /** By id; the oldest first, which is the first to expire. */
   readonly #parked = new Map<string, Parked<C>>();
   readonly #countByToken = new Map<string, number>();
@@ -47,7 +50,9 @@ export class ParkedCalls<C extends ParkedCall> {
 
   constructor(options: ParkedCallsOptions) {
     const limits = { timeoutMs: TIMEOUT_MS, perUpstream: PER_UPSTREAM, perToken: PER_TOKEN, total: TOTAL };
-    this.#options = { ...limits, ...options };
+    const { processIndex = 0, ...rest } = options;
+    this.#prefix = `${processIndex}.`;
+    this.#options = { ...limits, ...rest };
     this.#sweep = setInterval(() => this.#endLate(), SWEEP_MS).unref();
   }
 
@@ -62,7 +67,7 @@ export class ParkedCalls<C extends ParkedCall> {
     const ofUpstream = this.#countByUpstream.get(call.upstream) ?? 0;
     const isFull = ofToken >= perToken || ofUpstream >= perUpstream || this.#parked.size >= total;
     if (this.#isClosed || isFull) return undefined;
-    const id = randomBytes(16).toString('base64url');
+    const id = `${this.#prefix}${randomBytes(16).toString('base64url')}`;
     this.#parked.set(id, { call, tokenId: owner.tokenId, expiresAtMs: now() + timeoutMs });
     this.#countByToken.set(owner.tokenId, ofToken + 1);
     this.#countByUpstream.set(call.upstream, ofUpstream + 1);
@@ -102,6 +107,11 @@ export class ParkedCalls<C extends ParkedCall> {
   #end(id: string, why: CallReason): void {
     this.take(id)?.endParked(why);
   }
+}
+
+/** Of the process in which the call of a state waits, or waited. */
+export function processIndexOf(parkedId: string): number {
+  return Number.parseInt(parkedId, 10);
 }
 
 function countDown<K>(counts: Map<K, number>, key: K): void {

@@ -13,7 +13,7 @@ import type { Authenticator, Operator } from '../identity/authenticate.ts';
 import type { RateLimiter } from '../rate-limiter.ts';
 import { DEFAULT_ACCOUNT } from '../store/store.ts';
 import type { Logger } from '../telemetry/logger.ts';
-import { METRICS_CONTENT_TYPE } from '../telemetry/metrics.ts';
+import { type FamilySnapshot, METRICS_CONTENT_TYPE, renderMetrics } from '../telemetry/metrics-snapshot.ts';
 import type { Telemetry } from '../telemetry/telemetry.ts';
 import type { ServeCors } from './cors.ts';
 import { type FindOriginProblem, isLocalPeer } from './origin.ts';
@@ -27,10 +27,11 @@ export interface AppDeps {
   /** Requests of one API key, through any door. */
   readonly limiter: RateLimiter;
   readonly authenticator: Authenticator;
-  readonly telemetry: Telemetry;
   readonly log: Logger;
   readonly configSchema: object;
   readonly openApi: () => object;
+  /** Of all processes on the port together. */
+  readonly readMetrics: () => Promise<readonly FamilySnapshot[]>;
   /** Whether requests should be sent here now. */
   readonly isReady: () => boolean;
   /** Names services and reasons: for operators. */
@@ -60,9 +61,9 @@ export function createApp(deps: AppDeps): Hono<Bindings> {
     requireOperator(context, deps.authenticator);
     return context.json({ ...state, ...deps.readyDetail() }, isReady ? 200 : 503);
   });
-  app.get('/metrics', (context) => {
+  app.get('/metrics', async (context) => {
     requireOperator(context, deps.authenticator);
-    return context.body(deps.telemetry.metrics.render(), 200, { 'content-type': METRICS_CONTENT_TYPE });
+    return context.body(renderMetrics(await deps.readMetrics()), 200, { 'content-type': METRICS_CONTENT_TYPE });
   });
   app.get('/schema/config.json', (context) => context.json(deps.configSchema));
   app.get('/openapi.json', (context) => context.json(deps.openApi()));

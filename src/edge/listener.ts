@@ -3,11 +3,10 @@
 
 import type { ServerHttp2Session } from 'node:http2';
 import type { Socket } from 'node:net';
-import { createServer } from 'node:net';
-import { GatewayError } from '../domain/errors.ts';
 import { allowHalfClosed, watchHalfClosed } from './half-closed.ts';
 import { createHttp1Server } from './http1.ts';
 import { createHttp2Server, feedHttp2 } from './http2.ts';
+import { type ConnectionSource, openPort } from './port.ts';
 import type { OnRequest } from './request-gate.ts';
 import { createRequestGate } from './request-gate.ts';
 import type { Protocol } from './sniff.ts';
@@ -19,6 +18,8 @@ export interface ListenerOptions {
   readonly host: string;
   /** 0 lets the system pick a free one. */
   readonly port: number;
+  /** Where connections come from when this process does not take them from the address itself. */
+  readonly source?: ConnectionSource | undefined;
   /** With it the port speaks TLS and nothing else. */
   readonly tls?: TlsTerminator | undefined;
   /** For all of the first bytes, up to the decision between the two protocols. Default 10,000. */
@@ -82,11 +83,14 @@ export function createListener(options: ListenerOptions, onRequest: OnRequest): 
   );
   allowHalfClosed(http1);
   const http2 = createHttp2Server({ requestTimeoutMs, keepAliveTimeoutMs, onSession: track }, gate);
-  // Half-open as in node:http: a peer may finish sending before it reads its answer.
-  const server = createServer({ allowHalfOpen: true, noDelay: true }, accept);
-  server.maxConnections = options.maxConnections ?? 20_000;
+  const { maxConnections = 20_000 } = options;
+  const source = options.source ?? openPort({ host, port, maxConnections });
 
   function accept(socket: Socket): void {
+    if (sockets.size >= maxConnections) {
+      socket.destroy();
+      return;
+    }
     sockets.set(socket, { protocol: 'undecided', stream: socket });
     socket.once('close', () => {
       sockets.delete(socket);
@@ -127,7 +131,7 @@ export function createListener(options: ListenerOptions, onRequest: OnRequest): 
         http1.close();
         resolve();
       };
-      server.close();
+      source.close();
       for (const session of sessions) session.close();
       closeIdle();
       if (sockets.size === 0) onEmpty();
@@ -146,17 +150,7 @@ export function createListener(options: ListenerOptions, onRequest: OnRequest): 
   }
 
   return {
-    listen() {
-      return new Promise((resolve, reject) => {
-        server.once('error', (error) => reject(toListenError(error, host, port)));
-        server.listen(port, host, () => {
-          const address = server.address();
-          // From here on an error is one connection that could not be accepted.
-          server.removeAllListeners('error').on('error', () => undefined);
-          resolve({ host, port: typeof address === 'object' && address !== null ? address.port : port });
-        });
-      });
-    },
+    listen: () => source.open(accept),
     async drain(deadlineMs) {
       const cutting = setTimeout(cut, deadlineMs);
       await stop();
@@ -174,22 +168,4 @@ export function createListener(options: ListenerOptions, onRequest: OnRequest): 
       return isDraining();
     },
   };
-}
-
-function toListenError(error: NodeJS.ErrnoException, host: string, port: number): GatewayError {
-  return new GatewayError('invalid_argument', describe(error.code, host, port), { cause: error });
-}
-
-function describe(code: string | undefined, host: string, port: number): string {
-  switch (code) {
-    case 'EADDRINUSE':
-      return `Port ${port} on ${host} is in use. Stop the other process, or set listen.port to another number (0 picks a free one).`;
-    case 'EACCES':
-      return `Port ${port} on ${host} needs more rights than this process has. Set listen.port to 1024 or above.`;
-    case 'EADDRNOTAVAIL':
-    case 'ENOTFOUND':
-      return `${host} is not an address of this machine. Set listen.host to one that is, such as 127.0.0.1 or 0.0.0.0.`;
-    default:
-      return `Listening on port ${port} of ${host} failed${code === undefined ? '' : ` (${code})`}. Check listen.host and listen.port.`;
-  }
 }

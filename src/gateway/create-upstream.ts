@@ -3,7 +3,7 @@
 import type { UpstreamRequest } from '../catalog/account-snapshot.ts';
 import type { DeclaredCommands } from '../control-plane/declared-commands.ts';
 import { GatewayError } from '../domain/errors.ts';
-import type { McpConfig } from '../domain/mcp-config.ts';
+import type { ConfigLimits, McpConfig } from '../domain/mcp-config.ts';
 import { IMPLEMENTATION } from '../domain/version.ts';
 import type { Settings } from '../settings/settings.ts';
 import type { Logger } from '../telemetry/logger.ts';
@@ -14,10 +14,13 @@ import type { UpstreamPools } from '../upstream/pool.ts';
 import { createStdioPools } from '../upstream/stdio/bridge.ts';
 import type { Launcher } from '../upstream/stdio/launcher.ts';
 import { Upstream } from '../upstream/upstream.ts';
+import { shareOf } from './worker-place.ts';
 
 /** What upstreams are made of, beside their configs. */
 export interface UpstreamParts {
   readonly settings: Settings;
+  /** How many share what a config allows. */
+  readonly processes: number;
   readonly telemetry: Telemetry;
   readonly now: () => number;
   readonly log: Logger;
@@ -31,7 +34,8 @@ export interface UpstreamParts {
 export function createUpstream(request: UpstreamRequest, purpose: 'serve' | 'try', parts: UpstreamParts): Upstream {
   const { settings, telemetry, now, log } = parts;
   const { key, config, credentialHeaders, clientKey } = request;
-  const { endpoint, tls, limits: own } = config.config;
+  const { endpoint, tls } = config.config;
+  const own = ownLimits(config.config, parts);
   const url = new URL(endpoint);
   const policy = policyOf(url, config.config, settings);
   const pools = createCommandPools(request, parts);
@@ -69,9 +73,12 @@ export function createUpstream(request: UpstreamRequest, purpose: 'serve' | 'try
 /** Of an upstream that is a command; nothing is started yet. */
 function createCommandPools(
   { config: { config }, variables }: UpstreamRequest,
-  { settings: { limits }, now, log, launcher, commands, inherited }: UpstreamParts,
+  parts: UpstreamParts,
 ): UpstreamPools | undefined {
-  const { stdio, name, limits: own } = config;
+  const { settings, now, log, launcher, commands, inherited } = parts;
+  const { limits } = settings;
+  const { stdio, name } = config;
+  const own = ownLimits(config, parts);
   if (stdio === null) return undefined;
   if (!commands.has(config)) {
     throw new GatewayError('invalid_argument', 'stdio: the config file of this gateway declares no such command.');
@@ -94,6 +101,15 @@ function createCommandPools(
     log,
     now,
   });
+}
+
+function ownLimits({ limits }: McpConfig, { processes }: UpstreamParts): ConfigLimits {
+  const { connections, calls, ...rest } = limits;
+  return {
+    ...rest,
+    ...(connections === undefined ? {} : { connections: shareOf(connections, processes) }),
+    ...(calls === undefined ? {} : { calls: shareOf(calls, processes) }),
+  };
 }
 
 /** What the operator's own file names, the operator has admitted (design §3, Endpoints). */

@@ -4,6 +4,7 @@ import { GatewayError } from '../domain/errors.ts';
 import { nearest } from '../domain/nearest.ts';
 import { Secret } from '../domain/secret.ts';
 import { LOG_LEVELS, type LogLevel } from '../telemetry/log-levels.ts';
+import { EXPECTED_WORKERS, parseWorkers, type Workers } from './workers.ts';
 
 /** What a process that is an upstream gets to see; everything else may be a secret. */
 const INHERITED = /^(?:PATH|HOME|USER|LOGNAME|LANG|LC_[A-Z]+|TZ|TMPDIR|SHELL|TERM)$/;
@@ -27,6 +28,8 @@ export interface Environment {
   readonly listen: Address | undefined;
   /** `SWITCHBOARD_LOG_LEVEL`: takes the place of `log.level` of the config file. */
   readonly logLevel: LogLevel | undefined;
+  /** `SWITCHBOARD_WORKERS`: takes the place of `workers` of the config file. */
+  readonly workers: Workers | undefined;
   /** Any variable, for `value_from: { env }`. */
   readonly lookup: Lookup;
 }
@@ -59,6 +62,10 @@ function parseLogLevel(text: string): LogLevel {
   return refuse('SWITCHBOARD_LOG_LEVEL', `must be one of ${LOG_LEVELS.join(', ')}${hint}`);
 }
 
+function readWorkers(text: string): Workers {
+  return parseWorkers(text) ?? refuse('SWITCHBOARD_WORKERS', EXPECTED_WORKERS);
+}
+
 /** Reads what the environment says. An empty variable counts as absent, as Compose files set what they do not know. @throws GatewayError invalid_argument */
 export function readEnvironment(variables: Readonly<NodeJS.ProcessEnv> = process.env): Environment {
   const lookup: Lookup = (name) => (Object.hasOwn(variables, name) ? variables[name] : undefined);
@@ -73,6 +80,7 @@ export function readEnvironment(variables: Readonly<NodeJS.ProcessEnv> = process
     apiKey: read('SWITCHBOARD_API_KEY', (text) => new Secret(text)),
     listen: read('SWITCHBOARD_LISTEN', parseListen),
     logLevel: read('SWITCHBOARD_LOG_LEVEL', parseLogLevel),
+    workers: read('SWITCHBOARD_WORKERS', readWorkers),
     lookup,
   };
   if (environment.masterKey !== undefined && environment.masterKeyFile !== undefined)

@@ -8,6 +8,7 @@ import { secretInputSchema, tokenInputSchema } from '../control-plane/schemas.ts
 import { LOG_LEVELS } from '../telemetry/log-levels.ts';
 import { parseCidr } from '../upstream/ip-address.ts';
 import { fileConfigSchema } from './stdio-schema.ts';
+import { EXPECTED_WORKERS, MAX_WORKERS } from './workers.ts';
 
 function isOrigin(text: string): boolean {
   return URL.canParse(text) && new URL(text).origin === text && /^https?:/.test(text);
@@ -144,6 +145,12 @@ export const settingsSchema = z
       .strictObject({ listen: listenSchema(9090) })
       .optional()
       .describe('A second listener for everything but `/mcp` and claim links. Without it one port serves all.'),
+    workers: z
+      .union([z.literal('auto'), z.int().min(1).max(MAX_WORKERS)], EXPECTED_WORKERS)
+      .default(1)
+      .describe(
+        'Processes that serve the port, to use more than one core; `auto` starts one for each. `limits` are of all together.',
+      ),
     public_url: z
       .string()
       .refine(isPublicUrl, 'is not an http(s) URL without user, query and fragment, such as https://mcp.example.com')

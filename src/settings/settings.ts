@@ -14,6 +14,7 @@ import type { Address, Environment } from './environment.ts';
 import type { SettingsDocument } from './schema.ts';
 import type { FileConfigInput } from './stdio-schema.ts';
 import type { TlsFiles } from './tls-pair.ts';
+import type { Workers } from './workers.ts';
 
 export interface Limits {
   readonly bodyBytes: number;
@@ -50,6 +51,7 @@ export interface ListenSettings extends Address {
 export interface Settings {
   readonly listen: ListenSettings;
   readonly admin: { readonly listen: ListenSettings } | undefined;
+  readonly workers: Workers;
   readonly publicUrl: string | undefined;
   /** Addresses and ranges (CIDR). */
   readonly trustedProxies: readonly string[];
@@ -235,7 +237,7 @@ function toAudit(audit: SettingsDocument['audit'], storeUrl: string, directory: 
   };
 }
 
-/** Settings of a document that was read without problems; `SWITCHBOARD_LISTEN` and `SWITCHBOARD_LOG_LEVEL` take precedence. */
+/** Settings of a document that was read without problems; `SWITCHBOARD_LISTEN`, `SWITCHBOARD_LOG_LEVEL` and `SWITCHBOARD_WORKERS` take precedence. */
 export function toSettings(source: SettingsSource, environment: Environment): Settings {
   const { document, file } = source;
   const directory = file === undefined ? '.' : dirname(file);
@@ -243,6 +245,7 @@ export function toSettings(source: SettingsSource, environment: Environment): Se
   return {
     listen: { ...toListen(document.listen, directory), ...environment.listen },
     admin: document.admin && { listen: toListen(document.admin.listen, directory) },
+    workers: environment.workers ?? document.workers,
     publicUrl: document.public_url,
     trustedProxies: document.trusted_proxies,
     allowedHosts: document.allowed_hosts,

@@ -65,6 +65,8 @@ export interface Logger {
 
 export interface LoggerOptions {
   readonly level: LogLevel;
+  /** Number of the process among those that serve one port; stands in every line. */
+  readonly worker?: number;
   /** Where the lines go; stderr unless told otherwise, for stdout belongs to a command's data. */
   readonly destination?: DestinationStream;
 }
@@ -72,11 +74,11 @@ export interface LoggerOptions {
 const MAX_TEXT = 1024;
 
 /** A JSON line per record: `{"level","time","event",…fields}`. */
-export function createLogger({ level, destination }: LoggerOptions): Logger {
+export function createLogger({ level, worker, destination }: LoggerOptions): Logger {
   const lines = pino(
     {
       level,
-      base: null,
+      base: worker === undefined ? null : { worker },
       messageKey: 'event',
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },

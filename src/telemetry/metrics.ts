@@ -2,17 +2,14 @@
 // ahead of the call: counting is then one typed-array add, where the usual library hashes the labels every time.
 
 import { GatewayError } from '../domain/errors.ts';
+import { type FamilySnapshot, formatNumber, type Sample } from './metrics-snapshot.ts';
 
-export const METRICS_CONTENT_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
-
-const PREFIX = 'switchboard_';
 /** Tool names come from upstreams, so the number of series is theirs to choose but for this. */
 const MAX_SERIES = 10_000;
 const OTHER = 'other';
 
 /** One name per label value: `LabelNames<[service: string, outcome: 'ok' | 'failed']>` takes two names. */
 type LabelNames<V extends readonly string[]> = { readonly [K in keyof V]: string };
-type Sample = readonly [nameSuffix: string, labels: string, value: number];
 
 /** One series of a counter or gauge. */
 class Cell {
@@ -68,7 +65,7 @@ export type Histogram = Pick<Buckets, 'observe'>;
 interface FamilyOptions<S> {
   readonly name: string;
   readonly help: string;
-  readonly type: 'counter' | 'gauge' | 'histogram';
+  readonly type: FamilySnapshot['type'];
   readonly labelNames: readonly string[];
   readonly createSeries: () => S;
 }
@@ -89,16 +86,10 @@ class Family<V extends readonly string[], H, S extends H & { samples(labels: str
     return this.#seriesOf(this.#formatLabels(values.map(() => OTHER)));
   }
 
-  render(): string {
-    const { help, type } = this.#options;
-    const name = PREFIX + this.#options.name;
-    const lines = [`# HELP ${name} ${help.replaceAll('\\', '\\\\').replaceAll('\n', '\\n')}`, `# TYPE ${name} ${type}`];
-    for (const [seriesLabels, series] of this.#series) {
-      for (const [suffix, labels, value] of series.samples(seriesLabels)) {
-        lines.push(`${name}${suffix}${labels === '' ? '' : `{${labels}}`} ${formatNumber(value)}`);
-      }
-    }
-    return `${lines.join('\n')}\n`;
+  snapshot(): FamilySnapshot {
+    const { name, help, type } = this.#options;
+    const samples = [...this.#series].flatMap(([labels, series]) => series.samples(labels));
+    return { name, help, type, samples };
   }
 
   protected clear(): void {
@@ -128,12 +119,12 @@ class GaugeSeries<V extends readonly string[]> extends Family<V, Gauge, Cell> {
     this.#read = read;
   }
 
-  override render(): string {
+  override snapshot(): FamilySnapshot {
     if (this.#read !== undefined) {
       this.clear();
       this.#read(this);
     }
-    return super.render();
+    return super.snapshot();
   }
 }
 
@@ -143,7 +134,7 @@ export type HistogramFamily<V extends readonly string[]> = Pick<Family<V, Histog
 
 /** The registry. Names are given without the `switchboard_` prefix; a family without labels has one series, `labels()`. */
 export class Metrics {
-  readonly #families = new Map<string, { render(): string }>();
+  readonly #families = new Map<string, { snapshot(): FamilySnapshot }>();
 
   counter<V extends readonly string[] = []>(
     name: string,
@@ -173,12 +164,12 @@ export class Metrics {
     );
   }
 
-  /** The whole registry in the Prometheus text format 0.0.4. */
-  render(): string {
-    return Array.from(this.#families.values(), (family) => family.render()).join('');
+  /** What every family stands at now. */
+  snapshot(): FamilySnapshot[] {
+    return Array.from(this.#families.values(), (family) => family.snapshot());
   }
 
-  #add<F extends { render(): string }>(name: string, family: F): F {
+  #add<F extends { snapshot(): FamilySnapshot }>(name: string, family: F): F {
     if (this.#families.has(name)) throw new GatewayError('internal', `The metric ${name} is declared twice.`);
     this.#families.set(name, family);
     return family;
@@ -187,9 +178,4 @@ export class Metrics {
 
 function escapeLabel(value: string): string {
   return value.toWellFormed().replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n');
-}
-
-function formatNumber(value: number): string {
-  if (Number.isFinite(value) || Number.isNaN(value)) return String(value);
-  return value > 0 ? '+Inf' : '-Inf';
 }

@@ -13,7 +13,6 @@ import { createApp } from '../../src/edge/app.ts';
 import { Authenticator } from '../../src/identity/authenticate.ts';
 import { RateLimiter } from '../../src/rate-limiter.ts';
 import { createLogger } from '../../src/telemetry/logger.ts';
-import { createTelemetry } from '../../src/telemetry/telemetry.ts';
 import {
   assertNoCanary,
   CANARY,
@@ -310,7 +309,7 @@ suite('the table of routes', () => {
       claim: () => assert.fail(),
       limiter,
       authenticator,
-      telemetry: createTelemetry(),
+      readMetrics: async () => [],
       log: createLogger({ level: 'silent' }),
       configSchema: {},
       openApi: () => ({}),

@@ -8,6 +8,7 @@ import { readCheckpoint } from '../../../src/audit-log/checkpoint.ts';
 import { verifyCallLog } from '../../../src/audit-log/verify.ts';
 import type { AccountId } from '../../../src/domain/mcp-config.ts';
 import { createLogger } from '../../../src/telemetry/logger.ts';
+import { renderMetrics } from '../../../src/telemetry/metrics-snapshot.ts';
 import { createTelemetry, type Telemetry } from '../../../src/telemetry/telemetry.ts';
 import { AUDIT_KEY, auditFolder, CALL_END, CALL_KEYS } from '../../support/audit-log.ts';
 import { eventually } from '../../support/eventually.ts';
@@ -54,7 +55,7 @@ function recordCalls(log: AuditLog, count: number, name = 'tool'): void {
 }
 
 function metricOf(telemetry: Telemetry, name: string): number {
-  return Number(new RegExp(`^switchboard_${name} (\\d+)$`, 'm').exec(telemetry.metrics.render())?.[1]);
+  return Number(new RegExp(`^switchboard_${name} (\\d+)$`, 'm').exec(renderMetrics(telemetry.metrics.snapshot()))?.[1]);
 }
 
 test('a call that has ended is the first that is read, and all are sealed when the log is closed', async () => {

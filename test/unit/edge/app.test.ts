@@ -10,7 +10,6 @@ import { hashToken } from '../../../src/identity/tokens.ts';
 import { RateLimiter } from '../../../src/rate-limiter.ts';
 import { DEFAULT_ACCOUNT } from '../../../src/store/store.ts';
 import { createLogger } from '../../../src/telemetry/logger.ts';
-import { createTelemetry } from '../../../src/telemetry/telemetry.ts';
 
 const PEPPER = Buffer.alloc(32, 1);
 const KEY = 'k'.repeat(40);
@@ -56,7 +55,7 @@ function appThatFails(error: GatewayError) {
     claim: () => Promise.reject(error),
     limiter,
     authenticator,
-    telemetry: createTelemetry(),
+    readMetrics: async () => [],
     log: createLogger({ level: 'silent' }),
     configSchema: {},
     openApi: () => ({}),

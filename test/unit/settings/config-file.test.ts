@@ -121,7 +121,7 @@ tokens:
     'config.yaml:6:20 limits.call_timeout_ms must be at most 1800000',
     'config.yaml:8:10 log.level must be one of debug, info, warn, error, silent (did you mean debug?)',
     'config.yaml:9:1 admin must be a mapping (key: value), found nothing',
-    'config.yaml:10:1 nonsense is not a known key; known here: $schema, listen, admin, public_url, trusted_proxies, allowed_hosts, allowed_origins, store, upstreams, limits, log, audit, secrets, mcp_configs, tokens',
+    'config.yaml:10:1 nonsense is not a known key; known here: $schema, listen, admin, workers, public_url, trusted_proxies, allowed_hosts, allowed_origins, store, upstreams, limits, log, audit, secrets, mcp_configs, tokens',
     'config.yaml:13:13 secrets[1].name is the name of secrets[0] as well: names are unique',
     'config.yaml:13:41 secrets[1].value_from.evn is not a known key (did you mean env?)',
     'config.yaml:16:15 mcp_configs[0].endpoint holds a user name or password: store it as a secret and grant it with the config',

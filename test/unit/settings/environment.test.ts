@@ -28,6 +28,7 @@ test('every variable is read into its type', () => {
     SWITCHBOARD_API_KEY: 'swb_key_x',
     SWITCHBOARD_LISTEN: '[::1]:0',
     SWITCHBOARD_LOG_LEVEL: 'debug',
+    SWITCHBOARD_WORKERS: 'auto',
     GITHUB_TOKEN: 'ghp',
   });
   assert.equal(environment.masterKey?.reveal(), 'master');
@@ -35,6 +36,7 @@ test('every variable is read into its type', () => {
   assert.equal(environment.apiKey?.reveal(), 'swb_key_x');
   assert.deepEqual(environment.listen, { host: '::1', port: 0 });
   assert.equal(environment.logLevel, 'debug');
+  assert.equal(environment.workers, 'auto');
   assert.equal(environment.lookup('GITHUB_TOKEN'), 'ghp');
   assert.equal(environment.lookup('constructor'), undefined);
   assert.equal(inspect(environment).includes('swb_key_x'), false);
@@ -45,6 +47,11 @@ test('a bad value is refused with what was expected, and is not repeated', () =>
     messageOf({ SWITCHBOARD_LOG_LEVEL: 'debgu' }),
     'SWITCHBOARD_LOG_LEVEL must be one of debug, info, warn, error, silent (did you mean debug?)',
   );
+  for (const workers of ['0', '-1', '65', '1.5', 'two', '1e1', ' 2'])
+    assert.equal(
+      messageOf({ SWITCHBOARD_WORKERS: workers }),
+      'SWITCHBOARD_WORKERS must be auto or a whole number from 1 to 64',
+    );
   for (const listen of ['8080', ':8080', 'host', 'host:99999', '::1:80', 'a b:80', 'http://host:80'])
     assert.equal(
       messageOf({ SWITCHBOARD_LISTEN: listen }),

@@ -144,6 +144,7 @@ test('the effective settings show every default and no secret', async () => {
   const shown = parse(text);
   assert.deepEqual(Object.keys(shown), [
     'listen',
+    'workers',
     'trusted_proxies',
     'allowed_hosts',
     'allowed_origins',

@@ -14,6 +14,7 @@ function walk(schema: JsonSchema, path: string, visit: (path: string, schema: Js
 test('an empty file has the documented defaults', () => {
   assert.deepEqual(settingsSchema.parse({}), {
     listen: { host: '127.0.0.1', port: 8080 },
+    workers: 1,
     trusted_proxies: [],
     allowed_hosts: [],
     allowed_origins: [],

@@ -3,6 +3,7 @@ import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { GatewayError } from '../../../src/domain/errors.ts';
 import { Metrics } from '../../../src/telemetry/metrics.ts';
+import { renderMetrics } from '../../../src/telemetry/metrics-snapshot.ts';
 
 interface Sample {
   readonly name: string;
@@ -38,7 +39,7 @@ describe('the registry', () => {
     handle.add(2);
     calls.labels('github', 'failed').add();
     assert.equal(
-      metrics.render(),
+      renderMetrics(metrics.snapshot()),
       [
         '# HELP switchboard_calls_total Calls.',
         '# TYPE switchboard_calls_total counter',
@@ -52,7 +53,7 @@ describe('the registry', () => {
   test('a family without labels has one series without braces', () => {
     const metrics = new Metrics();
     metrics.gauge('epoch', 'Version.').labels().set(-1.5);
-    assert.match(metrics.render(), /^switchboard_epoch -1\.5$/m);
+    assert.match(renderMetrics(metrics.snapshot()), /^switchboard_epoch -1\.5$/m);
   });
 
   test('the same labels give the same series', () => {
@@ -66,7 +67,7 @@ describe('the registry', () => {
     const overhead = metrics.histogram<[path: string]>('overhead_seconds', 'Time.', [0.0625, 0.5], 'path');
     for (const seconds of [0.0625, 0.25, 0.5, 0.75]) overhead.labels('/mcp').observe(seconds);
     assert.equal(
-      metrics.render(),
+      renderMetrics(metrics.snapshot()),
       [
         '# HELP switchboard_overhead_seconds Time.',
         '# TYPE switchboard_overhead_seconds histogram',
@@ -83,7 +84,10 @@ describe('the registry', () => {
   test('a histogram without labels has only le', () => {
     const metrics = new Metrics();
     metrics.histogram('t', 'Time.', [1]).labels().observe(2);
-    assert.match(metrics.render(), /^switchboard_t_bucket\{le="1"\} 0\nswitchboard_t_bucket\{le="\+Inf"\} 1$/m);
+    assert.match(
+      renderMetrics(metrics.snapshot()),
+      /^switchboard_t_bucket\{le="1"\} 0\nswitchboard_t_bucket\{le="\+Inf"\} 1$/m,
+    );
   });
 
   test('a collected gauge is read at every scrape, and what is no longer reported is gone', () => {
@@ -96,10 +100,10 @@ describe('the registry', () => {
     pools.collect((family) => {
       for (const [service, count] of open) family.labels(service).set(count);
     });
-    assert.equal(readText(metrics.render()).length, 2);
+    assert.equal(readText(renderMetrics(metrics.snapshot())).length, 2);
     open = [['github', 5]];
     assert.deepEqual(
-      readText(metrics.render()).map(({ labels, value }) => [labels.get('service'), value]),
+      readText(renderMetrics(metrics.snapshot())).map(({ labels, value }) => [labels.get('service'), value]),
       [['github', 5]],
     );
   });
@@ -109,7 +113,7 @@ describe('the registry', () => {
     const calls = metrics.counter<[tool: string, outcome: string]>('calls_total', 'Calls.', 'tool', 'outcome');
     for (let index = 0; index < 10_050; index++) calls.labels(`tool${index}`, 'ok').add();
     calls.labels('tool0', 'ok').add();
-    const samples = readText(metrics.render());
+    const samples = readText(renderMetrics(metrics.snapshot()));
     assert.equal(samples.length, 10_001);
     const other = samples.find(({ labels }) => labels.get('tool') === 'other');
     assert.deepEqual([other?.value, other?.labels.get('outcome')], [50, 'other']);
@@ -129,8 +133,7 @@ describe('the registry', () => {
     gauge.labels('down').set(-Infinity);
     gauge.labels('not').set(NaN);
     assert.deepEqual(
-      metrics
-        .render()
+      renderMetrics(metrics.snapshot())
         .match(/ \S+$/gm)
         ?.map((value) => value.trim()),
       ['G.', 'gauge', '+Inf', '-Inf', 'NaN'],
@@ -140,7 +143,7 @@ describe('the registry', () => {
   test('line feeds and backslashes in a help text are escaped', () => {
     const metrics = new Metrics();
     metrics.counter('c', 'a\nb\\');
-    assert.match(metrics.render(), /^# HELP switchboard_c a\\nb\\\\$/m);
+    assert.match(renderMetrics(metrics.snapshot()), /^# HELP switchboard_c a\\nb\\\\$/m);
   });
 
   test('any label value survives the text format, and different values stay different series', () => {
@@ -152,7 +155,11 @@ describe('the registry', () => {
         rows.forEach(([a, b], index) => {
           family.labels(a, b).add(index + 1);
         });
-        const read = readText(metrics.render()).map(({ labels, value: n }) => [labels.get('a'), labels.get('b'), n]);
+        const read = readText(renderMetrics(metrics.snapshot())).map(({ labels, value: n }) => [
+          labels.get('a'),
+          labels.get('b'),
+          n,
+        ]);
         assert.deepEqual(
           read,
           rows.map(([a, b], index) => [a, b, index + 1]),

@@ -1,14 +1,21 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { UPSTREAM_FAILURE_REASONS } from '../../../src/domain/errors.ts';
-import { CALL_OUTCOMES, CONNECTION_STATES, createTelemetry, LIST_OUTCOMES } from '../../../src/telemetry/telemetry.ts';
+import { renderMetrics } from '../../../src/telemetry/metrics-snapshot.ts';
+import {
+  CALL_OUTCOMES,
+  CONNECTION_STATES,
+  createTelemetry,
+  LIST_OUTCOMES,
+  type Telemetry,
+} from '../../../src/telemetry/telemetry.ts';
+
+function textOf({ metrics }: Telemetry): string {
+  return renderMetrics(metrics.snapshot());
+}
 
 test('every metric is declared, also before anything happened', () => {
-  const types = [
-    ...createTelemetry()
-      .metrics.render()
-      .matchAll(/^# TYPE switchboard_(\S+) (\S+)$/gm),
-  ];
+  const types = [...textOf(createTelemetry()).matchAll(/^# TYPE switchboard_(\S+) (\S+)$/gm)];
   assert.deepEqual(types.map(([, name, type]) => `${name} ${type}`).sort(), [
     'audit_dropped_total counter',
     'audit_failing gauge',
@@ -37,14 +44,14 @@ test('two gateways in one process count apart', () => {
   const first = createTelemetry();
   const second = createTelemetry();
   first.calls.labels('github', 'search', 'answered').add();
-  assert.match(first.metrics.render(), /^switchboard_calls_total\{.*\} 1$/m);
-  assert.doesNotMatch(second.metrics.render(), /^switchboard_calls_total\{/m);
+  assert.match(textOf(first), /^switchboard_calls_total\{.*\} 1$/m);
+  assert.doesNotMatch(textOf(second), /^switchboard_calls_total\{/m);
 });
 
 test('the overhead histogram starts at 50 µs and its bounds ascend', () => {
-  const { metrics, callOverhead } = createTelemetry();
-  callOverhead.observe(0.00004);
-  const bounds = [...metrics.render().matchAll(/^switchboard_call_overhead_seconds_bucket\{le="([^"]+)"\} 1$/gm)];
+  const telemetry = createTelemetry();
+  telemetry.callOverhead.observe(0.00004);
+  const bounds = [...textOf(telemetry).matchAll(/^switchboard_call_overhead_seconds_bucket\{le="([^"]+)"\} 1$/gm)];
   const seconds = bounds.map(([, bound]) => (bound === '+Inf' ? Infinity : Number(bound)));
   assert.equal(seconds[0], 0.00005);
   assert.equal(seconds.at(-1), Infinity);
@@ -55,7 +62,7 @@ test('the overhead histogram starts at 50 µs and its bounds ascend', () => {
 });
 
 test('counters without labels start at zero, so that an alert on their increase sees the first one', () => {
-  const text = createTelemetry().metrics.render();
+  const text = textOf(createTelemetry());
   assert.match(text, /^switchboard_config_reload_failures_total 0$/m);
   assert.match(text, /^switchboard_config_last_reload_ok 1$/m);
 });
