@@ -9,11 +9,16 @@ import { explain, UsageError } from './command-errors.ts';
 import { addRestCommands } from './commands/groups.ts';
 import { addLoadCommands } from './commands/load.ts';
 import { examples } from './rest-command.ts';
+import { WORKER } from './workers/messages.ts';
 
 const CONFIG_OPTION: [string, string] = ['-c, --config <file>', 'config file that names the store'];
 
 /** Runs one command; sets the exit code to 0, 1 (it failed) or 2 (it was called wrongly). */
 export async function run(argv: readonly string[]): Promise<void> {
+  if (argv[2] === WORKER) {
+    await (await import('./workers/worker.ts')).runWorker(argv[3] ?? '');
+    return;
+  }
   // `switchboard keys list | head -1` ends the reader before the writer.
   process.stdout.on('error', () => process.exit(1));
   const program = createProgram();

@@ -39,7 +39,7 @@ export function startWorkers(
 export function workersOf({ pid }: ServeChild): number[] {
   const indexOf = (command: string): number => Number(/"index":(\d+)/.exec(command)?.[1]);
   return childrenOf(pid)
-    .filter(({ command }) => /workers\/worker\.[tj]s/.test(command))
+    .filter(({ command }) => command.includes(' :worker '))
     .sort((a, b) => indexOf(a.command) - indexOf(b.command))
     .map((worker) => worker.pid);
 }

@@ -3,6 +3,9 @@
 import type { Question } from '../../gateway/worker-place.ts';
 import type { Address } from '../../settings/environment.ts';
 
+/** The first argument of a worker. It is started by the same program, for whatever that sets up, and is no command. */
+export const WORKER = ':worker';
+
 export type PortName = 'main' | 'admin';
 
 /** What a worker is started with. */

@@ -2,13 +2,9 @@
 
 import { type ChildProcess, fork } from 'node:child_process';
 import type { Socket } from 'node:net';
-import { extname } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import type { Question } from '../../gateway/worker-place.ts';
-import type { FromWorker, PortName, ToWorker, WorkerStart } from './messages.ts';
+import { type FromWorker, type PortName, type ToWorker, WORKER, type WorkerStart } from './messages.ts';
 
-/** From sources and from `dist` alike: the file beside this one, with this one's ending. */
-const ENTRY = fileURLToPath(new URL(`./worker${extname(import.meta.url)}`, import.meta.url));
 /** What does not answer in this time is busy, and an operator's request must not wait for it. */
 const ANSWER_MS = 500;
 
@@ -45,7 +41,8 @@ export class WorkerProcess {
   constructor(start: WorkerStart, hooks: WorkerHooks) {
     this.index = start.index;
     this.#hooks = hooks;
-    this.#child = fork(ENTRY, [JSON.stringify(start)], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+    const [, program = ''] = process.argv;
+    this.#child = fork(program, [WORKER, JSON.stringify(start)], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
     this.#child.on('message', (message) => this.#receive(message as FromWorker));
     this.#child.once('error', () => this.#child.kill('SIGKILL'));
     this.#child.once('exit', (code, signal) => this.#onExit(code, signal));
