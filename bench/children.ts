@@ -30,6 +30,10 @@ const START_LIMIT_MS = 60_000;
 const STOP_LIMIT_MS = 5_000;
 const KEPT_LINES = 20;
 
+/** The benchmark may be ended at any point; nothing that it started may outlive it. */
+const RUNNING = new Set<ChildProcess>();
+process.once('exit', () => RUNNING.forEach((child) => void child.kill()));
+
 /** Resolves when it has printed its port or its URL, or when its port is listened on. Rejects with its last lines. */
 export async function startChild(options: ChildOptions): Promise<Child> {
   const { program = process.execPath, args, env = {}, cwd = ROOT, port, isProbed = false } = options;
@@ -39,10 +43,8 @@ export async function startChild(options: ChildOptions): Promise<Child> {
     env: { ...process.env, ...env, BENCH_PARENT: String(process.pid) },
     stdio: ['ignore', 'pipe', 'pipe', ...(isProbed ? (['ipc'] as const) : [])],
   });
-  // The benchmark may be ended at any point; nothing that it started may outlive it.
-  const kill = () => child.kill();
-  process.once('exit', kill);
-  child.once('exit', () => process.off('exit', kill));
+  RUNNING.add(child);
+  child.once('exit', () => RUNNING.delete(child));
   const found = await portOf(child, args, port);
   if (child.pid === undefined) throw new Error(`${args[0]} has no process id`);
   return { child, pid: child.pid, url: `http://127.0.0.1:${found}/mcp` };

@@ -4,8 +4,8 @@ import { judge, type Verdict } from '../budgets.ts';
 import { FIGURE_NAMES, FIGURES, type FigureName } from '../figures.ts';
 import { ratiosToPipe } from '../gate.ts';
 import type { Results, ScenarioResult } from '../results.ts';
-import { SUBJECTS, type Subject } from '../scenario.ts';
-import { spreadOf } from '../statistics.ts';
+import { type Lane, SUBJECTS, type Subject } from '../scenario.ts';
+import { compare, spreadOf } from '../statistics.ts';
 import { SUBJECT_TITLES } from './charts.ts';
 import { digitsOf, figureHeading, formatBound, formatNumber, formatSpread, unitOf } from './format.ts';
 
@@ -131,12 +131,19 @@ function toScenario(scenario: ScenarioResult): string {
   const { name, title, method, lanes, skipped = [], notes = [], failure } = scenario;
   const figures = FIGURE_NAMES.filter((figure) => lanes.some(({ rounds }) => rounds.some((round) => figure in round)));
   const ratios = ratiosToPipe(scenario);
+  const added = addedOver(lanes, figures);
   const rows = lanes.map((lane) => [
     lane.name,
     ...figures.map((figure) => cellOf(lane, figure)),
+    ...added.map(({ cells }) => cells.get(lane.name) ?? ''),
     ...(ratios.size === 0 ? [] : [ratioWords(ratios, lane.name)]),
   ]);
-  const heads = ['', ...figures.map(figureHeading), ...(ratios.size === 0 ? [] : ['CPU × pipe'])];
+  const heads = [
+    '',
+    ...figures.map(figureHeading),
+    ...added.map(({ heading }) => heading),
+    ...(ratios.size === 0 ? [] : ['CPU × pipe']),
+  ];
   const failed = failure === undefined ? [] : [`**It failed:** ${failure}`];
   const remarks = [...failed, ...notes, ...skipped.map((each) => `Not measured here: ${each.name} (${each.reason}).`)];
   return [
@@ -148,7 +155,29 @@ function toScenario(scenario: ScenarioResult): string {
   ].join('\n');
 }
 
-function cellOf({ rounds }: ScenarioResult['lanes'][number], figure: FigureName): string {
+interface AddedColumn {
+  readonly heading: string;
+  readonly cells: ReadonlyMap<string, string>;
+}
+
+/** What lanes add to the latency of the upstream itself. In a closed loop latency is only the other side of calls/s. */
+function addedOver(lanes: readonly Lane[], figures: readonly FigureName[]): AddedColumn[] {
+  const direct = lanes.find(({ name }) => name === 'direct');
+  if (direct === undefined || figures.includes('callsPerSecond')) return [];
+  return figures.filter(isLatency).map((figure) => {
+    const cells = lanes.flatMap(({ name, rounds }) => {
+      const spread = name === 'direct' ? undefined : compare(rounds, direct.rounds, figure, 'difference');
+      return spread === undefined ? [] : [[name, formatSpread(spread, FIGURES[figure].digits)] as const];
+    });
+    return { heading: `${figureHeading(figure)} over direct`, cells: new Map(cells) };
+  });
+}
+
+function isLatency(figure: FigureName): boolean {
+  return figure === 'p50Us' || figure === 'p99Us' || figure === 'p999Us';
+}
+
+function cellOf({ rounds }: Lane, figure: FigureName): string {
   const spread = spreadOf(rounds, figure);
   return spread === undefined ? '' : formatSpread(spread, FIGURES[figure].digits);
 }

@@ -17,11 +17,18 @@ interface ResultRow {
   readonly shape: 'string' | 'dense';
   readonly set: ClosedLoop['set'];
   readonly atMost?: number;
+  readonly argumentBytes?: number;
 }
 
 const RESULTS: Readonly<Record<string, ResultRow>> = {
   'result-4kb': { words: 'Result of 4 KB', bytes: 4 * KILOBYTE, shape: 'string', set: 'full' },
-  'result-16kb': { words: 'Result of 16 KB', bytes: 16 * KILOBYTE, shape: 'string', set: 'full' },
+  'call-4kb-16kb': {
+    words: 'Arguments of 4 KB, result of 16 KB',
+    bytes: 16 * KILOBYTE,
+    shape: 'string',
+    set: 'full',
+    argumentBytes: 4 * KILOBYTE,
+  },
   'result-100kb-string': {
     words: 'Result of 100 KB, one string',
     bytes: 100 * KILOBYTE,
@@ -52,17 +59,18 @@ const RESULTS: Readonly<Record<string, ResultRow>> = {
   },
 };
 
-function toScenario([name, { words, bytes, shape, set, atMost }]: [string, ResultRow]): Scenario {
+function toScenario([name, { words, bytes, shape, set, atMost, argumentBytes }]: [string, ResultRow]): Scenario {
   return closedLoop({
     name,
     subject: 'payloads',
     title: words,
-    method: `The small call, legacy, with a result of ${bytes / KILOBYTE} KB in JSON.`,
+    method: `\`tools/call\`, legacy, with a result of ${bytes / KILOBYTE} KB in JSON.`,
     set,
     era: 'legacy',
     resultBytes: bytes,
     upstream: ['--shape', shape],
     expected: { bytes: bytes * 0.98 },
+    ...(argumentBytes === undefined ? {} : { call: { args: toArguments(argumentBytes, 'string') } }),
     lanes: LANES,
     budgets:
       atMost === undefined

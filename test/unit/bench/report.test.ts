@@ -44,6 +44,13 @@ test('what could not be measured is named, with why', () => {
   assert.ok(report.includes('At 10/s.'));
 });
 
+test('at a fixed rate it says what is added to the latency of the upstream itself', () => {
+  const at = (name: string, ...p99: number[]) => ({ name, rounds: p99.map((p99Us) => ({ p99Us })) });
+  const scenario = scenarioResult({ budgets: [], lanes: [at('direct', 100, 300), at('gateway', 150, 370)] });
+  const report = toMarkdown({ full: runResults({ scenarios: [scenario] }), quick: undefined });
+  assert.ok(report.includes('| gateway | 260 (150–370) | 60 (50–70) |'), report);
+});
+
 test('a scenario that failed is a part of the report', () => {
   const scenario = scenarioResult({ lanes: [], failure: 'gateway: 3 of 9 calls failed' });
   const report = toMarkdown({ full: runResults({ scenarios: [scenario] }), quick: undefined });
