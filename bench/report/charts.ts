@@ -5,7 +5,7 @@ import { FIGURE_NAMES, FIGURES, type FigureName } from '../figures.ts';
 import type { Results, ScenarioResult } from '../results.ts';
 import { SUBJECTS, type Subject } from '../scenario.ts';
 import { spreadOf } from '../statistics.ts';
-import { digitsOf, figureHeading, formatNumber, unitOf } from './format.ts';
+import { digitsOf, figureHeading, formatBound, formatNumber } from './format.ts';
 import { type BarGroup, type Chart, toSvg } from './svg.ts';
 
 export const SUBJECT_TITLES: Readonly<Record<Subject, string>> = {
@@ -59,7 +59,7 @@ function toBoundsChart(scenarios: readonly ScenarioResult[]): Chart | undefined 
       const { atMost, atLeast } = budget;
       const share = (value: number) => Math.max(0, atMost === undefined ? (atLeast ?? 0) / value : value / atMost);
       const shares = [verdict.measured.min, verdict.measured.max].map(share);
-      const text = `${formatNumber(verdict.measured.median, digitsOf(budget))} ${unitOf(budget)}`;
+      const text = `${formatNumber(verdict.measured.median, digitsOf(budget))}, bound ${formatBound(budget)}`;
       const [min, max] = [Math.min(...shares), Math.max(...shares)];
       return [{ label: name, median: share(verdict.measured.median), min, max, text, isOwn: verdict.holds }];
     }),

@@ -32,6 +32,7 @@ const ROW_HEIGHT = 22;
 const GROUP_HEIGHT = 30;
 const TITLE_HEIGHT = 34;
 const LOGARITHMIC_FROM = 20;
+const MOST_OF_RANGE = 1.5;
 
 const STYLE = `text{font:12px system-ui,sans-serif;fill:#24292f}.title{font-size:15px;font-weight:600}.group{font-weight:600}
 .own{fill:#0969da}.other{fill:#afb8c1}.range{stroke:#24292f;stroke-width:1.5}.mark{stroke:#cf222e;stroke-width:1.5;stroke-dasharray:4 3}
@@ -84,16 +85,15 @@ interface Scale {
 }
 
 function scaleOf(bars: readonly Bar[], mark = 0): Scale {
-  const most = Math.max(mark, ...bars.map(({ max }) => max));
+  // One bad round should not flatten all bars: a range beyond the scale ends at its edge.
+  const most = Math.max(mark, ...bars.map(({ median, max }) => Math.min(max, median * MOST_OF_RANGE)));
   const least = Math.min(...bars.map(({ median }) => median));
   const isLogarithmic = least > 0 && most / least >= LOGARITHMIC_FROM;
-  if (!isLogarithmic) {
-    return { toWidth: (value) => (most > 0 ? (Math.max(0, value) / most) * BAR_WIDTH : 0), isLogarithmic };
-  }
+  const clip = (share: number) => Math.min(1, Math.max(0, share)) * BAR_WIDTH;
+  if (!isLogarithmic) return { toWidth: (value) => (most > 0 ? clip(value / most) : 0), isLogarithmic };
   // A tenth of the least is where bars begin, so that the least has one.
   const origin = Math.log(least / 10);
-  const toWidth = (value: number) =>
-    value <= 0 ? 0 : Math.max(0, ((Math.log(value) - origin) / (Math.log(most) - origin)) * BAR_WIDTH);
+  const toWidth = (value: number) => (value <= 0 ? 0 : clip((Math.log(value) - origin) / (Math.log(most) - origin)));
   return { toWidth, isLogarithmic };
 }
 
