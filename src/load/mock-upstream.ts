@@ -34,6 +34,9 @@ const NOT_INITIALIZED =
   '{"jsonrpc":"2.0","error":{"code":-32000,"message":"Bad Request: Server not initialized"},"id":null}';
 const TOOL_FAILED = '{"code":-32000,"message":"The mock upstream was told to fail."}';
 const PROGRESS_TOKEN = /"progressToken": ?("(?:[^"\\]|\\.)*"|-?\d+)/;
+/** A larger result is sent in pieces, as fast as it is taken: a hundred at once must not be a hundred copies. */
+const WHOLE_BYTES = 1024 * 1024;
+const PIECE_BYTES = 64 * 1024;
 /** Longer than any pause between two loads: a connection that is closed while idle would count as an error of the target. */
 const KEEP_ALIVE_MS = 120_000;
 
@@ -50,12 +53,17 @@ export class MockUpstream {
   readonly #server: Server;
   readonly #random: () => number;
   readonly #callResult: string;
+  /** The same, where it is too large to be copied for each call. */
+  readonly #largeResult: Buffer | undefined;
   readonly #listResult: string;
 
   constructor(options: MockUpstreamOptions) {
     this.#options = options;
     this.#random = createRandom(options.seed);
-    this.#callResult = toMockResult(options.era, options.resultBytes, options.shape);
+    const result = toMockResult(options.era, options.resultBytes, options.shape);
+    const isLarge = result.length > WHOLE_BYTES;
+    this.#callResult = isLarge ? '' : result;
+    this.#largeResult = isLarge ? Buffer.from(result, 'latin1') : undefined;
     this.#listResult = toMockList(options.era, options.tools);
     this.#server = createServer((request, response) => this.#receive(request, response));
     this.#server.keepAliveTimeout = KEEP_ALIVE_MS;
@@ -107,6 +115,11 @@ export class MockUpstream {
     if (stallRate > 0 && this.#random() < stallRate) return;
     const isError = errorRate > 0 && this.#random() < errorRate;
     const id = idText(body);
+    if (!isError && this.#largeResult !== undefined) {
+      const events = answer === 'sse' ? progressOf(body, progressEvents) : undefined;
+      sendLarge(response, this.#largeResult, id, events);
+      return;
+    }
     const message = isError
       ? `{"error":${TOOL_FAILED},"jsonrpc":"2.0","id":${id}}`
       : `{"result":${this.#callResult},"jsonrpc":"2.0","id":${id}}`;
@@ -158,6 +171,38 @@ function sendEvents(response: ServerResponse, messages: readonly string[]): void
   response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-cache' });
   for (const message of messages.slice(0, -1)) response.write(`event: message\ndata: ${message}\n\n`, 'latin1');
   response.end(`event: message\ndata: ${messages.at(-1)}\n\n`, 'latin1');
+}
+
+/** Without `events` it is JSON; else the last event behind these. */
+function sendLarge(
+  response: ServerResponse,
+  result: Buffer,
+  id: string | undefined,
+  events: readonly string[] | undefined,
+): void {
+  const head = '{"result":';
+  const tail = `,"jsonrpc":"2.0","id":${id}}`;
+  if (events === undefined) {
+    const length = head.length + result.length + tail.length;
+    response.writeHead(200, { 'content-type': 'application/json', 'content-length': length });
+    response.write(head, 'latin1');
+  } else {
+    response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-cache' });
+    for (const event of events) response.write(`event: message\ndata: ${event}\n\n`, 'latin1');
+    response.write(`event: message\ndata: ${head}`, 'latin1');
+  }
+  let at = 0;
+  const goOn = (): void => {
+    while (at < result.length) {
+      const piece = result.subarray(at, at + PIECE_BYTES);
+      at += piece.length;
+      if (response.write(piece)) continue;
+      response.once('drain', goOn);
+      return;
+    }
+    response.end(events === undefined ? tail : `${tail}\n\n`, 'latin1');
+  };
+  goOn();
 }
 
 /** The JSON text of the request's id. `body` is latin1; the text is copied as it came. */
