@@ -11,6 +11,8 @@ import { type Edit, removeMembers, SHORT_BYTES, splice, spliceText, toText } fro
 const EDGE_BYTES = 96;
 /** How much of a message `RESULT_HEAD` looks at. */
 const HEAD_BYTES = 2 * EDGE_BYTES;
+/** A chunk of a stream that is as large as this is passed on whole. */
+const UNCUT_BYTES = 16 * 1024;
 /** Up to here a walk costs about as much as a look at both ends, and finds what is no JSON or has two outcomes. */
 const STRICT_BYTES = 2 * 1024;
 /** A message that its ends do not settle is walked through if it is no longer than this. */
@@ -226,7 +228,7 @@ function reshapeResult(scan: JsonScanner, result: Member, rewrite: AnswerRewrite
 
 /**
  * Rewrites an answer that is too large to be held: give it chunks as they come, send on what it returns.
- * Holds back no more than its first and last few hundred bytes.
+ * Holds back its first few hundred bytes, and of its end as many or the last chunk.
  */
 export class AnswerStream {
   readonly #rewrite: AnswerRewrite;
@@ -241,6 +243,12 @@ export class AnswerStream {
 
   /** Bytes that can be sent now. */
   push(chunk: Buffer): Buffer {
+    if (this.#isHeadDone && chunk.length >= UNCUT_BYTES) {
+      // To join it to what is held, and cut it elsewhere, would be to copy all that passes.
+      const before = this.#held;
+      this.#held = chunk;
+      return before;
+    }
     this.#held = this.#held.length === 0 ? chunk : Buffer.concat([this.#held, chunk]);
     if (this.#held.length < 4 * EDGE_BYTES) return EMPTY;
     const head = this.#isHeadDone ? EMPTY : this.#releaseHead();
