@@ -32,6 +32,8 @@ export const secretName = z.string().refine(isSecretName, 'is not a secret name:
 
 /** A Node timer that is set for longer goes off after 1 ms. */
 const MAX_TIMER_MS = 2_147_483_647;
+/** 0 for what is then never done. */
+export const millisecondsOrNever = z.int().min(0).max(MAX_TIMER_MS);
 export const milliseconds = (maxMs = MAX_TIMER_MS) => z.int().min(1).max(maxMs);
 export const count = z.int().min(1);
 /** Milliseconds since 1970, up to the last that a date can be (ECMA-262 §21.4.1.1): `toISOString` throws beyond it. */

@@ -18,6 +18,7 @@ import { ClientRequests } from './client-requests.ts';
 import { OVERLOADED, type Refusal, type RpcRequest } from './exchange.ts';
 import { LinkStreams } from './link-streams.ts';
 import { findRoute, type Named, readNamed, refuseUnknown } from './named.ts';
+import type { Overload } from './overload.ts';
 import { ParkedCalls, processIndexOf } from './parked-calls.ts';
 import { replyEmpty } from './reply.ts';
 import type { BodyRoom } from './request-body.ts';
@@ -27,6 +28,7 @@ import type { Siblings } from './siblings.ts';
 import { isInteractive } from './special-answers.ts';
 import { toStateOwner, UNKNOWN_STATE } from './state-owner.ts';
 import type { Subscriptions } from './subscriptions.ts';
+import { turnAway } from './turned-away.ts';
 import { type CallShared, UpstreamCall } from './upstream-call.ts';
 
 export interface CallDeps extends SettlingDeps {
@@ -37,6 +39,7 @@ export interface CallDeps extends SettlingDeps {
   readonly telemetry: Telemetry;
   readonly auditLog?: AuditLog | undefined;
   readonly siblings?: Siblings | undefined;
+  readonly overload: Overload;
   readonly limits: SettlingDeps['limits'] & CallLimits & { readonly callTimeoutMs: number };
 }
 
@@ -69,6 +72,7 @@ export class Calls {
       clientRequests: this.#clientRequests,
       parkedCalls: this.#parked,
       states: deps.states,
+      overload: deps.overload,
       linkStreams: new LinkStreams({
         clientRequests: this.#clientRequests,
         sendTo: (session, message) => subscriptions.sendRequest(session, message),
@@ -163,7 +167,12 @@ export class Calls {
 
   #begin(request: RpcRequest, named: Named, route: Route): void {
     const { exchange, message, era } = request;
-    const limit = this.#inFlight.findLimit(exchange.principal.token.id, route, message.bytes.length);
+    const { id } = exchange.principal.token;
+    if (this.#deps.overload.refusesCall(id, route.upstream.permits.waiting)) {
+      turnAway(exchange, request.idText);
+      return;
+    }
+    const limit = this.#inFlight.findLimit(id, route, message.bytes.length);
     if (limit !== undefined) {
       this.#countCall(route, 'limited');
       this.#audit.refuse(request, toRefusal(limit, route.service), { of: route, outcome: 'limited' });

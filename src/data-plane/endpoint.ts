@@ -10,6 +10,7 @@ import { BATCH_REVISION, Batch } from './batch.ts';
 import type { ClientNotices } from './client-notices.ts';
 import { Exchange, OVERLOADED, type Refusal, RpcRequest, TOKEN_GONE } from './exchange.ts';
 import { type MethodDeps, Methods } from './methods.ts';
+import { Overload } from './overload.ts';
 import { type HttpRequest, type HttpResponse, reply, replyEmpty } from './reply.ts';
 import { readBody } from './request-body.ts';
 import {
@@ -22,10 +23,12 @@ import {
 } from './request-head.ts';
 import type { Session } from './sessions.ts';
 import { Subscriptions, type SubscriptionsOptions } from './subscriptions.ts';
+import { readRequest, turnAway } from './turned-away.ts';
 
-export interface EndpointDeps extends MethodDeps {
+export interface EndpointDeps extends Omit<MethodDeps, 'overload'> {
   readonly authenticator: Authenticator;
-  readonly limits: MethodDeps['limits'] & SubscriptionsOptions['limits'] & { readonly bodyBytes: number };
+  readonly limits: MethodDeps['limits'] &
+    SubscriptionsOptions['limits'] & { readonly bodyBytes: number; readonly delayMs: number };
   /** Milliseconds since 1970. */
   readonly now: () => number;
 }
@@ -34,16 +37,20 @@ export class McpEndpoint {
   readonly #deps: EndpointDeps;
   readonly #methods: Methods;
   readonly #subscriptions: Subscriptions;
+  readonly #overload: Overload;
 
   constructor(deps: EndpointDeps) {
     this.#deps = deps;
+    const { delayMs } = deps.limits;
+    this.#overload = new Overload({ delayMs, onChange: (isOverloaded) => this.#onOverload(isOverloaded) });
     this.#subscriptions = new Subscriptions(deps);
-    this.#methods = new Methods(deps, this.#subscriptions);
+    this.#methods = new Methods({ ...deps, overload: this.#overload }, this.#subscriptions);
   }
 
   /** Serves one request to `/mcp`. Never throws. */
   handle(request: HttpRequest, response: HttpResponse): void {
     const startedMs = performance.now();
+    this.#overload.noteRequest(startedMs);
     const principal = this.#deps.authenticator.authenticateToken(request.headers.authorization, request.socket);
     if (principal.kind === 'denied') {
       this.#refuseUnauthenticated(request, response, principal.message);
@@ -91,6 +98,7 @@ export class McpEndpoint {
   close(): void {
     this.#methods.calls.close();
     this.#subscriptions.close();
+    this.#overload.close();
   }
 
   #post(exchange: Exchange): void {
@@ -117,6 +125,7 @@ export class McpEndpoint {
     try {
       // A body may take half a minute to come, and the token may have been revoked since.
       if (!this.#isInForce(exchange)) this.#refuseUnauthenticated(exchange.request, exchange.response, TOKEN_GONE);
+      else if (this.#overload.isOn && this.#turnsAway(exchange, body)) return;
       else if (isBatch(body)) this.#onBatch(exchange, body);
       else {
         const message = scanMessage(body);
@@ -126,6 +135,19 @@ export class McpEndpoint {
     } catch (error) {
       this.#fail(exchange, error);
     }
+  }
+
+  #onOverload(isOverloaded: boolean): void {
+    this.#deps.telemetry.overloaded.set(isOverloaded ? 1 : 0);
+    if (isOverloaded) this.#deps.log.warn('overloaded: requests are turned away');
+    else this.#deps.log.info('overload is over');
+  }
+
+  #turnsAway(exchange: Exchange, body: Buffer): boolean {
+    const request = readRequest(body);
+    if (request === undefined || !this.#overload.refusesRequest(exchange.principal.token.id)) return false;
+    turnAway(exchange, request.id);
+    return true;
   }
 
   #isInForce({ principal }: Exchange): boolean {

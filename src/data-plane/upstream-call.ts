@@ -24,6 +24,7 @@ import type { AskedClient, ClientRequests } from './client-requests.ts';
 import { type Ending, endFailed, endRefused, endShut, endUnconnected } from './endings.ts';
 import { type Refusal, type RpcRequest, TOKEN_GONE } from './exchange.ts';
 import type { LinkStreams } from './link-streams.ts';
+import type { Overload } from './overload.ts';
 import type { ParkedCall, ParkedCalls } from './parked-calls.ts';
 import { isGone } from './reply.ts';
 import type { RequestStates } from './request-states.ts';
@@ -40,6 +41,7 @@ export interface CallShared extends ClientShared {
   readonly clientRequests: ClientRequests;
   readonly parkedCalls: ParkedCalls<UpstreamCall>;
   readonly states: RequestStates;
+  readonly overload: Overload;
   readonly linkStreams: LinkStreams;
   /** Told once of every call, when it is decided how it ends; `nowMs` is `performance.now()`. */
   readonly onOutcome: (call: UpstreamCall, outcome: CallOutcome, reason: CallReason | null, nowMs: number) => void;
@@ -181,6 +183,10 @@ export class UpstreamCall implements AttemptsOwner, ClientOwner, QuestionedCall,
   /** Says something on a stream that has been silent for long, unless that would fall into the middle of an event. */
   keepAlive(): void {
     if (!this.#isInsideEvent) this.reply.comment();
+  }
+
+  onSent(waitedMs: number): void {
+    this.#shared.overload.noteWait(waitedMs);
   }
 
   onVerdict(verdict: 'answered' | 'asked' | AnswerFailure, status?: number): void {

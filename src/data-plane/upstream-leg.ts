@@ -26,6 +26,8 @@ const DEFAULT_RETRY_MS = 1_000;
 
 /** The call whose request it is. Told of nothing any more once it has said `finish` or `drop`. */
 export interface LegOwner extends AnswerSink {
+  /** It is being sent, after it has waited so long for a connection. */
+  onSent(waitedMs: number): void;
   /** The answer is complete, or there is none. `status` is of an HTTP answer that refused the request. */
   onVerdict(verdict: 'answered' | 'asked' | AnswerFailure, status?: number): void;
   /** The upstream knows nothing of the conversation, and has not run the call. */
@@ -190,6 +192,7 @@ export class UpstreamLeg implements CallHandler {
     this.#controller = controller;
     this.#isSent = true;
     this.#waitsSinceMs = performance.now();
+    this.#owner.onSent(this.#waitsSinceMs - this.sentMs);
     if (this.#isResting) this.rest();
     if (this.#phase === 'over') controller.abort(new Error('the call has ended'));
   }

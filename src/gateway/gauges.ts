@@ -1,5 +1,6 @@
 // What is read off the running gateway when somebody looks: the gauges of a scrape, and the upstreams of `/readyz?detail`.
 
+import { performance } from 'node:perf_hooks';
 import type { Catalogs } from '../catalog/catalogs.ts';
 import type { ConfigurationInForce } from '../catalog/configuration-in-force.ts';
 import { VERSION } from '../domain/version.ts';
@@ -47,6 +48,12 @@ export function declareGauges(telemetry: Telemetry, catalogs: Catalogs, configur
   });
   telemetry.upstreamSessions.collect((family) => {
     for (const { service, sessions } of catalogs.upstreams()) family.labels(service).add(sessions);
+  });
+  let before = performance.eventLoopUtilization();
+  telemetry.loopUtilization.collect((family) => {
+    const now = performance.eventLoopUtilization();
+    family.labels().set(performance.eventLoopUtilization(now, before).utilization);
+    before = now;
   });
   telemetry.residentMemory.collect((family) => family.labels().set(process.memoryUsage.rss()));
   telemetry.heapUsed.collect((family) => family.labels().set(process.memoryUsage().heapUsed));

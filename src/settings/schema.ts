@@ -3,7 +3,7 @@
 import { isIP } from 'node:net';
 import * as z from 'zod';
 import { OVERFLOW_POLICIES } from '../audit-log/overflow-policy.ts';
-import { callTimeout, count, milliseconds } from '../control-plane/schema-parts.ts';
+import { callTimeout, count, milliseconds, millisecondsOrNever } from '../control-plane/schema-parts.ts';
 import { secretInputSchema, tokenInputSchema } from '../control-plane/schemas.ts';
 import { LOG_LEVELS } from '../telemetry/log-levels.ts';
 import { parseCidr } from '../upstream/ip-address.ts';
@@ -88,6 +88,11 @@ const limitsSchema = z.strictObject({
     .max(100)
     .default(85)
     .describe('Share of the JavaScript heap in use from which calls are turned away with 503.'),
+  delay_ms: millisecondsOrNever
+    .default(100)
+    .describe(
+      'Overload: when the process is busy all the time and every call has waited this long in it, for half a second, some are turned away with 503 so that the others wait less. 0 turns none away.',
+    ),
   api_requests_per_minute: count
     .default(6000)
     .describe('Most requests of one API key in a minute, to the REST API and the management MCP server together.'),

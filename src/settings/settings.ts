@@ -37,6 +37,8 @@ export interface Limits {
   /** Request bodies held for calls in flight. */
   readonly bytesInFlight: number;
   readonly heapPercent: number;
+  /** From which wait of all calls on the process is overloaded; 0 for never. */
+  readonly delayMs: number;
   /** Of one API key. */
   readonly apiRequestsPerMinute: number;
   readonly drainMs: number;
@@ -218,6 +220,7 @@ function toLimits(limits: SettingsDocument['limits']): Limits {
     calls: limits.calls,
     bytesInFlight: limits.bytes_in_flight,
     heapPercent: limits.heap_percent,
+    delayMs: limits.delay_ms,
     apiRequestsPerMinute: limits.api_requests_per_minute,
     drainMs: limits.drain_ms,
   };

@@ -15,7 +15,7 @@ export interface FamilySnapshot {
 
 /** Gauges of which the sum over processes means nothing: the one that an operator must see stands for all. */
 const LOWEST = new Set(['config_last_reload_ok', 'epoch']);
-const HIGHEST = new Set(['audit_failing', 'build_info']);
+const HIGHEST = new Set(['audit_failing', 'build_info', 'loop_utilization', 'overloaded']);
 /** Of one metric over all processes; what comes behind is left out. */
 const MAX_SAMPLES = 40_000;
 

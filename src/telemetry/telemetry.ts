@@ -59,6 +59,10 @@ export interface Telemetry {
   readonly configReloadFailures: Counter;
   readonly configLastReloadOk: Gauge;
   readonly httpRefusals: CounterFamily<[reason: ErrorCode]>;
+  /** Of `httpRefusals`, resolved ahead: under overload it is counted tens of thousands of times a second. */
+  readonly turnedAway: Counter;
+  readonly overloaded: Gauge;
+  readonly loopUtilization: GaugeFamily<[]>;
   readonly auditDropped: Counter;
   readonly auditFailing: Gauge;
   readonly auditPendingBytes: GaugeFamily<[]>;
@@ -78,6 +82,11 @@ export function createTelemetry(): Telemetry {
     .labels();
   // The gateway does not start on a bad file, so until a reload fails this is the truth.
   configLastReloadOk.set(1);
+  const httpRefusals: CounterFamily<[reason: ErrorCode]> = metrics.counter(
+    'http_refusals_total',
+    'Requests refused by the gateway.',
+    'reason',
+  );
   return {
     metrics,
     calls: metrics.counter('calls_total', 'Tool calls, by how they ended.', 'service', 'tool', 'outcome'),
@@ -100,7 +109,15 @@ export function createTelemetry(): Telemetry {
       .counter('config_reload_failures_total', 'Config files that could not be used.')
       .labels(),
     configLastReloadOk,
-    httpRefusals: metrics.counter('http_refusals_total', 'Requests refused by the gateway.', 'reason'),
+    httpRefusals,
+    turnedAway: httpRefusals.labels('overloaded'),
+    overloaded: metrics
+      .gauge('overloaded', '1 while requests are turned away because the process cannot keep up.')
+      .labels(),
+    loopUtilization: metrics.gauge(
+      'loop_utilization',
+      'Share of the time since the last scrape that the event loop was busy; 1 is all that the process can do.',
+    ),
     auditDropped: metrics.counter('audit_dropped_total', 'Calls that are not in the audit log.').labels(),
     auditFailing: metrics.gauge('audit_failing', '1 while the audit log or its checkpoint cannot be written.').labels(),
     auditPendingBytes: metrics.gauge('audit_pending_bytes', 'Audit records that wait to be written.'),

@@ -79,7 +79,9 @@ export async function startGateway(options: GatewayOptions): Promise<TestGateway
   const file = join(folder, 'switchboard.json');
   const load = async (next: ConfigFileOptions): Promise<Settings> => {
     // The log of calls has tests of its own; its thread would take longer to start than the rest of a gateway.
-    await writeFile(file, configFile({ ...next, settings: { audit: { calls: false }, ...next.settings } }));
+    const settings = { audit: { calls: false }, ...next.settings };
+    // Clients and upstreams are in this process, too, and what they keep busy with would be taken for overload.
+    await writeFile(file, configFile({ ...next, settings, limits: { delay_ms: 0, ...next.limits } }));
     const outcome = await loadSettings(file, readEnvironment(variablesOf(next)));
     if (!outcome.ok) throw new Error(outcome.problems.map(formatProblem).join('\n'));
     return outcome.settings;

@@ -33,6 +33,8 @@ test('every metric is declared, also before anything happened', () => {
     'heap_used_bytes gauge',
     'http_refusals_total counter',
     'list_total counter',
+    'loop_utilization gauge',
+    'overloaded gauge',
     'pool_connections gauge',
     'resident_memory_bytes gauge',
     'upstream_failures_total counter',
