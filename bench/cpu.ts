@@ -21,7 +21,6 @@ export interface CpuReading {
 // The kernel reports in USER_HZ, which is 100 on every Linux that Node runs on.
 const MS_PER_TICK = 10;
 const NS_PER_MS = 1e6;
-const PAGE_BYTES = 4096;
 /** Two ticks may be lost at each end of each of a few processes; what is missing beyond that was used by threads that ended. */
 const COARSE_ERROR_MS = 60;
 
@@ -46,7 +45,8 @@ export function cpuMsBetween(before: CpuReading, after: CpuReading): number {
 /** Resident memory of the tree in bytes. What its processes share is counted in each. */
 export function rssBytes(pid: number): number {
   if (platform() !== 'linux') return rssFromPs(pid);
-  return treeOf(pid).reduce((sum, row) => sum + Number(readProc(row.pid, 'statm')?.split(' ')[1] ?? 0) * PAGE_BYTES, 0);
+  const kibOf = (each: number) => Number(/^VmRSS:\s+(\d+) kB$/m.exec(readProc(each, 'status') ?? '')?.[1] ?? 0);
+  return treeOf(pid).reduce((sum, row) => sum + kibOf(row.pid) * 1024, 0);
 }
 
 function treeOf(pid: number): ProcessRow[] {
