@@ -2,6 +2,7 @@
 // forwarded as it came. JSON.parse is no substitute: it keeps the last of two equal keys and loses 9007199254740993.
 
 import { BACKSLASH, CLOSE_BRACE, CLOSE_BRACKET, COLON, COMMA, OPEN_BRACE, OPEN_BRACKET, QUOTE } from './json-bytes.ts';
+import { depthReached, LONG_BYTES, OPEN, skipText, skipValues } from './json-skip.ts';
 import { quoted } from './quoted.ts';
 
 /** Deeper nesting is refused: parsers behind us may recurse. */
@@ -25,6 +26,9 @@ export interface Span {
 /** Up to here a look at every key is cheaper than a Set; beyond, a body of many keys would cost their square. */
 const FEW_KEYS = 12;
 
+/** Strings up to here are skipped faster where they are than by a copy. */
+const NEAR_BYTES = 64;
+
 // One table look-up per byte instead of three comparisons.
 const PLAIN = 1;
 const SPACE = 2;
@@ -44,12 +48,6 @@ const LITERALS = new Map([
   [0x66, 'false'],
   [0x6e, 'null'],
 ]);
-
-/**
- * Kinds of the containers open around the value that is being skipped. One for all scanners, for a skip never yields:
- * a typed array of their own would cost each scanner an allocation outside the heap.
- */
-const OPEN = new Uint8Array(MAX_DEPTH + 1);
 
 /** An object to be read on the way: the one under `key`, its members going to `into`. */
 export interface Descent {
@@ -129,12 +127,17 @@ export class JsonScanner {
   hasUnexpectedKey = false;
   readonly #expected: ExpectedKeys | undefined;
   readonly #maxMembers: number;
+  readonly #longBytes: number;
 
-  /** `maxMembers` is for each object whose members are read; what is skipped may hold any number. */
-  constructor(bytes: Buffer, expected?: ExpectedKeys, maxMembers = 2 ** 30) {
+  /**
+   * `maxMembers` is for each object whose members are read; what is skipped may hold any number. With `longBytes` or more
+   * to come json-skip.wat skips what is valid; the outcome is the same.
+   */
+  constructor(bytes: Buffer, expected?: ExpectedKeys, maxMembers = 2 ** 30, longBytes = LONG_BYTES) {
     this.bytes = bytes;
     this.#expected = expected;
     this.#maxMembers = maxMembers;
+    this.#longBytes = longBytes;
   }
 
   fail(at: number, problem: string): -1 {
@@ -170,6 +173,12 @@ export class JsonScanner {
     const bytes = this.bytes;
     const floor = depth;
     for (;;) {
+      if (bytes.length - at >= this.#longBytes) {
+        const from = at;
+        at = skipValues(bytes, at, depth, floor, MAX_DEPTH);
+        depth = depthReached();
+        if (at > from && depth === floor) return at;
+      }
       let byte = bytes[at];
       while ((CLASS[byte as number] as number) & SPACE) byte = bytes[++at];
       if (byte === QUOTE) at = this.skipString(at);
@@ -213,7 +222,9 @@ export class JsonScanner {
     const bytes = this.bytes;
     const start = at++;
     for (;;) {
-      while ((CLASS[bytes[at] as number] as number) & PLAIN) at++;
+      const near = at + NEAR_BYTES;
+      while (at < near && (CLASS[bytes[at] as number] as number) & PLAIN) at++;
+      if (at === near) at = this.#skipFar(at);
       const byte = bytes[at];
       if (byte === QUOTE) return at + 1;
       if (byte !== BACKSLASH) {
@@ -224,6 +235,14 @@ export class JsonScanner {
       at = this.#skipEscape(at);
       if (at < 0) return -1;
     }
+  }
+
+  /** Past plain bytes inside a string that is not a short one. */
+  #skipFar(at: number): number {
+    const bytes = this.bytes;
+    if (bytes.length - at >= this.#longBytes) return skipText(bytes, at);
+    while ((CLASS[bytes[at] as number] as number) & PLAIN) at++;
+    return at;
   }
 
   /**
