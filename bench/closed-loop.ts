@@ -17,6 +17,8 @@ export interface LaneSpec {
   /** `static` answers what the lane before it has answered, from memory. */
   readonly target: TargetName | 'static';
   readonly gateway?: GatewayOptions;
+  /** Opened ahead; legacy only. */
+  readonly inSession?: boolean;
   /** Not in the quick run. */
   readonly isFullOnly?: boolean;
 }
@@ -103,12 +105,18 @@ async function openLane(
   spec: LaneSpec,
   before: OpenLane | undefined,
 ): Promise<OpenLane> {
-  const { gateway = {}, target: name } = spec;
+  const { gateway = {}, target: name, inSession = false } = spec;
   const { call = {}, era } = loop;
   const target =
     name === 'static'
       ? await openStatic(context, before?.target)
-      : await openTarget(context, { lane: spec.name, target: name, era, upstream, options: { call, gateway } });
+      : await openTarget(context, {
+          lane: spec.name,
+          target: name,
+          era,
+          upstream,
+          options: { call, gateway, inSession },
+        });
   const count = gateway.tokens ?? 1;
   const tokens = count > 1 ? Array.from({ length: count }, (_, index) => benchToken(index)) : undefined;
   return { spec, target, tokens, rounds: [] };

@@ -47,6 +47,8 @@ export interface Upstream {
 export interface TargetOptions {
   readonly call?: CallOptions;
   readonly gateway?: GatewayOptions;
+  /** For targets that serve legacy clients without one, too. */
+  readonly inSession?: boolean;
   /** In place of the one upstream, for the gateway. */
   readonly upstreamUrls?: readonly string[];
 }
@@ -142,7 +144,8 @@ export async function startTarget(
   const row = TARGETS[name];
   const { child, pid, url } = await row.start({ era, upstream, directory, options });
   const token = benchToken(0);
-  const sessionId = row.needsSession === true && era === 'legacy' ? await openSession(new URL(url), token) : undefined;
+  const needsSession = row.needsSession === true || options.inSession === true;
+  const sessionId = needsSession && era === 'legacy' ? await openSession(new URL(url), token) : undefined;
   const endpoint = { url, era, tool: row.tool ?? 'echo', token, sessionId };
   return { name, child, pid, usesUpstream: true, endpoint, call: toCall(endpoint, options.call) };
 }
