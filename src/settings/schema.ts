@@ -89,7 +89,7 @@ const limitsSchema = z.strictObject({
     .default(85)
     .describe('Share of the JavaScript heap in use from which calls are turned away with 503.'),
   delay_ms: millisecondsOrNever
-    .default(100)
+    .default(250)
     .describe(
       'Overload: when the process is busy all the time and every call has waited this long in it, for half a second, some are turned away with 503 so that the others wait less. 0 turns none away.',
     ),

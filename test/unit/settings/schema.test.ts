@@ -37,7 +37,7 @@ test('an empty file has the documented defaults', () => {
       calls_per_upstream: 2000,
       bytes_in_flight: 268_435_456,
       heap_percent: 85,
-      delay_ms: 100,
+      delay_ms: 250,
       api_requests_per_minute: 6000,
       drain_ms: 60_000,
     },
