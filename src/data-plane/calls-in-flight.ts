@@ -53,7 +53,7 @@ export class CallsInFlight {
   readonly #limits: CallLimits;
   readonly #readHeapPercent: () => number;
   readonly #calls: UpstreamCall[] = [];
-  readonly #byToken = new LRUCache<string, Count>({ max: MAX_TOKENS });
+  readonly #byToken = new LRUCache<string, Count>({ maxSize: MAX_TOKENS, sizeCalculation: () => 1 });
   readonly #sweep: NodeJS.Timeout;
   #bytes = 0;
   #isHeapFull = false;

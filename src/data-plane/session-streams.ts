@@ -40,7 +40,8 @@ export class SessionStreams {
   readonly #open = new Map<string, ListeningSession>();
   /** Those without: a client that opens sessions without end pushes others out of here, but nobody's stream out of `#open`. */
   readonly #known = new LRUCache<string, ListeningSession>({
-    max: MAX_REMEMBERED,
+    maxSize: MAX_REMEMBERED,
+    sizeCalculation: () => 1,
     dispose: (session, nonce) => {
       if (!this.#open.has(nonce)) this.#forget(session);
     },

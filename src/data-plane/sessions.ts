@@ -26,7 +26,8 @@ export interface Session {
 
 /** A session may be used this long after `initialize`. */
 const LIFETIME_MS = 24 * 60 * 60 * 1000;
-const MAX_REMEMBERED = 20_000;
+/** Of this many, but taken as it is needed: `max` would take half a megabyte for each that is empty. */
+const ROOM = { maxSize: 20_000, sizeCalculation: () => 1 };
 
 export interface SessionsOptions {
   readonly sealer: Sealer;
@@ -38,9 +39,9 @@ export interface SessionsOptions {
 export class Sessions {
   readonly #options: SessionsOptions;
   /** Sessions opened lately, by principal and id: unsealing costs more than the rest of a request's head. */
-  readonly #opened = new LRUCache<string, Session>({ max: MAX_REMEMBERED });
+  readonly #opened = new LRUCache<string, Session>(ROOM);
   /** Nonces of sessions that were ended; one lost from here lives until it expires, and harms nobody but its owner. */
-  readonly #ended = new LRUCache<string, true>({ max: MAX_REMEMBERED });
+  readonly #ended = new LRUCache<string, true>(ROOM);
 
   constructor(options: SessionsOptions) {
     this.#options = options;

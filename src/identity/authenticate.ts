@@ -158,7 +158,7 @@ function toSnapshot(accounts: readonly AccountConfiguration[]): Snapshot {
       });
     }
   }
-  return { tokens, keys, recent: new LRUCache({ max: MAX_RECENT }) };
+  return { tokens, keys, recent: new LRUCache({ maxSize: MAX_RECENT, sizeCalculation: () => 1 }) };
 }
 
 /** `2026-11-20T12:00:00Z`. */
