@@ -75,6 +75,23 @@ export function toCall({ url, era, tool, token, sessionId }: Endpoint, options: 
   };
 }
 
+/** A modern client's request to be told when its tools change. */
+export function toListen({ url, token }: Endpoint): Pick<Call, 'url' | 'headers' | 'body'> {
+  const method = 'subscriptions/listen';
+  const params = JSON.stringify({ notifications: { toolsListChanged: true }, _meta: META });
+  return {
+    url,
+    headers: {
+      'content-type': 'application/json',
+      accept: 'application/json, text/event-stream',
+      authorization: `Bearer ${token}`,
+      'mcp-protocol-version': MODERN_REVISION,
+      'mcp-method': method,
+    },
+    body: `{"method":"${method}","params":${params},"jsonrpc":"2.0","id":${CALL_ID}}`,
+  };
+}
+
 /** Arguments of about so many bytes: one long text, or many small members. */
 export function toArguments(bytes: number, shape: 'string' | 'dense'): string {
   if (shape === 'string') return `{"text":"${'x'.repeat(Math.max(0, bytes - 11))}"}`;

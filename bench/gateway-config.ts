@@ -13,6 +13,8 @@ export interface GatewayOptions {
   readonly tokens?: number;
   readonly allowedTools?: readonly string[];
   readonly limits?: Readonly<Record<string, number>>;
+  /** Of Node. */
+  readonly flags?: readonly string[];
   /** More of the command line. */
   readonly args?: readonly string[];
 }

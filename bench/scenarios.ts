@@ -5,6 +5,8 @@ import { CALLS } from './scenarios/calls.ts';
 import { FIRST_LISTS } from './scenarios/first-lists.ts';
 import { LATENCY } from './scenarios/latency.ts';
 import { LISTS } from './scenarios/lists.ts';
+import { MEMORY } from './scenarios/memory.ts';
+import { OVERLOAD } from './scenarios/overload.ts';
 import { PAYLOADS } from './scenarios/payloads.ts';
 import { SCALE } from './scenarios/scale.ts';
 import { SESSIONS } from './scenarios/sessions.ts';
@@ -17,4 +19,6 @@ export const SCENARIOS: readonly Scenario[] = [
   ...SCALE,
   ...LATENCY,
   ...SESSIONS,
+  ...MEMORY,
+  ...OVERLOAD,
 ];

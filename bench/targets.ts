@@ -113,7 +113,7 @@ function startSdkProxy({ upstream, era }: Start, more: readonly string[]): Promi
 function startGateway({ upstream, directory, options }: Start): Promise<Child> {
   const { gateway = {}, upstreamUrls = [upstream.url] } = options;
   const { path, env } = writeGatewayFile(upstreamUrls, directory, gateway);
-  const args = ['src/switchboard.cjs', 'serve', '--config', path, ...(gateway.args ?? [])];
+  const args = [...(gateway.flags ?? []), 'src/switchboard.cjs', 'serve', '--config', path, ...(gateway.args ?? [])];
   return startChild({ args, env, isProbed: true });
 }
 
