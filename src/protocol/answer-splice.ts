@@ -243,12 +243,7 @@ export class AnswerStream {
 
   /** Bytes that can be sent now. */
   push(chunk: Buffer): Buffer {
-    if (this.#isHeadDone && chunk.length >= UNCUT_BYTES) {
-      // To join it to what is held, and cut it elsewhere, would be to copy all that passes.
-      const before = this.#held;
-      this.#held = chunk;
-      return before;
-    }
+    if (this.#isHeadDone && Math.max(this.#held.length, chunk.length) >= UNCUT_BYTES) return this.#passOn(chunk);
     this.#held = this.#held.length === 0 ? chunk : Buffer.concat([this.#held, chunk]);
     if (this.#held.length < 4 * EDGE_BYTES) return EMPTY;
     const head = this.#isHeadDone ? EMPTY : this.#releaseHead();
@@ -256,6 +251,18 @@ export class AnswerStream {
     const out = this.#held.subarray(0, border);
     this.#held = this.#held.subarray(border);
     return head.length === 0 ? out : Buffer.concat([head, out]);
+  }
+
+  /** Joins nothing large to anything: that would be to copy all that passes. */
+  #passOn(chunk: Buffer): Buffer {
+    const before = this.#held;
+    if (chunk.length >= EDGE_BYTES) {
+      this.#held = chunk;
+      return before;
+    }
+    const border = Math.max(0, before.length - EDGE_BYTES);
+    this.#held = Buffer.concat([before.subarray(border), chunk]);
+    return before.subarray(0, border);
   }
 
   /** The last bytes, or `undefined` when the answer was not a whole answer to this request. */

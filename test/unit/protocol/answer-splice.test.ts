@@ -621,3 +621,16 @@ describe('the code of an error', () => {
     );
   });
 });
+
+test('a large chunk is passed on as the very bytes that came, also between small ones', () => {
+  const answer = new AnswerStream(options({}));
+  answer.push(Buffer.from(`{"result":{"text":"${'x'.repeat(1_000)}`));
+  const isPart = (part: Buffer, of: Buffer): boolean => part.length > 60_000 && part.buffer === of.buffer;
+  const chunks = [65_536, 65_536, 10, 65_536, 5_000, 65_536, 1].map((length) => Buffer.from(new ArrayBuffer(length)));
+  let before: Buffer = Buffer.alloc(0);
+  for (const chunk of chunks) {
+    const out = answer.push(chunk);
+    if (before.length > 60_000) assert.ok(isPart(out, before));
+    before = chunk;
+  }
+});
