@@ -33,15 +33,19 @@ export function resultsFile(set: ScenarioSet): string {
   return join(RESULTS_FOLDER, `${set}.json`);
 }
 
-/** `undefined` where there is none. */
 export function readResults(file: string): Results | undefined {
+  return readJson<Results>(file);
+}
+
+/** What a run has written; `undefined` where there is none. */
+export function readJson<T>(file: string): T | undefined {
   let text: string;
   try {
     text = readFileSync(file, 'utf8');
   } catch {
     return undefined;
   }
-  return JSON.parse(text) as Results;
+  return JSON.parse(text) as T;
 }
 
 const SIGNIFICANT_DIGITS = 5;

@@ -1,8 +1,10 @@
 // The benchmark's command. Options are in bench/README.md.
 
+import { execFileSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { parseArgs } from 'node:util';
+import { ROOT } from './children.ts';
 import { findWorse, TRIES } from './gate.ts';
 import { CONNECTIONS, defaultGenerator, GENERATORS } from './load.ts';
 import { describeCommit, describeMachine, describeVersions } from './machine.ts';
@@ -97,7 +99,10 @@ async function measure(): Promise<void> {
     mkdirSync(dirname(file), { recursive: true });
     writeResults(file, results);
   }
-  if (options.out === undefined && isWhole) writeReport();
+  if (options.out === undefined && isWhole) {
+    if (set === 'full') execFileSync(process.execPath, ['bench/micro/run.ts'], { cwd: ROOT, stdio: 'ignore' });
+    writeReport();
+  }
   console.log(toText(results));
   if (results.scenarios.some(({ failure }) => failure !== undefined)) process.exitCode = 1;
 }

@@ -1,4 +1,4 @@
-// bench/REPORT.md, from the JSON of the last full and the last quick run alone: the same JSON gives the same words.
+// bench/REPORT.md, from the JSON of the last runs alone: the same JSON gives the same words.
 
 import { judge, type Verdict } from '../budgets.ts';
 import { FIGURE_NAMES, FIGURES, type FigureName } from '../figures.ts';
@@ -8,10 +8,12 @@ import { type Lane, SUBJECTS, type Subject } from '../scenario.ts';
 import { compare, spreadOf } from '../statistics.ts';
 import { SUBJECT_TITLES } from './charts.ts';
 import { digitsOf, figureHeading, formatBound, formatNumber, formatSpread, unitOf } from './format.ts';
+import { type MicroResults, toPieces } from './pieces.ts';
 
 export interface ReportInput {
   readonly full: Results | undefined;
   readonly quick: Results | undefined;
+  readonly micro?: MicroResults | undefined;
 }
 
 const HEAD = `# What Switchboard costs
@@ -21,7 +23,7 @@ is measured is in [the README of the benchmark](README.md). Numbers are medians 
 parentheses. Times belong to the machine; ratios are taken between rounds that ran next to each other, and are the result.`;
 
 /** A full run is told whole; of a quick one, beside it, only the ratios that CI compares with. */
-export function toMarkdown({ full, quick }: ReportInput): string {
+export function toMarkdown({ full, quick, micro }: ReportInput): string {
   const main = full ?? quick;
   if (main === undefined) return `${HEAD}\n\nNothing has been measured yet.\n`;
   const sections = [
@@ -29,6 +31,7 @@ export function toMarkdown({ full, quick }: ReportInput): string {
     toMachine(main),
     toBounds(main),
     ...SUBJECTS.flatMap((subject) => toSubject(subject, main)),
+    ...(micro === undefined ? [] : [toPieces(micro)]),
     ...(quick === undefined ? [] : [toReference(quick)]),
   ];
   return `${sections.join('\n\n')}\n`;

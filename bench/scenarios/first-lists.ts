@@ -65,7 +65,7 @@ async function runEdits(
   await interleave(context, lanes, async ({ gateway, rounds }) => {
     rounds.push(await edit(gateway));
   });
-  return { lanes: lanes.map(({ name, rounds }) => ({ name, rounds })) };
+  return { lanes };
 }
 
 export const FIRST_LISTS: readonly Scenario[] = [

@@ -4,12 +4,13 @@ import type { LoadReport } from '../../src/load/load-figures.ts';
 import type { Era } from '../../src/protocol/era.ts';
 import { toCall } from '../calls.ts';
 import { closedLoop } from '../closed-loop.ts';
+import { keepApart } from '../cores.ts';
 import type { Round } from '../figures.ts';
 import { benchToken } from '../gateway-config.ts';
-import { type Call, generateLoad, loadAtRate } from '../load.ts';
+import { generateLoad, loadAtRate } from '../load.ts';
 import type { Context, Measured, Scenario } from '../scenario.ts';
 import { interleave, openTarget, openUpstream } from '../stand.ts';
-import type { TargetName } from '../targets.ts';
+import type { RunningTarget, TargetName } from '../targets.ts';
 
 const WARM_UP_SECONDS = 3;
 /** Rounds at a rate are longer: a thousandth of the calls should be more than a handful. */
@@ -44,22 +45,27 @@ function atHalf(era: Era): Scenario {
 async function runAtHalf(era: Era, context: Context): Promise<Measured> {
   const upstream = await openUpstream(context, era);
   const names = ['direct', 'pipe', 'gateway'] as const satisfies readonly TargetName[];
-  const lanes: { name: string; call: Call; rounds: Round[] }[] = [];
+  const lanes: { name: string; target: RunningTarget; rounds: Round[] }[] = [];
   for (const name of names) {
-    const { call } = await openTarget(context, { lane: name, target: name, era, upstream });
-    lanes.push({ name, call, rounds: [] });
+    lanes.push({ name, target: await openTarget(context, { lane: name, target: name, era, upstream }), rounds: [] });
   }
+  const cores = keepApart(
+    lanes.map(({ target }) => target.pid),
+    context.cleanup,
+  );
   let perSecond = 0;
-  for (const { call } of lanes) {
+  for (const {
+    target: { call },
+  } of lanes) {
     const { completed, seconds } = await generateLoad('own', call, WARM_UP_SECONDS);
     perSecond = completed / seconds;
   }
   const rate = Math.round(perSecond / 2);
-  await interleave(context, lanes, async ({ call, rounds }, round) => {
+  await interleave(context, lanes, async ({ target, rounds }, round) => {
     const options = { rate, seconds: context.seconds * SECONDS_FACTOR, seed: context.seed + round };
-    rounds.push(toRound(await loadAtRate(call, options)));
+    rounds.push(toRound(await loadAtRate(target.call, options)));
   });
-  return { lanes, notes: [`The rate was ${rate} calls per second.`] };
+  return { lanes, notes: [`The rate was ${rate} calls per second. ${cores}`] };
 }
 
 const BACKGROUND_RATE = 100;
@@ -82,6 +88,7 @@ async function runBesideSlow(context: Context): Promise<Measured> {
     upstream: upstreams[0],
     options,
   });
+  const cores = keepApart([gateway.pid, ...upstreams.map(({ child }) => child.pid ?? 0)], context.cleanup);
   const callOf = (config: string) => toCall({ ...gateway.endpoint, tool: `${config}.echo` });
   const lanes = [
     { name: 'three-fast', third: callOf('bench2'), rounds: [] as Round[] },
@@ -97,7 +104,7 @@ async function runBesideSlow(context: Context): Promise<Measured> {
     ]);
     rounds.push(toRound(measured));
   });
-  return { lanes };
+  return { lanes, notes: [cores] };
 }
 
 const TENANTS = 10;
@@ -116,6 +123,7 @@ async function runBesideNoisy(context: Context): Promise<Measured> {
     { name: 'pipe-quiet', target: pipe, isNoisy: false, rounds: [] as Round[] },
     { name: 'pipe-noisy', target: pipe, isNoisy: true, rounds: [] as Round[] },
   ];
+  const cores = keepApart([gateway.pid, pipe.pid, upstream.child.pid ?? 0], context.cleanup);
   for (const { call } of [gateway, pipe]) await generateLoad('own', call, WARM_UP_SECONDS);
   await interleave(context, lanes, async ({ target, isNoisy, rounds }, round) => {
     const callOf = (tenant: number) => toCall({ ...target.endpoint, token: benchToken(tenant) });
@@ -132,7 +140,7 @@ async function runBesideNoisy(context: Context): Promise<Measured> {
     const worst = (figure: 'p50' | 'p99' | 'p999') => Math.max(...reports.map(({ latencyUs }) => latencyUs[figure]));
     rounds.push({ p50Us: worst('p50'), p99Us: worst('p99'), p999Us: worst('p999') });
   });
-  return { lanes };
+  return { lanes, notes: [cores] };
 }
 
 function behind(latencyMs: number): Scenario {

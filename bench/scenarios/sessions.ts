@@ -24,7 +24,7 @@ async function run(context: Context): Promise<Measured> {
   await interleave(context, lanes, async ({ target, rounds }) => {
     rounds.push(await measure(target, context.seconds));
   });
-  return { lanes: lanes.map(({ name, rounds }) => ({ name, rounds })) };
+  return { lanes };
 }
 
 async function measure({ endpoint, pid }: RunningTarget, seconds: number): Promise<Round> {

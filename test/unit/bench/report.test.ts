@@ -44,6 +44,26 @@ test('what could not be measured is named, with why', () => {
   assert.ok(report.includes('At 10/s.'));
 });
 
+test('the pieces of the hot path stand behind the scenarios, where they were timed', () => {
+  const piece = {
+    name: 'scan, one string',
+    runsPerRound: 9,
+    bestNs: 50.25,
+    medianNs: 12_000,
+    worstNs: 2e7,
+    bestNsPerByte: 0.5,
+  };
+  const micro = {
+    date: '2026-11-21T20:00:00.000Z',
+    commit: 'abc1234',
+    rounds: 15,
+    cases: [piece, { ...piece, bestNsPerByte: null }],
+  };
+  const report = toMarkdown({ full: runResults(), quick: undefined, micro });
+  assert.ok(report.includes('| scan, one string | 50.3 ns | 12.0 µs | 20.0 ms | 0.500 |'), report);
+  assert.ok(report.includes('| 20.0 ms |  |'));
+});
+
 test('at a fixed rate it says what is added to the latency of the upstream itself', () => {
   const at = (name: string, ...p99: number[]) => ({ name, rounds: p99.map((p99Us) => ({ p99Us })) });
   const scenario = scenarioResult({ budgets: [], lanes: [at('direct', 100, 300), at('gateway', 150, 370)] });
