@@ -158,6 +158,14 @@ export class Catalogs {
     return this.current(account, tokenId, view);
   }
 
+  /** Like `settled` where nothing has to be waited for, and without a promise; `undefined` where something has. */
+  alreadySettled(account: AccountId, tokenId: string, view?: string): Catalog | undefined {
+    const catalog = this.current(account, tokenId, view);
+    if (catalog === undefined || this.isSettling(catalog)) return undefined;
+    for (const { upstream } of catalog.grants) if (upstream !== undefined) void this.lists.refresh(account, upstream);
+    return catalog;
+  }
+
   /** Has stale lists fetched, and waits for those that were never seen, at most `waitMs` from when they were first asked for. */
   async awaitLists(account: AccountId, of: Iterable<Pick<ResolvedGrant, 'upstream'>>, waitMs: number): Promise<void> {
     const fetches: Promise<void>[] = [];

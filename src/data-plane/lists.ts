@@ -8,6 +8,7 @@ import { IMPLEMENTATION } from '../domain/version.ts';
 import { META_SERVER_INFO } from '../protocol/era.ts';
 import { findMember, stringAt } from '../protocol/json-scan.ts';
 import { LISTS, type ListKind } from '../protocol/list-kind.ts';
+import { toText } from '../protocol/splice.ts';
 import type { Sealer } from '../vault/sealer.ts';
 import type { Refusal, RpcRequest } from './exchange.ts';
 
@@ -49,10 +50,10 @@ export class ListPages {
   }
 
   /**
-   * The whole JSON-RPC answer: the page that `params.cursor` names, or the first. `ttlMs` is how long it may be kept.
+   * The whole JSON-RPC answer in parts: the page that `params.cursor` names, or the first. `ttlMs` is how long it may be kept.
    * A cursor that was not made for this principal, list, era, spelling and view is answered like one that was never made.
    */
-  answer(kind: ListKind, request: RpcRequest, catalog: Catalog, ttlMs: number): Buffer | Refusal {
+  answer(kind: ListKind, request: RpcRequest, catalog: Catalog, ttlMs: number): readonly Buffer[] | Refusal {
     const { message, id, era, style } = request;
     const cursor = findMember(message.params, 'cursor');
     const context = contextOf(kind, request);
@@ -71,8 +72,9 @@ export class ListPages {
     const to = from + (this.#options.pageSize || array.count);
     const next = to < array.count ? this.#turn({ digest: array.digest, from: to }, context, array, catalog.epoch) : '';
     const tail = toTail(request, troubledUpstreams(catalog), ttlMs, next);
-    const head = message.bytes.subarray(id.start, id.end);
-    return Buffer.concat([ANSWER_HEAD, head, RESULT_HEADS[kind], ...array.slice(from, to), Buffer.from(tail)]);
+    const idText = toText(message.bytes, id.start, id.end);
+    const head = Buffer.from(`{"jsonrpc":"2.0","id":${idText},"result":{"${LISTS[kind].key}":`, 'latin1');
+    return [head, ...array.slice(from, to), Buffer.from(tail)];
   }
 
   /** A cursor for what is from `place` on, as a member of the result. */
@@ -123,8 +125,3 @@ const CHANGED_LIST: Refusal = {
   code: 'unknown_cursor',
   message: 'The list has changed since this cursor was given. Ask again without a cursor.',
 };
-
-const ANSWER_HEAD = Buffer.from('{"jsonrpc":"2.0","id":');
-const RESULT_HEADS = Object.fromEntries(
-  Object.entries(LISTS).map(([kind, { key }]) => [kind, Buffer.from(`,"result":{"${key}":`)]),
-) as Readonly<Record<ListKind, Buffer>>;

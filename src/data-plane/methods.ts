@@ -11,7 +11,7 @@ import { type CallDeps, Calls } from './calls.ts';
 import type { Exchange, RpcRequest } from './exchange.ts';
 import { agreeRevision, legacyInitializeResult, modernDiscoverResult } from './greetings.ts';
 import type { ListPages } from './lists.ts';
-import { reply } from './reply.ts';
+import { replyParts } from './reply.ts';
 import type { Sessions } from './sessions.ts';
 import { Settling } from './settling.ts';
 import type { Subscriptions } from './subscriptions.ts';
@@ -123,7 +123,7 @@ export class Methods {
       }
       telemetry.lists.labels(catalogs.isSettling(catalog) ? 'partial' : 'complete').add();
       this.#subscriptions.noteListed(request, catalog, kind);
-      reply(request.exchange.response, 200, answer, request.exchange.framing);
+      replyParts(request.exchange.response, answer, request.exchange.framing);
     });
   }
 

@@ -1,7 +1,7 @@
 // Writes answers of the data plane on HTTP/1.1 and HTTP/2 alike, as JSON or, for a client that accepts nothing else,
 // as an event stream.
 
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import { type IncomingMessage, ServerResponse } from 'node:http';
 import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
 import { SHORT_BYTES, toText } from '../protocol/splice.ts';
 
@@ -41,6 +41,24 @@ export function reply(
   writeHead(response, status, wholeHeaders(isEvent ? 'sse' : 'json', bytes.length, headers));
   (response as ServerResponse).end(bytes);
 }
+
+/** Like `reply` with status 200 for JSON in parts, of which the first is short; over HTTP/1.1 long ones are not joined. */
+export function replyParts(response: HttpResponse, parts: readonly Buffer[], framing: Framing): void {
+  const length = parts.reduce((sum, part) => sum + part.length, 0);
+  if (framing === 'sse' || length <= SHORT_BYTES || !(response instanceof ServerResponse)) {
+    reply(response, 200, Buffer.concat(parts, length), framing);
+    return;
+  }
+  const [first = NO_BYTES, ...others] = parts;
+  writeHead(response, 200, wholeHeaders('json', length, NO_HEADERS));
+  response.cork();
+  // As text it leaves in one piece with the head.
+  response.write(toText(first), 'latin1');
+  for (const part of others) response.write(part);
+  response.end();
+}
+
+const NO_BYTES = Buffer.alloc(0);
 
 interface ShortReply {
   readonly response: HttpResponse;

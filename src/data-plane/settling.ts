@@ -33,10 +33,15 @@ export class Settling {
     this.#room = room;
   }
 
-  /** Returns whether the wait has begun. */
+  /** Returns whether the wait has begun: there may be nothing to wait for. */
   wait({ request, next, refuse, onOver }: Waiting): boolean {
     const { accountId, token } = request.exchange.principal;
     const { catalogs, limits, log } = this.#deps;
+    const already = catalogs.alreadySettled(accountId, token.id, request.view);
+    if (already !== undefined) {
+      next(already);
+      return false;
+    }
     const bytes = request.message.bytes.length;
     if (!this.#room.tryHold(token.id, bytes)) {
       refuse(OVERLOADED, 'limited');
