@@ -148,7 +148,7 @@ function behind(latencyMs: number): Scenario {
     name: `upstream-${latencyMs}ms`,
     subject: 'latency',
     title: `Upstream that takes ${latencyMs} ms, 1,000 calls at once`,
-    method: `The small call, modern, over 1,000 connections before an upstream that answers after ${latencyMs} ms. The gateway may open 1,024 connections to it, as the pipe may any number.`,
+    method: `The small call, modern, over 1,000 connections before an upstream that answers after ${latencyMs} ms. The gateway may open 1,024 connections to it, as the pipe may any number, and turns nothing away however long requests wait, which the pipe does not, either.`,
     set: 'full',
     era: 'modern',
     upstream: ['--latency', String(latencyMs)],
@@ -158,7 +158,7 @@ function behind(latencyMs: number): Scenario {
       {
         name: 'gateway',
         target: 'gateway',
-        gateway: { limits: { connections_per_credential: 1024, calls_per_token: 2000 } },
+        gateway: { limits: { connections_per_credential: 1024, calls_per_token: 2000, delay_ms: 0 } },
       },
     ],
     budgets: [],
