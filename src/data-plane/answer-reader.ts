@@ -12,6 +12,7 @@ import {
 import { HeldBytes } from '../protocol/held-bytes.ts';
 import { JsonScanner } from '../protocol/json-scan.ts';
 import type { Message } from '../protocol/jsonrpc.ts';
+import { rewritePlainAnswer } from '../protocol/plain-answer.ts';
 import { SHORT_BYTES, toText } from '../protocol/splice.ts';
 import { type RelayRewrite, SseRelay } from '../protocol/sse-relay.ts';
 
@@ -126,6 +127,11 @@ class JsonReader implements AnswerReader {
     this.#held.clear();
     if (this.#mayBeCut && !isWholeMessage(bytes)) return UNANSWERED;
     const text = bytes.length <= SHORT_BYTES ? toText(bytes) : undefined;
+    const plain = text === undefined ? undefined : rewritePlainAnswer(bytes, text, this.#rewrite);
+    if (plain !== undefined) {
+      this.#call.sendWhole(plain);
+      return 'answered';
+    }
     if (this.#call.isSpecial(bytes, text)) {
       const verdict = this.#call.onSpecial(bytes);
       if (verdict !== undefined) return verdict;

@@ -13,11 +13,43 @@ export interface BodyRoom {
 /** The body, or why it is not read further. */
 export type ReadBody = Buffer | 'too_large' | 'no_room';
 
+/** A request that can hand over its body without being read as a stream: those of HTTP/1.1 here. */
+export interface BodySource {
+  /**
+   * Has `taker` called once with the body, if that comes in one piece of `bytes`, or told that it does not before the first
+   * piece can be read from the stream. Returns false, and calls nothing, where it must be read as a stream from the start.
+   */
+  takeBody(taker: BodyTaker): boolean;
+}
+
+export interface BodyTaker {
+  /** The size that the request declares; `NaN` where it declares none. */
+  readonly bytes: number;
+  onBody(body: Buffer): void;
+  onPieces(): void;
+}
+
 /**
  * Reads a body of at most `maxBytes` and calls `onRead` once. A client that leaves before its body is whole is answered
  * by nobody, and nothing is kept for it.
  */
 export function readBody(
+  request: HttpRequest & Partial<BodySource>,
+  tokenId: string,
+  maxBytes: number,
+  room: BodyRoom,
+  onRead: (body: ReadBody) => void,
+): void {
+  const bytes = Number(request.headers['content-length']);
+  if (bytes > maxBytes) {
+    onRead('too_large');
+    return;
+  }
+  const onPieces = (): void => readPieces(request, tokenId, maxBytes, room, onRead);
+  if (!request.takeBody?.({ bytes, onBody: onRead, onPieces })) onPieces();
+}
+
+function readPieces(
   request: HttpRequest,
   tokenId: string,
   maxBytes: number,
@@ -25,10 +57,6 @@ export function readBody(
   onRead: (body: ReadBody) => void,
 ): void {
   const declared = Number(request.headers['content-length']);
-  if (declared > maxBytes) {
-    onRead('too_large');
-    return;
-  }
   const body = new HeldBytes();
   let held = 0;
   let isRefused = false;

@@ -4,6 +4,7 @@ import type { IncomingMessage, OutgoingHttpHeader, OutgoingHttpHeaders, Server }
 import { createServer, ServerResponse, STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { Http1Request } from './http1-request.ts';
 import { refusalBody } from './refusal.ts';
 import type { OnRequest, RequestGate } from './request-gate.ts';
 
@@ -29,6 +30,7 @@ const LINGER_BYTES = 256 * 1024;
 
 /** Feed it with `emit('connection', socket)`; `close()` stops its clock, which only then lets go of slow requests. */
 export function createHttp1Server(options: Http1Options, gate: RequestGate): Server {
+  const idleLimit = new IdleLimit(options.keepAliveTimeoutMs + options.headersTimeoutMs, options.checkIntervalMs);
   const server = createServer({
     headersTimeout: options.headersTimeoutMs,
     requestTimeout: options.requestTimeoutMs,
@@ -43,11 +45,10 @@ export function createHttp1Server(options: Http1Options, gate: RequestGate): Ser
     joinDuplicateHeaders: false,
     // An offered upgrade may be ignored (RFC 9110 §7.8). Refusing would cost every Java client its first request.
     shouldUpgradeCallback: () => false,
-    ServerResponse: createResponseClass(
-      options.isDraining,
-      createIdleLimit(options.keepAliveTimeoutMs + options.headersTimeoutMs),
-    ),
+    IncomingMessage: Http1Request,
+    ServerResponse: createResponseClass(options.isDraining, idleLimit),
   });
+  server.once('close', () => idleLimit.close());
   server.maxRequestsPerSocket = options.maxRequests;
   server.on('request', inTurn(gate.request));
   server.on('checkContinue', inTurn(gate.checkContinue));
@@ -80,7 +81,7 @@ interface CountedResponse {
  * `writeHead` is the one place every response passes, also those that were already being worked on when the drain began,
  * and those of a router that would read a refused body to its end. `detachSocket` is where each leaves its connection.
  */
-function createResponseClass(isDraining: () => boolean, onDetached: (socket: Socket) => void): typeof ServerResponse {
+function createResponseClass(isDraining: () => boolean, idleLimit: IdleLimit): typeof ServerResponse {
   return class<Request extends IncomingMessage = IncomingMessage> extends ServerResponse<Request> {
     override writeHead(
       statusCode: number,
@@ -95,7 +96,7 @@ function createResponseClass(isDraining: () => boolean, onDetached: (socket: Soc
 
     override detachSocket(socket: Socket): void {
       super.detachSocket(socket);
-      onDetached(socket);
+      idleLimit.answered(socket);
     }
   };
 }
@@ -103,19 +104,38 @@ function createResponseClass(isDraining: () => boolean, onDetached: (socket: Soc
 /**
  * How long a connection may take from an answer to its next request with all its headers. Node ends its keep-alive timeout
  * at the first byte and starts the headers timeout at the first that is no empty line (RFC 9112 §2.2): between them, a
- * connection could be held forever.
+ * connection could be held forever. One timer looks at all of them, for to set one at every answer costs more than a look.
  */
-function createIdleLimit(timeoutMs: number): (socket: Socket) => void {
-  const timers = new WeakMap<Socket, NodeJS.Timeout>();
-  return (socket: AnsweringSocket) => {
+class IdleLimit {
+  readonly #sockets = new Set<AnsweringSocket>();
+  readonly #timer: NodeJS.Timeout;
+  /** How often was looked. */
+  #now = 0;
+
+  constructor(timeoutMs: number, checkIntervalMs: number) {
+    const limit = Math.ceil(timeoutMs / checkIntervalMs);
+    this.#timer = setInterval(() => this.#look(limit), checkIntervalMs).unref();
+  }
+
+  answered(socket: AnsweringSocket): void {
     if (socket.destroyed) return;
-    if (timers.get(socket)?.refresh() !== undefined) return;
-    const timer = setTimeout(() => {
-      if (!socket._httpMessage) socket.destroy();
-    }, timeoutMs).unref();
-    timers.set(socket, timer);
-    socket.once('close', () => clearTimeout(timer));
-  };
+    if (socket[ANSWERED] === undefined) {
+      this.#sockets.add(socket);
+      socket.once('close', () => this.#sockets.delete(socket));
+    }
+    socket[ANSWERED] = this.#now;
+  }
+
+  close(): void {
+    clearInterval(this.#timer);
+  }
+
+  #look(limit: number): void {
+    this.#now++;
+    for (const socket of this.#sockets) {
+      if (!socket._httpMessage && this.#now - (socket[ANSWERED] ?? 0) > limit) socket.destroy();
+    }
+  }
 }
 
 /** To keep the connection its rest would have to be read, of any size and from anybody. */
@@ -128,9 +148,13 @@ interface ParserError extends Error {
   readonly reason?: string;
 }
 
-/** Node keeps the response being written on a socket here, and tells it to nobody else. */
+/** When a connection was last answered, as its idle limit counts. */
+const ANSWERED = Symbol('answered');
+
 interface AnsweringSocket extends Socket {
+  /** Node keeps the response being written on a socket here, and tells it to nobody else. */
   readonly _httpMessage?: ServerResponse | null;
+  [ANSWERED]?: number;
 }
 
 /** Refuses what is no request, behind the answers to the requests before it. */
