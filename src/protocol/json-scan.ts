@@ -251,8 +251,9 @@ export class JsonScanner {
   /** Past plain bytes inside a string that is not a short one. */
   #skipFar(at: number): number {
     const bytes = this.bytes;
-    if (bytes.length - at >= this.#longBytes) return skipText(bytes, at);
-    while ((CLASS[bytes[at] as number] as number) & PLAIN) at++;
+    const end = bytes.length;
+    if (end - at >= this.#longBytes) return skipText(bytes, at);
+    while (at < end && (CLASS[bytes[at] as number] as number) & PLAIN) at++;
     return at;
   }
 
