@@ -6,6 +6,9 @@ import { join } from 'node:path';
 import type { ScenarioResult } from './results.ts';
 import { type Context, type Measured, type Scenario, toReason } from './scenario.ts';
 
+/** Where nothing is held to a bound fewer rounds tell as much, and the full run ends in time. */
+export const MOST_ROUNDS_WITHOUT_BOUND = 3;
+
 export type SuiteOptions = Omit<Context, 'directory' | 'cleanup' | 'say'>;
 
 /** A scenario that fails is kept as that, and the next one runs. */
@@ -25,7 +28,8 @@ async function runScenario(scenario: Scenario, options: SuiteOptions, say: (text
   const startedMs = performance.now();
   say('starting');
   const { name, subject, title, method, budgets } = described;
-  const measured = await attempt((cleanup) => run({ ...options, directory, cleanup, say }));
+  const rounds = budgets.length > 0 ? options.rounds : Math.min(options.rounds, MOST_ROUNDS_WITHOUT_BOUND);
+  const measured = await attempt((cleanup) => run({ ...options, rounds, directory, cleanup, say }));
   rmSync(directory, { recursive: true, force: true });
   const seconds = Math.round((performance.now() - startedMs) / 1000);
   return { name, subject, title, method, budgets, seconds, ...measured };

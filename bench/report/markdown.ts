@@ -6,6 +6,7 @@ import { ratiosToPipe } from '../gate.ts';
 import type { Results, ScenarioResult } from '../results.ts';
 import { type Lane, SUBJECTS, type Subject } from '../scenario.ts';
 import { compare, spreadOf } from '../statistics.ts';
+import { MOST_ROUNDS_WITHOUT_BOUND } from '../suite.ts';
 import { SUBJECT_TITLES } from './charts.ts';
 import { digitsOf, figureHeading, formatBound, formatNumber, formatSpread, unitOf } from './format.ts';
 import { type MicroResults, toPieces } from './pieces.ts';
@@ -75,7 +76,7 @@ function machineWords({ cpu, cores, memoryGiB, kernel, isVirtual }: Results['mac
 
 function loadWords({ generator, connections, rounds, secondsPerRound, seed }: Results): string {
   const by = generator === 'own' ? 'the generator of `switchboard bench`' : generator;
-  return `${by}, ${connections} connections unless said otherwise, ${rounds} rounds of ${secondsPerRound} s, seed ${seed}; generator, upstream and target share the cores`;
+  return `${by}, ${connections} connections unless said otherwise, ${rounds} rounds of ${secondsPerRound} s (at most ${MOST_ROUNDS_WITHOUT_BOUND} where nothing is held to a bound), seed ${seed}; generator, upstream and target share the cores`;
 }
 
 interface Held {
