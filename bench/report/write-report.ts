@@ -4,20 +4,25 @@ import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { RESULTS_FOLDER, readJson, readResults, resultsFile } from '../results.ts';
 import { toCharts } from './charts.ts';
-import { toMarkdown } from './markdown.ts';
+import { type ReportInput, toMarkdown } from './markdown.ts';
 import type { MicroResults } from './pieces.ts';
 
 const FOLDER = join(import.meta.dirname, '..');
 
-export function writeReport(): void {
+/** What the results in the checkout say, as REPORT.md holds it. */
+export function readReport(): ReportInput {
   const [full, quick] = [readResults(resultsFile('full')), readResults(resultsFile('quick'))];
-  const micro = readJson<MicroResults>(join(RESULTS_FOLDER, 'micro.json'));
+  return { full, quick, micro: readJson<MicroResults>(join(RESULTS_FOLDER, 'micro.json')) };
+}
+
+export function writeReport(): void {
+  const input = readReport();
+  const main = input.full ?? input.quick;
   const charts = join(FOLDER, 'charts');
   rmSync(charts, { recursive: true, force: true });
   mkdirSync(charts);
-  const main = full ?? quick;
   for (const [name, svg] of main === undefined ? [] : toCharts(main)) writeFileSync(join(charts, name), svg);
-  writeFileSync(join(FOLDER, 'REPORT.md'), toMarkdown({ full, quick, micro }));
+  writeFileSync(join(FOLDER, 'REPORT.md'), toMarkdown(input));
 }
 
 if (import.meta.main) writeReport();

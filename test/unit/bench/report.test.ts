@@ -1,16 +1,21 @@
 // The report says what the JSON says, and the same each time.
 
 import assert from 'node:assert/strict';
-import { mkdtempSync } from 'node:fs';
+import { mkdtempSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { toCharts } from '../../../bench/report/charts.ts';
 import { toMarkdown } from '../../../bench/report/markdown.ts';
 import { toSvg } from '../../../bench/report/svg.ts';
+import { readReport } from '../../../bench/report/write-report.ts';
 import { readResults, writeResults } from '../../../bench/results.ts';
 import { SCENARIOS } from '../../../bench/scenarios.ts';
 import { lane, runResults, scenarioResult } from './lanes.ts';
+
+test('the committed report is what the committed results say: node bench/report/write-report.ts', () => {
+  assert.equal(readFileSync(join(import.meta.dirname, '../../../bench/REPORT.md'), 'utf8'), toMarkdown(readReport()));
+});
 
 test('it names the machine, the versions and the command, and shows medians with their range', () => {
   const report = toMarkdown({ full: runResults(), quick: undefined });
