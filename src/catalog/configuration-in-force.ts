@@ -85,7 +85,7 @@ export class ConfigurationInForce {
     const configurations = await Promise.all(
       [...epochs].map(([id, epoch]) => {
         const before = known.get(id);
-        return before?.epoch === epoch ? before : store.readConfiguration(id);
+        return before?.epoch === epoch ? before : store.readConfiguration(id, before);
       }),
     );
     // Both in one turn of the event loop: no request sees a token of one epoch and a catalog of another.

@@ -40,8 +40,8 @@ export async function selectAccounts(sql: Sql): Promise<Account[]> {
 }
 
 /**
- * One account's configuration, oldest object first; `known`, if it is of the epoch that the account is at. Throws
- * `not_found` for an account the store does not have.
+ * One account's configuration, oldest object first; `known`, if it is of the epoch that the account is at, and its objects
+ * where they were not written since. Throws `not_found` for an account the store does not have.
  */
 export async function selectConfiguration(
   sql: Sql,
@@ -62,11 +62,43 @@ export async function selectConfiguration(
   return {
     accountId,
     epoch: account.epoch,
-    mcpConfigs: (await mcpConfigs.orderBy('createTimeMs').orderBy('id').execute()).map(toMcpConfig),
-    secrets: (await secrets.orderBy('createTimeMs').orderBy('id').execute()).map(toSecret),
-    tokens: (await tokens.orderBy('createTimeMs').orderBy('id').execute()).map(toToken),
-    apiKeys: (await apiKeys.orderBy('createTimeMs').orderBy('id').execute()).map(withoutAccount),
+    mcpConfigs: readRows(
+      await mcpConfigs.orderBy('createTimeMs').orderBy('id').execute(),
+      known?.mcpConfigs,
+      toMcpConfig,
+    ),
+    secrets: readRows(await secrets.orderBy('createTimeMs').orderBy('id').execute(), known?.secrets, toSecret),
+    tokens: readRows(await tokens.orderBy('createTimeMs').orderBy('id').execute(), known?.tokens, toToken),
+    apiKeys: readRows(await apiKeys.orderBy('createTimeMs').orderBy('id').execute(), known?.apiKeys, withoutAccount),
   };
+}
+
+/** The row that an object was read from. */
+const rows = new WeakMap<object, object>();
+
+/**
+ * What rows say; the same object as before where a row is the same in every column. Whoever works on a configuration need
+ * then look at nothing but what was written.
+ */
+function readRows<R extends { readonly id: string }, T extends { readonly id: string }>(
+  all: readonly R[],
+  known: readonly T[] | undefined,
+  read: (row: R) => T,
+): T[] {
+  const before = new Map(known?.map((object) => [object.id, object]));
+  return all.map((row) => {
+    const was = before.get(row.id);
+    if (was !== undefined && isSameRow(row, rows.get(was))) return was;
+    const object = read(row);
+    rows.set(object, row);
+    return object;
+  });
+}
+
+function isSameRow(row: object, other: object | undefined): boolean {
+  if (other === undefined) return false;
+  for (const column in row) if (row[column as never] !== other[column as never]) return false;
+  return true;
 }
 
 /** The next epoch of the account, now stored. */

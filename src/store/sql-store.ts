@@ -43,8 +43,8 @@ export abstract class SqlStore {
     return this.transact((sql) => pinValue(sql, name, value));
   }
 
-  readConfiguration(account: AccountId): Promise<AccountConfiguration> {
-    return this.read((sql) => selectConfiguration(sql, account));
+  readConfiguration(account: AccountId, known?: AccountConfiguration): Promise<AccountConfiguration> {
+    return this.read((sql) => selectConfiguration(sql, account, known));
   }
 
   readRevisions(account: AccountId, query: RevisionQuery): Promise<readonly StoredRevision[]> {

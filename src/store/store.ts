@@ -118,7 +118,8 @@ export interface Store {
   /** A value kept once per deployment, such as the fingerprint of the master key: stores `value` if there is none, returns the stored one. */
   pin(name: string, value: string): Promise<string>;
 
-  readConfiguration(account: AccountId): Promise<AccountConfiguration>;
+  /** `known` is one that was read before: what was not written since is the same object in it. */
+  readConfiguration(account: AccountId, known?: AccountConfiguration): Promise<AccountConfiguration>;
   /** Runs `work` in one transaction, and again if the database broke off the first: all of it is committed, with the epoch raised by one if anything of the configuration was put or deleted, or none of it is. */
   write<T>(account: AccountId, work: (writer: Writer) => Promise<T>): Promise<T>;
 
