@@ -4,7 +4,7 @@
 import { hash } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import { GatewayError } from '../domain/errors.ts';
-import type { AccountId, McpConfig, StoredSecret } from '../domain/mcp-config.ts';
+import { type AccountId, type McpConfig, type StoredSecret, secretIdsOf } from '../domain/mcp-config.ts';
 import { type Grant, isSuspended, type StoredToken } from '../domain/principal.ts';
 import type { Secret } from '../domain/secret.ts';
 import type { AccountConfiguration } from '../store/store.ts';
@@ -26,6 +26,17 @@ export interface UpstreamRequest extends OpenedCredentials {
 /** Of grants, compiled: as many as a token has grants. */
 const MAX_NARROWINGS = 1000;
 
+/** A config with a secret: tokens that share both share the upstream, and what their grants offer. */
+interface Connection {
+  readonly config: CompiledConfig;
+  /** Those that it needs, in the order of their use. */
+  readonly secrets: readonly (StoredSecret | undefined)[];
+  readonly upstream: Upstream | undefined;
+  readonly trouble: GrantTrouble | undefined;
+  /** By what they are narrowed with. */
+  readonly grants: Map<AllowList | undefined, ResolvedGrant>;
+}
+
 export interface SnapshotDeps {
   /** Opens a stored secret; throws when it cannot. */
   readonly openSecret: (account: AccountId, secret: StoredSecret) => Secret;
@@ -41,9 +52,8 @@ export class AccountSnapshot {
   readonly configs: ReadonlyMap<string, CompiledConfig>;
   readonly #secrets: ReadonlyMap<string, StoredSecret>;
   readonly #deps: SnapshotDeps;
-  /** One resolution per (config, secret): tokens that share both share the upstream. */
-  readonly #upstreams = new Map<string, { upstream: Upstream | undefined; trouble: GrantTrouble | undefined }>();
-
+  /** By config, then by secret. Those of the epoch before are kept where nothing about them has changed. */
+  readonly #connections = new Map<string, Map<string | null, Connection>>();
   /** By service and patterns, which say all of it: kept from epoch to epoch. */
   readonly #narrowings: Map<string, AllowList>;
   /** The config that was written last, and is not in force here yet. */
@@ -61,6 +71,19 @@ export class AccountSnapshot {
     this.configs = new Map(
       configuration.mcpConfigs.map((config) => [config.id, compiled(config) ?? compileConfig(config)]),
     );
+    for (const ofConfig of before === undefined ? [] : before.#connections.values()) {
+      for (const [secretId, connection] of ofConfig)
+        if (this.#isAsBefore(secretId, connection)) this.#keep(secretId, connection);
+    }
+  }
+
+  /** Lets go of what leads to upstreams that are out of use. */
+  keepOnly(used: ReadonlySet<Upstream>): void {
+    for (const ofConfig of this.#connections.values()) {
+      for (const [secretId, { upstream }] of ofConfig) {
+        if (upstream !== undefined && !used.has(upstream)) ofConfig.delete(secretId);
+      }
+    }
   }
 
   /**
@@ -75,8 +98,10 @@ export class AccountSnapshot {
   }
 
   #find(config: McpConfig): CompiledConfig | undefined {
-    const all = [this.configs.get(config.id), this.#written];
-    return all.find((each) => each !== undefined && isDeepStrictEqual(each.config, config));
+    const known = this.configs.get(config.id);
+    // The store gives the same object for what was not written.
+    if (known?.config === config) return known;
+    return [known, this.#written].find((each) => each !== undefined && isDeepStrictEqual(each.config, config));
   }
 
   /** The grants of a token in its order; a grant of a config that is gone is left out. */
@@ -84,11 +109,22 @@ export class AccountSnapshot {
     const grants: ResolvedGrant[] = [];
     for (const grant of token.grants) {
       const config = this.configs.get(grant.mcpConfigId);
-      if (config === undefined) continue;
-      const narrowing = grant.allowedTools === null ? undefined : this.#narrow(grant.allowedTools, config.service);
-      grants.push({ config, narrowing, ...this.#connect(config, grant) });
+      if (config !== undefined) grants.push(this.#resolveGrant(config, grant));
     }
     return grants;
+  }
+
+  #resolveGrant(config: CompiledConfig, grant: Grant): ResolvedGrant {
+    const narrowing = grant.allowedTools === null ? undefined : this.#narrow(grant.allowedTools, config.service);
+    if (isSuspended(grant, config.config)) return { config, narrowing, upstream: undefined, trouble: 'suspended' };
+    const { upstream, trouble, grants } = this.#connect(config, grant.secretId);
+    let resolved = grants.get(narrowing);
+    if (resolved === undefined) {
+      if (grants.size === MAX_NARROWINGS) grants.clear();
+      resolved = { config, narrowing, upstream, trouble };
+      grants.set(narrowing, resolved);
+    }
+    return resolved;
   }
 
   #narrow(patterns: readonly string[], service: string): AllowList {
@@ -101,15 +137,29 @@ export class AccountSnapshot {
     return narrowing;
   }
 
-  #connect(config: CompiledConfig, grant: Grant) {
-    if (isSuspended(grant, config.config)) return { upstream: undefined, trouble: 'suspended' as const };
-    const key = `${config.config.id}\n${grant.secretId ?? ''}`;
-    let made = this.#upstreams.get(key);
-    if (made === undefined) {
-      made = this.#make(config, grant.secretId);
-      this.#upstreams.set(key, made);
-    }
-    return made;
+  #connect(config: CompiledConfig, secretId: string | null): Connection {
+    const known = this.#connections.get(config.config.id)?.get(secretId);
+    if (known !== undefined) return known;
+    const secrets = this.#secretsOf(config, secretId);
+    return this.#keep(secretId, { config, secrets, ...this.#make(config, secretId), grants: new Map() });
+  }
+
+  #keep(secretId: string | null, connection: Connection): Connection {
+    const { id } = connection.config.config;
+    const ofConfig = this.#connections.get(id) ?? new Map<string | null, Connection>();
+    this.#connections.set(id, ofConfig.set(secretId, connection));
+    return connection;
+  }
+
+  /** What is in trouble is tried again: a command may have been declared meanwhile. */
+  #isAsBefore(secretId: string | null, { config, upstream, secrets }: Connection): boolean {
+    if (upstream === undefined || this.configs.get(config.config.id) !== config) return false;
+    return this.#secretsOf(config, secretId).every((secret, index) => secret === secrets[index]);
+  }
+
+  #secretsOf({ config }: CompiledConfig, secretId: string | null): (StoredSecret | undefined)[] {
+    const ids = [...(secretId === null ? [] : [secretId]), ...secretIdsOf(config)];
+    return ids.map((id) => this.#secrets.get(id));
   }
 
   #make(

@@ -3,6 +3,7 @@
 
 import picomatch from 'picomatch';
 import { isUpstreamToolName, toCanonicalName } from '../domain/tool-name.ts';
+import { GlobIndex } from './glob-index.ts';
 import {
   expandBraces,
   findGlobProblem,
@@ -26,6 +27,8 @@ export interface PatternWarning {
 export interface AllowList {
   /** The first pattern, in the list's order, that admits this upstream name, or URI; `undefined` means hidden. */
   match(upstreamName: string): string | undefined;
+  /** Alternatives that are tried on a name at worst. */
+  readonly size: number;
   /** Patterns, or alternatives of theirs, that admit nothing: unreadable ones, and those that name another service. */
   readonly warnings: readonly PatternWarning[];
 }
@@ -80,11 +83,6 @@ export function findPatternProblem(pattern: string, what: Nameable = 'tool'): Pa
   return findGlobProblem(pattern, SYNTAX[what]);
 }
 
-interface Alternative {
-  readonly isDotted: boolean;
-  readonly regExp: RegExp;
-}
-
 /**
  * Compiles the allow-list of a config whose service is `service`. Each alternative without a dot is matched against the
  * bare upstream name, each one with a dot against `service.tool` (design §3.4). Never throws: an invalid pattern admits
@@ -92,31 +90,25 @@ interface Alternative {
  */
 export function compileAllowList(patterns: readonly string[], service: string, what: Nameable = 'tool'): AllowList {
   const warnings: PatternWarning[] = [];
-  const rules: { pattern: string; alternatives: readonly Alternative[] }[] = [];
-  for (const pattern of patterns) {
+  const [bare, dotted] = [new GlobIndex(translate), new GlobIndex(translate)];
+  for (const [order, pattern] of patterns.entries()) {
     const problem = findPatternProblem(pattern, what);
     if (problem !== undefined) {
       warnings.push({ pattern, message: `admits nothing: at position ${problem.position}, ${problem.message}` });
       continue;
     }
-    const alternatives = expandBraces(pattern);
-    for (const alternative of alternatives) {
+    for (const alternative of expandBraces(pattern)) {
       if (!canNameService(alternative, service))
         warnings.push({ pattern, message: strayMessage(alternative, service, what) });
+      (alternative.includes('.') ? dotted : bare).add(order, alternative);
     }
-    rules.push({
-      pattern,
-      alternatives: alternatives.map((text) => ({ isDotted: text.includes('.'), regExp: toRegExp(text, translate) })),
-    });
   }
 
   function match(upstreamName: string): string | undefined {
     if (!isUpstreamToolName(upstreamName)) return undefined;
-    const canonicalName = toCanonicalName(service, upstreamName);
-    const admits = ({ isDotted, regExp }: Alternative) => regExp.test(isDotted ? canonicalName : upstreamName);
-    return rules.find((rule) => rule.alternatives.some(admits))?.pattern;
+    return patterns[Math.min(bare.find(upstreamName), dotted.find(toCanonicalName(service, upstreamName)))];
   }
-  return { match, warnings };
+  return { match, size: bare.size + dotted.size, warnings };
 }
 
 /** Without these, picomatch lets `*` stop at a leading dot and reads `!`, extglobs and slashes as syntax. */
@@ -141,6 +133,9 @@ function translate(part: string): string {
 function canNameService(alternative: string, service: string): boolean {
   if (!alternative.includes('.')) return true;
   const beginning = `${service}.`;
+  if (alternative.startsWith(beginning)) return alternative.length > beginning.length;
+  // Nothing but a wildcard in front of the dot could still stand for the service.
+  if (/^[^*?[]*\./.test(alternative)) return false;
   const star = alternative.indexOf('*');
   const tokens = (star < 0 ? alternative : alternative.slice(0, star)).match(TOKEN) ?? [];
   if (star < 0 && tokens.length <= beginning.length) return false;

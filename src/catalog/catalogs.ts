@@ -3,12 +3,15 @@
 
 import type { AccountId } from '../domain/mcp-config.ts';
 import type { StoredToken } from '../domain/principal.ts';
+import { fitsInTurn, inSlices, TimeSlice } from '../domain/time-slice.ts';
 import type { AccountConfiguration } from '../store/store.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import { AccountSnapshot, type SnapshotDeps, type UpstreamRequest } from './account-snapshot.ts';
 import { Catalog } from './catalog.ts';
+import { DecidedLists } from './decided-lists.ts';
 import type { ResolvedGrant } from './grant.ts';
 import type { Inventories } from './inventories.ts';
+import { Ownership } from './ownership.ts';
 
 export interface CatalogsOptions {
   readonly openSecret: SnapshotDeps['openSecret'];
@@ -22,7 +25,7 @@ export interface CatalogsOptions {
 
 interface Entry {
   readonly grants: readonly ResolvedGrant[];
-  readonly owners: Map<string, number>;
+  readonly ownership: Ownership;
   catalog: Catalog;
   generation: number;
 }
@@ -32,6 +35,14 @@ const RETIREMENT_MS = 10_000;
 
 /** When the process ends nobody waits for an answer any more; this is for the goodbyes to upstreams' sessions. */
 const CLOSE_GRACE_MS = 1_000;
+
+/** What is to be done with a catalog before it is used, step by step. */
+export type CatalogWork = (catalog: Catalog) => Iterable<unknown>;
+
+const decide: CatalogWork = (catalog) => catalog.decide();
+
+/** So often work on a catalog is begun anew when the catalog has changed meanwhile. */
+const MAX_ROUNDS = 5;
 
 /** An upstream in use, and whose secret it is asked with. */
 export interface Serving {
@@ -51,6 +62,7 @@ interface Account {
 
 export class Catalogs {
   readonly lists: Inventories;
+  readonly #decided: DecidedLists;
   readonly #options: CatalogsOptions;
   readonly #serving = new Map<string, Serving>();
   /** The key of the upstream in use of each lineage. */
@@ -66,6 +78,7 @@ export class Catalogs {
     this.lists = options.createLists(() => {
       this.#generation++;
     });
+    this.#decided = new DecidedLists(this.lists);
   }
 
   /** Replaces the configuration of all accounts in one assignment, then lets go of upstreams that nobody is granted any more. */
@@ -121,8 +134,8 @@ export class Catalogs {
     if (known === undefined || (entry !== undefined && this.#isCurrent(entry.catalog))) return entry?.catalog;
     const token = known.snapshot.tokens.get(tokenId);
     if (token === undefined) return undefined;
-    const owners = new Map(entry?.owners);
-    return this.#build(known.snapshot, entry?.grants ?? known.snapshot.resolve(token), owners);
+    const ownership = new Ownership(entry?.ownership);
+    return this.#build(known.snapshot, entry?.grants ?? known.snapshot.resolve(token), ownership);
   }
 
   /**
@@ -149,28 +162,54 @@ export class Catalogs {
 
   /**
    * Like `current`, but waits for upstreams whose tools were never seen, at most `waitMs` from when they were first
-   * asked (design §3.10): one that hangs would otherwise delay every list until it has timed out.
+   * asked (design §3.10): one that hangs would otherwise delay every list until it has timed out. See `prepared`.
    */
-  async settled(account: AccountId, tokenId: string, waitMs: number, view?: string): Promise<Catalog | undefined> {
+  async settled(
+    account: AccountId,
+    tokenId: string,
+    waitMs: number,
+    view?: string,
+    work: CatalogWork = decide,
+  ): Promise<Catalog | undefined> {
     const catalog = this.current(account, tokenId, view);
     if (catalog === undefined) return undefined;
     await this.awaitLists(account, catalog.grants, waitMs);
-    return this.current(account, tokenId, view);
+    return this.prepared(account, tokenId, view, work);
+  }
+
+  /**
+   * Like `current`, with `work` done on it, in turns with other work. What has changed meanwhile is taken as it is then, and
+   * the work on that is little; where changes never end, it is done in one go.
+   */
+  async prepared(
+    account: AccountId,
+    tokenId: string,
+    view: string | undefined,
+    work: CatalogWork,
+  ): Promise<Catalog | undefined> {
+    for (let rounds = 0; ; rounds++) {
+      const catalog = this.current(account, tokenId, view);
+      const rest = catalog && rounds < MAX_ROUNDS ? inSlices(work(catalog)) : undefined;
+      if (rest === undefined) return catalog;
+      await rest;
+    }
   }
 
   /** Like `settled` where nothing has to be waited for, and without a promise; `undefined` where something has. */
-  alreadySettled(account: AccountId, tokenId: string, view?: string): Catalog | undefined {
+  alreadySettled(account: AccountId, tokenId: string, view?: string, work: CatalogWork = decide): Catalog | undefined {
     const catalog = this.current(account, tokenId, view);
-    if (catalog === undefined || this.isSettling(catalog)) return undefined;
+    if (catalog === undefined || this.isSettling(catalog) || !fitsInTurn(work(catalog))) return undefined;
     for (const { upstream } of catalog.grants) if (upstream !== undefined) void this.lists.refresh(account, upstream);
     return catalog;
   }
 
   /** Has stale lists fetched, and waits for those that were never seen, at most `waitMs` from when they were first asked for. */
-  async awaitLists(account: AccountId, of: Iterable<Pick<ResolvedGrant, 'upstream'>>, waitMs: number): Promise<void> {
+  async awaitLists(account: AccountId, of: readonly ResolvedGrant[], waitMs: number): Promise<void> {
     const fetches: Promise<void>[] = [];
     let patienceMs = 0;
+    const slice = new TimeSlice();
     for (const { upstream } of of) {
+      if (slice.isOver) await slice.rest();
       if (upstream === undefined) continue;
       const fetch = this.lists.refresh(account, upstream);
       const leftMs = this.lists.isPending(upstream) ? waitMs - this.lists.pendingMs(upstream) : 0;
@@ -178,18 +217,16 @@ export class Catalogs {
       fetches.push(fetch);
       patienceMs = Math.max(patienceMs, leftMs);
     }
-    if (fetches.length === 0) return;
-    let timer: NodeJS.Timeout | undefined;
-    const timeout = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, patienceMs);
-    });
-    await Promise.race([Promise.all(fetches), timeout]);
-    clearTimeout(timer);
+    if (fetches.length > 0) await within(patienceMs, Promise.all(fetches));
+    const undecided = of.filter((grant) => this.#decided.isUndecided(grant));
+    if (undecided.length > 0) await within(waitMs, Promise.all(undecided.map((grant) => this.#decided.decide(grant))));
   }
 
   /** Whether waiting could make a missing tool appear. */
   isSettling(catalog: Catalog): boolean {
-    return catalog.grants.some(({ upstream }) => upstream !== undefined && this.lists.isPending(upstream));
+    return catalog.grants.some((grant) => {
+      return grant.upstream !== undefined && (this.lists.isPending(grant.upstream) || this.#decided.isUndecided(grant));
+    });
   }
 
   /** How long a client may keep the list of this catalog: no longer than any upstream says of its own. */
@@ -239,10 +276,10 @@ export class Catalogs {
     if (token === undefined) return undefined;
     const grants = entry?.grants ?? resolveView(account.snapshot.resolve(token), view);
     if (grants === undefined) return undefined;
-    const owners = entry?.owners ?? new Map<string, number>();
+    const ownership = entry?.ownership ?? new Ownership();
     const isStale = entry === undefined || !this.#isCurrent(entry.catalog);
-    const catalog = isStale ? this.#build(account.snapshot, grants, owners, view) : entry.catalog;
-    const fresh = { grants, owners, catalog, generation: this.#generation };
+    const catalog = isStale ? this.#build(account.snapshot, grants, ownership, view) : entry.catalog;
+    const fresh = { grants, ownership, catalog, generation: this.#generation };
     if (view === undefined) account.entries.set(tokenId, fresh);
     else {
       const views = account.views.get(tokenId) ?? new Map<string, Entry>();
@@ -252,43 +289,51 @@ export class Catalogs {
   }
 
   #isCurrent(catalog: Catalog): boolean {
-    return catalog.grants.every(({ upstream }, index) => {
-      return upstream === undefined || this.lists.get(upstream) === catalog.lists[index];
-    });
+    return catalog.grants.every((grant, index) => this.#decided.of(grant) === catalog.lists[index]);
   }
 
   #build(
     { accountId, epoch }: AccountSnapshot,
     grants: readonly ResolvedGrant[],
-    owners: Map<string, number>,
+    ownership: Ownership,
     view?: string,
   ): Catalog {
     return new Catalog({
       accountId,
       epoch,
       grants,
-      owners,
+      ownership,
       view,
-      listOf: (upstream) => this.lists.get(upstream),
+      listOf: (_, grant) => this.#decided.of(grant),
     });
   }
 
   /** Asks new upstreams for their tools ahead of the first agent, and closes those that no live token is granted. */
   #settle(): void {
     const used = new Set<Upstream>();
+    const unasked: [AccountId, Upstream][] = [];
     for (const [accountId, { snapshot }] of this.#accounts) {
       for (const token of snapshot.tokens.values()) {
         if (!isLive(token, this.#options.now())) continue;
         for (const { upstream } of snapshot.resolve(token)) {
           if (upstream === undefined || used.has(upstream)) continue;
           used.add(upstream);
-          if (this.lists.isUnconfirmed(upstream)) void this.lists.refresh(accountId, upstream);
+          if (this.lists.isUnconfirmed(upstream)) unasked.push([accountId, upstream]);
         }
       }
     }
     for (const { upstream } of this.#serving.values()) if (!used.has(upstream)) this.#retire(upstream);
+    for (const { snapshot } of this.#accounts.values()) snapshot.keepOnly(used);
     for (const [lineage, key] of this.#heirs) if (!this.#serving.has(key)) this.#heirs.delete(lineage);
     this.lists.keepOnly(new Set([...used].map((upstream) => upstream.key)));
+    void inSlices(this.#ask(unasked));
+  }
+
+  *#ask(unasked: Iterable<readonly [AccountId, Upstream]>): Iterable<void> {
+    for (const [accountId, upstream] of unasked) {
+      // By another configuration it may be out of use already.
+      if (this.#serving.get(upstream.key)?.upstream === upstream) yield void this.lists.refresh(accountId, upstream);
+    }
   }
 
   #retire(upstream: Upstream): void {
@@ -306,6 +351,16 @@ function resolveView(grants: readonly ResolvedGrant[], view: string | undefined)
   if (view === undefined) return grants;
   const grant = grants.find(({ config }) => config.config.name === view);
   return grant && [grant];
+}
+
+/** Resolves with the work, or after so many milliseconds. */
+async function within(ms: number, work: Promise<unknown>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const timeout = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, ms);
+  });
+  await Promise.race([work, timeout]);
+  clearTimeout(timer);
 }
 
 /** Neither revoked nor expired. */

@@ -5,27 +5,34 @@ import { isDeepStrictEqual } from 'node:util';
 import type { AccountId, McpConfig } from '../domain/mcp-config.ts';
 import { isSuspended, type StoredToken } from '../domain/principal.ts';
 import { type Effect, NO_EFFECT, type ObjectKind, type Objects, type RecordedNames } from '../domain/revision.ts';
+import { inSlices } from '../domain/time-slice.ts';
 import type { AccountConfiguration } from '../store/store.ts';
 import type { AccountSnapshot } from './account-snapshot.ts';
+import { admittedOf, decideAll } from './admitted.ts';
 import { compileAllowList } from './allow-list.ts';
 import type { Catalogs, Serving } from './catalogs.ts';
 import { POLICIES } from './feature-policy.ts';
 import { type CompiledConfig, compileConfig } from './grant.ts';
-import { admittedOf, canonicalNameOf, type Feature } from './route.ts';
+import { canonicalNameOf, type Feature } from './route.ts';
 
 const MAX_NAMES = 1_000;
 /** Of the names that are kept of one list and side, in UTF-8: an upstream may list URIs of 12 KiB each. */
 const MAX_BYTES = 64 * 1024;
 
-/** The effect of writing one object: `was` before, `is` after, `undefined` where there is none; `before` is the configuration it is written to. */
-export function effectOfWrite<K extends ObjectKind>(
+/**
+ * The effect of writing one object: `was` before, `is` after, `undefined` where there is none; `before` is the configuration
+ * it is written to. Of many patterns and names it is found out in turns with other work.
+ */
+export async function effectOfWrite<K extends ObjectKind>(
   catalogs: Catalogs,
   before: AccountConfiguration,
   kind: K,
   was: Objects[K] | undefined,
   is: Objects[K] | undefined,
-): Effect {
+): Promise<Effect> {
   if (kind === 'mcp_config') {
+    const admissions = new Admissions(catalogs, before.accountId);
+    for (const config of [was, is]) if (config !== undefined) await inSlices(admissions.decide(config as McpConfig));
     return effectOf(catalogs, before.accountId, was as McpConfig | undefined, is as McpConfig | undefined);
   }
   if (kind !== 'token') return NO_EFFECT;
@@ -94,6 +101,16 @@ class Admissions {
     this.#catalogs = catalogs;
     this.#snapshot = catalogs.snapshot(account);
     this.#serving = Map.groupBy(catalogs.serving(account), ({ configId }) => configId);
+  }
+
+  /** Decides everything that `canonicalNames` gives of a config. */
+  *decide(config: McpConfig): Iterable<void> {
+    const compiled = this.#compile(config);
+    for (const { upstream } of this.#serving.get(config.id) ?? []) {
+      const known = this.#catalogs.lists.get(upstream);
+      const grant = { config: compiled, narrowing: undefined, upstream, trouble: undefined };
+      if (known !== undefined) yield* decideAll(grant, known);
+    }
   }
 
   /** `patterns` narrow tools, and nothing else. */

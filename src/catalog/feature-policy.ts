@@ -13,6 +13,14 @@ export const FIELDS = ['allowed_tools', 'allowed_prompts', 'allowed_resources'] 
 /** Of a config, as the API names it. */
 export type Field = (typeof FIELDS)[number];
 
+/** What is decided about by the same patterns: templates stand for resources. */
+export const FEATURE_OF: Readonly<Record<ListKind, Feature>> = {
+  tools: 'tool',
+  prompts: 'prompt',
+  resources: 'resource',
+  templates: 'resource',
+};
+
 export interface FeaturePolicy {
   readonly field: Field;
   readonly kind: ListKind;
@@ -20,7 +28,8 @@ export interface FeaturePolicy {
   readonly shownIn: readonly ListKind[];
   readonly patternsOf: (config: McpConfig) => readonly string[];
   readonly allowListOf: (config: CompiledConfig) => AllowList;
-  readonly admit: (grant: ResolvedGrant, name: string) => Admission | undefined;
+  /** `pattern` is the one of the config, where that is known. */
+  readonly admit: (grant: ResolvedGrant, name: string, pattern?: string) => Admission | undefined;
   readonly findProblem: (pattern: string) => PatternProblem | undefined;
   /** The config with one pattern more. */
   readonly widen: (config: McpConfig, pattern: string) => McpConfig;

@@ -24,10 +24,10 @@ export function mergeInstructions(catalog: Catalog): string | undefined {
   return cutText(parts.join('\n\n'), MAX_BYTES);
 }
 
-function isUsed({ routes, grants }: Catalog, configId: string): boolean {
-  if (routes.some(({ grant }) => grant.config.config.id === configId)) return true;
-  return grants.some(({ config: { config } }) => {
-    return config.id === configId && (config.allowedPrompts.length > 0 || config.allowedResources.length > 0);
+function isUsed(catalog: Catalog, configId: string): boolean {
+  return catalog.grants.some(({ config: { config } }, index) => {
+    if (config.id !== configId) return false;
+    return config.allowedPrompts.length > 0 || config.allowedResources.length > 0 || catalog.hasTools(index);
   });
 }
 

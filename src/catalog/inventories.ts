@@ -2,6 +2,7 @@
 // death and, through the store, our restart; an older answer never overwrites a newer one.
 
 import type { AccountId } from '../domain/mcp-config.ts';
+import { TimeSlice } from '../domain/time-slice.ts';
 import { LIST_KINDS, LISTS, type ListKind } from '../protocol/list-kind.ts';
 import type { Store } from '../store/store.ts';
 import type { Logger } from '../telemetry/logger.ts';
@@ -9,16 +10,10 @@ import { UpstreamError } from '../upstream/failure.ts';
 import type { UpstreamLists } from '../upstream/inventory.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import { FetchSchedule, MIN_INTERVAL_MS } from './fetch-schedule.ts';
-import {
-  type Inventory,
-  type JoinedLists,
-  joinLists,
-  locateLists,
-  readInventory,
-  readInventoryInTurns,
-} from './inventory.ts';
+import { type Inventory, type JoinedLists, joinLists, locateLists, readInventoryInTurns } from './inventory.ts';
 import { NEEDS_TASK } from './listed-tool.ts';
 import { type ToolChange, ToolChanges } from './tool-changes.ts';
+import { Turnstile } from './turnstile.ts';
 
 export interface InventoriesOptions {
   readonly store: Pick<Store, 'readToolLists' | 'putToolList' | 'deleteToolLists'>;
@@ -62,6 +57,11 @@ interface Entry {
 export class Inventories {
   readonly #options: InventoriesOptions;
   readonly #entries = new Map<string, Entry>();
+  /** Of all that is read here. */
+  readonly #slice = new TimeSlice();
+  readonly #turnstile = new Turnstile();
+  /** The writes to the store, one behind the other. */
+  #keeping: Promise<void> = Promise.resolve();
 
   constructor(options: InventoriesOptions) {
     this.#options = options;
@@ -76,7 +76,7 @@ export class Inventories {
       const joined = locateLists(stored.tools);
       if (joined === undefined) continue;
       const entry = this.#entry(stored.key);
-      entry.list ??= readInventory(joined, stored.fetchedAtMs);
+      entry.list ??= await readInventoryInTurns(joined, stored.fetchedAtMs, this.#slice);
       entry.joined ??= joined;
       entry.storedAtMs = stored.fetchedAtMs;
     }
@@ -149,6 +149,11 @@ export class Inventories {
     entry.schedule.demand();
   }
 
+  /** What a grant admits of a list has been found out. */
+  noteDecided(): void {
+    this.#options.onChange();
+  }
+
   /** Forgets lists of upstreams that no longer exist. */
   keepOnly(keys: ReadonlySet<string>): void {
     for (const [key, { schedule }] of this.#entries) {
@@ -166,11 +171,11 @@ export class Inventories {
   async #fetch(account: AccountId, upstream: Upstream, entry: Entry): Promise<void> {
     const { now, onChange } = this.#options;
     try {
-      const lists = await upstream.listAll();
+      const lists = await this.#turnstile.pass(() => upstream.listAll());
       this.#reportMissing(upstream, lists);
       const joined = joinLists(lists, entry.joined);
       const same = entry.joined?.bytes.equals(joined.bytes) ? entry.list : undefined;
-      const list = same ?? (await readInventoryInTurns(joined, now()));
+      const list = same ?? (await readInventoryInTurns(joined, now(), this.#slice));
       if (same === undefined && entry.list !== undefined) await entry.changes.note(entry.list, list, now());
       const isChange = same === undefined || entry.failures > 0;
       entry.joined = joined;
@@ -179,7 +184,10 @@ export class Inventories {
       if (isChange) onChange();
       if (same === undefined) this.#report(upstream, list);
       const isOld = entry.checkedAtMs - entry.storedAtMs >= STORED_AGAIN_MS;
-      if (same === undefined || isOld) await this.#keep(account, upstream, entry, joined.bytes);
+      if (same === undefined || isOld) {
+        this.#keeping = this.#keeping.then(() => this.#keep(account, upstream, entry, joined.bytes));
+        await this.#keeping;
+      }
     } catch (error) {
       this.#fail(upstream, entry, error);
     }
@@ -241,6 +249,7 @@ export class Inventories {
 
   /** A store that is down costs the memory of the list across a restart, and nothing else. */
   async #keep(account: AccountId, upstream: Upstream, entry: Entry, tools: Buffer): Promise<void> {
+    while (this.#slice.isOver) await this.#slice.rest();
     try {
       await this.#options.store.putToolList(account, { key: upstream.key, tools, fetchedAtMs: entry.checkedAtMs });
       entry.storedAtMs = entry.checkedAtMs;

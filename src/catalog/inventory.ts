@@ -1,6 +1,6 @@
 // What an upstream lists, read: from its own answers, or from what the store keeps of them.
 
-import { setImmediate } from 'node:timers/promises';
+import { TimeSlice } from '../domain/time-slice.ts';
 import type { Span } from '../protocol/json-scan.ts';
 import { LIST_KINDS, type ListKind } from '../protocol/list-kind.ts';
 import type { UpstreamAbout } from '../upstream/about.ts';
@@ -41,7 +41,7 @@ export interface JoinedLists {
   readonly about: UpstreamAbout | undefined;
 }
 
-const BYTES_AT_ONCE = 512 * 1024;
+const BYTES_AT_ONCE = 32 * 1024;
 /** Containers around an object in the answer that lists it. */
 const LIST_DEPTH = 3;
 
@@ -104,19 +104,23 @@ export function readInventory(joined: JoinedLists, fetchedAtMs: number): Invento
   }
 }
 
-/** The same, in turns with other work: the largest list takes half a second. */
-export async function readInventoryInTurns(joined: JoinedLists, fetchedAtMs: number): Promise<Inventory> {
+/** The same, in turns with other work: the largest list takes half a second, and a thousand lists may come at once. */
+export async function readInventoryInTurns(
+  joined: JoinedLists,
+  fetchedAtMs: number,
+  slice = new TimeSlice(),
+): Promise<Inventory> {
   const steps = read(joined, fetchedAtMs);
   for (;;) {
+    while (slice.isOver) await slice.rest();
     const step = steps.next();
     if (step.done) return step.value;
-    await setImmediate();
   }
 }
 
 interface Reading {
   readonly leftOut: LeftOut[];
-  /** Bytes read since others had their turn. */
+  /** Bytes read since the last step. */
   bytes: number;
 }
 

@@ -34,6 +34,29 @@ export function spellNames(names: readonly CanonicalName[], style: NameStyle): s
 }
 
 /**
+ * What every spelling of a service's names begins with, suffixed ones too: services of which neither's head begins with the
+ * other's share no spelling.
+ */
+export function headOf(service: string, style: NameStyle): string {
+  if (style === 'bare') return '';
+  return `${service}${style === 'dot' ? '.' : '__'}`.slice(0, LIMITS[style] - SUFFIX_LENGTH - 1);
+}
+
+/** The heads that a name begins with could be any of these, the shortest first. */
+export function* headsIn(name: string, style: NameStyle): Iterable<string> {
+  const longest = LIMITS[style] - SUFFIX_LENGTH - 1;
+  const separator = style === 'dot' ? '.' : '__';
+  for (let at = name.indexOf(separator); at >= 0; at = name.indexOf(separator, at + 1)) {
+    const end = at + separator.length;
+    if (end > longest) break;
+    yield name.slice(0, end);
+    // A service holds no dot.
+    if (style === 'dot') return;
+  }
+  yield name.slice(0, longest);
+}
+
+/**
  * Suffixes every member of a collision, again until none is left: an upstream may choose a name that looks suffixed.
  * Such a newcomer moves out of the way, the name that already had the suffix keeps it. Not so in `dot`: there a plain
  * spelling is a canonical name, which nobody else's spelling may be, and the suffixed one moves.

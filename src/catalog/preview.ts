@@ -10,6 +10,7 @@ import type { AccountSnapshot } from './account-snapshot.ts';
 import { Catalog } from './catalog.ts';
 import { type Catalogs, isLive } from './catalogs.ts';
 import type { ResolvedGrant } from './grant.ts';
+import { Ownership } from './ownership.ts';
 import { namesIn } from './pattern-findings.ts';
 import { findWarnings, type PreviewWarning } from './preview-warnings.ts';
 import type { Route } from './route.ts';
@@ -137,7 +138,13 @@ function compare(catalogs: Catalogs, trials: TrialUpstreams, request: PreviewReq
   const asIs = catalogs.suppose(inForce.configuration, (each) => trials.upstreamFor(each));
   const build = (grants: readonly ResolvedGrant[]): Catalog =>
     // An edit gives every name to be owned anew.
-    new Catalog({ accountId, epoch: inForce.epoch, grants, listOf: (each) => trials.listOf(each), owners: new Map() });
+    new Catalog({
+      accountId,
+      epoch: inForce.epoch,
+      grants,
+      listOf: (each) => trials.listOf(each),
+      ownership: new Ownership(),
+    });
 
   const look = { catalogs, trials, isSame: before !== undefined && isSameDestination(before, after) };
   const taken = takeList(look, snapshot, after, secretsToTake(request, after, granted));

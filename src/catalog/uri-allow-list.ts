@@ -1,14 +1,8 @@
 // Allow-lists of resources: which URIs a list of globs admits. A URI is compared as it is spelled, nothing decoded.
 
 import type { AllowList, PatternWarning } from './allow-list.ts';
-import {
-  expandBraces,
-  findGlobProblem,
-  type GlobSyntax,
-  type PatternProblem,
-  shownCharacter,
-  toRegExp,
-} from './glob-syntax.ts';
+import { GlobIndex } from './glob-index.ts';
+import { expandBraces, findGlobProblem, type GlobSyntax, type PatternProblem, shownCharacter } from './glob-syntax.ts';
 
 const MAX_LENGTH = 512;
 /** A read is judged when it is called, so what it names is bounded; no URI that is served needs more. */
@@ -57,21 +51,17 @@ const CONTROL = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]|\p{Surrogate}/u;
 /** Compiles `allowed_resources`. Never throws: an invalid pattern admits nothing and is reported in `warnings`. */
 export function compileUriAllowList(patterns: readonly string[]): AllowList {
   const warnings: PatternWarning[] = [];
-  const rules: { pattern: string; regExps: readonly RegExp[] }[] = [];
-  for (const pattern of patterns) {
+  const index = new GlobIndex(translate, 'u');
+  for (const [order, pattern] of patterns.entries()) {
     const problem = findUriPatternProblem(pattern);
-    if (problem === undefined) {
-      rules.push({ pattern, regExps: expandBraces(pattern).map((text) => toRegExp(text, translate, 'u')) });
-    } else {
-      warnings.push({ pattern, message: `admits nothing: at position ${problem.position}, ${problem.message}` });
-    }
+    if (problem === undefined) for (const alternative of expandBraces(pattern)) index.add(order, alternative);
+    else warnings.push({ pattern, message: `admits nothing: at position ${problem.position}, ${problem.message}` });
   }
 
   function match(uri: string): string | undefined {
-    if (rules.length === 0 || findUriProblem(uri) !== undefined) return undefined;
-    return rules.find(({ regExps }) => regExps.some((regExp) => regExp.test(uri)))?.pattern;
+    return index.size === 0 || findUriProblem(uri) !== undefined ? undefined : patterns[index.find(uri)];
   }
-  return { match, warnings };
+  return { match, size: index.size, warnings };
 }
 
 /** Why no pattern whatever admits this URI, or this text of a template; `undefined` for one that a pattern may admit. */

@@ -7,6 +7,7 @@ import { type AllowList, compileAllowList } from './allow-list.ts';
 import { Catalog } from './catalog.ts';
 import { type Field, POLICIES } from './feature-policy.ts';
 import { compileConfig, type ResolvedGrant } from './grant.ts';
+import { Ownership } from './ownership.ts';
 import type { Feature, Route } from './route.ts';
 import { toUriPattern } from './uri-allow-list.ts';
 
@@ -66,7 +67,7 @@ export function findAdmission(question: Question, index: number, upstreamName: s
     epoch: catalog.epoch,
     grants: widened,
     listOf: (upstream) => listOf.get(upstream),
-    owners: new Map(),
+    ownership: new Ownership(),
   });
   const route = findRoute({ ...question, catalog: after });
   if (route?.upstreamName !== upstreamName || route.service !== grant.config.service) return undefined;
@@ -89,7 +90,7 @@ function findPattern(feature: Feature, { config }: ResolvedGrant, upstreamName: 
 }
 
 function union(narrowing: AllowList | undefined, more: AllowList): AllowList | undefined {
-  return narrowing && { match: (name) => narrowing.match(name) ?? more.match(name), warnings: [] };
+  return narrowing && { match: (name) => narrowing.match(name) ?? more.match(name), size: Infinity, warnings: [] };
 }
 
 /** As a sentence. */

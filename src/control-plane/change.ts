@@ -28,7 +28,7 @@ export type EffectOf = <K extends ObjectKind>(
   kind: K,
   was: Objects[K] | undefined,
   is: Objects[K] | undefined,
-) => Effect;
+) => Promise<Effect>;
 
 /** A command that works on the store itself, as who may read the master key can. */
 export const COMMAND: Actor = { kind: 'command', id: null, name: 'command line' };
@@ -212,7 +212,7 @@ export class Change {
       objectId: object.id,
       objectName: object.name ?? '',
       revision: revisionOf(kind, object) + (is === undefined ? 1 : 0),
-      effect: effectOf?.(this.before, kind, was, is) ?? NO_EFFECT,
+      effect: (await effectOf?.(this.before, kind, was, is)) ?? NO_EFFECT,
       before: was === undefined ? null : toPublic(was),
       after: is === undefined ? null : toPublic(is),
     });

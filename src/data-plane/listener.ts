@@ -5,6 +5,7 @@ import type { Catalog } from '../catalog/catalog.ts';
 import type { Catalogs } from '../catalog/catalogs.ts';
 import { admitResource } from '../catalog/grant.ts';
 import type { NameStyle } from '../domain/principal.ts';
+import { inSlices } from '../domain/time-slice.ts';
 import type { TokenPrincipal } from '../identity/authenticate.ts';
 import type { Era } from '../protocol/era.ts';
 import type { ListKind } from '../protocol/list-kind.ts';
@@ -80,7 +81,7 @@ export class Listener implements Follower {
   }
 
   /** It has been given a list, or is taken to know it: from now on it is told when there is another. */
-  noteGiven(kind: ListKind, catalog: Catalog, style = this.#style): void {
+  noteGiven(kind: ListKind, catalog: Catalog, style = this.style): void {
     this.#digests.set(kind, catalog.list(kind, this.#era, style).digest);
     // The change that waits to be told is no news any more. But `resources` may still wait for the templates' sake.
     if (kind === 'tools' || kind === 'prompts') this.outbox.delete(kind);
@@ -90,18 +91,35 @@ export class Listener implements Follower {
     return this.#digests.has(kind);
   }
 
-  /** Puts into the outbox which lists have changed, and watches what it wants under the catalog of now. */
-  look(): void {
+  /**
+   * Puts into the outbox which lists have changed, and watches what it wants under the catalog of now. Resolves when that is
+   * done, where lists are too long to be made in one go.
+   */
+  look(): Promise<void> | void {
     const { catalog } = this;
     if (catalog === undefined) return;
+    const rest = inSlices(this.serialize(catalog));
+    if (rest !== undefined) return this.#lookAfter(rest);
     this.compare(catalog);
     if (catalog !== this.#followed) this.follow(catalog);
     this.wake();
   }
 
+  async #lookAfter(rest: Promise<void>): Promise<void> {
+    const { accountId, token } = this.principal;
+    await rest;
+    await this.#deps.catalogs.prepared(accountId, token.id, this.view, (catalog) => this.serialize(catalog));
+    await this.look();
+  }
+
+  /** Makes the lists that it knows, and may be told of. */
+  *serialize(catalog: Catalog): Iterable<void> {
+    for (const kind of this.#digests.keys()) yield* catalog.serialize(kind, this.#era, this.style);
+  }
+
   /** Puts into the outbox which of the lists it knows have changed. */
   compare(catalog: Catalog): void {
-    const style = this.#style;
+    const style = this.style;
     for (const [kind, known] of this.#digests) {
       const { digest } = catalog.list(kind, this.#era, style);
       if (digest === known) continue;
@@ -164,7 +182,7 @@ export class Listener implements Follower {
   }
 
   /** The token's own is read from the configuration in force: it may have been edited since the stream began. */
-  get #style(): NameStyle {
+  get style(): NameStyle {
     const { accountId, token } = this.principal;
     return this.asked ?? (this.#deps.catalogs.snapshot(accountId)?.tokens.get(token.id) ?? token).nameStyle;
   }

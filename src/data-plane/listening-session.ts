@@ -85,8 +85,8 @@ export class ListeningSession implements OpenStream {
     return true;
   }
 
-  look(): void {
-    this.listener.look();
+  look(): Promise<void> | void {
+    return this.listener.look();
   }
 
   tend(nowMs: number): void {

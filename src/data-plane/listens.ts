@@ -69,8 +69,8 @@ class Listen implements OpenStream {
     this.#stream = new EventStream({ response: this.#response, first, next: () => this.#next() }, performance.now());
   }
 
-  look(): void {
-    this.listener.look();
+  look(): Promise<void> | void {
+    return this.listener.look();
   }
 
   tend(nowMs: number): void {

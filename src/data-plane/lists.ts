@@ -41,7 +41,7 @@ export class ListPages {
   readonly #readings = new LRUCache<string, Reading>({
     max: MAX_REMEMBERED,
     maxSize: MAX_REMEMBERED_BYTES,
-    sizeCalculation: ({ array }) => array.bytes.length,
+    sizeCalculation: ({ array }) => array.byteLength,
     ttl: CURSOR_LIFETIME_MS,
   });
 

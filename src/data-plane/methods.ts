@@ -1,6 +1,7 @@
 // The methods each era has. A method that is not in its era's table does not exist; absence is the check.
 
 import type { Catalog } from '../catalog/catalog.ts';
+import type { CatalogWork } from '../catalog/catalogs.ts';
 import type { Served } from '../catalog/served.ts';
 import { readClientCapabilities } from '../protocol/client-capabilities.ts';
 import type { Era } from '../protocol/era.ts';
@@ -72,7 +73,12 @@ export class Methods {
         ['server/discover', (request) => this.#discover(request)],
         [
           'subscriptions/listen',
-          (request) => this.#settled(request, (catalog) => subscriptions.listen(request, catalog)),
+          (request) =>
+            this.#settled(
+              request,
+              (catalog) => subscriptions.listen(request, catalog),
+              (catalog) => catalog.serializeAll(request.era, request.style),
+            ),
         ],
         ...both,
       ]),
@@ -114,7 +120,8 @@ export class Methods {
   }
 
   #list(kind: ListKind, request: RpcRequest): void {
-    this.#settled(request, (catalog) => {
+    const serialize = (catalog: Catalog) => catalog.serialize(kind, request.era, request.style);
+    const send = (catalog: Catalog): void => {
       const { catalogs, telemetry, listPages } = this.#deps;
       const answer = listPages.answer(kind, request, catalog, catalogs.ttlMs(catalog));
       if ('code' in answer) {
@@ -124,12 +131,13 @@ export class Methods {
       telemetry.lists.labels(catalogs.isSettling(catalog) ? 'partial' : 'complete').add();
       this.#subscriptions.noteListed(request, catalog, kind);
       replyParts(request.exchange.response, answer, request.exchange.framing);
-    });
+    };
+    this.#settled(request, send, serialize);
   }
 
   /** What upstreams say of themselves, and what they list, comes when they are first seen. */
-  #settled(request: RpcRequest, next: (catalog: Catalog) => void): void {
-    this.#settling.wait({ request, next, refuse: (refusal) => request.refuse(refusal) });
+  #settled(request: RpcRequest, next: (catalog: Catalog) => void, work?: CatalogWork): void {
+    this.#settling.wait({ request, work, next, refuse: (refusal) => request.refuse(refusal) });
   }
 }
 

@@ -3,11 +3,11 @@
 
 import { performance } from 'node:perf_hooks';
 import type { Catalogs } from '../catalog/catalogs.ts';
+import { TimeSlice } from '../domain/time-slice.ts';
 import type { TokenPrincipal } from '../identity/authenticate.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { ChangeDebounce } from './change-debounce.ts';
 import { RETRY_AFTER_MS, type Refusal } from './exchange.ts';
-import { TimeSlice } from './time-slice.ts';
 
 export interface OpenStream {
   readonly principal: TokenPrincipal;
@@ -16,8 +16,8 @@ export interface OpenStream {
   readonly expiresAtMs?: number;
   /** Whether it ends by itself; when the gateway stops, it is left to. */
   readonly endsAlone: boolean;
-  /** Something has changed that may concern it. */
-  look(): void;
+  /** Something has changed that may concern it. Resolves when it has been looked at, where that takes long. */
+  look(): Promise<void> | void;
   /** To be called about once a second. */
   tend(nowMs: number): void;
   /** Ends it, in order where its client reads. */
@@ -137,7 +137,7 @@ export class OpenStreams {
     for (const stream of this.#open) {
       if (slice.isOver) await slice.rest();
       try {
-        if (this.#open.has(stream)) stream.look();
+        if (this.#open.has(stream)) await stream.look();
       } catch (error) {
         this.#options.log.error('client not told of changes', { error });
       }

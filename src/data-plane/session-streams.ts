@@ -3,6 +3,7 @@
 
 import { LRUCache } from 'lru-cache';
 import type { Catalog } from '../catalog/catalog.ts';
+import { inSlices } from '../domain/time-slice.ts';
 import { findMember, stringAt } from '../protocol/json-scan.ts';
 import { LIST_KINDS, type ListKind } from '../protocol/list-kind.ts';
 import type { EventStream } from './event-stream.ts';
@@ -73,8 +74,7 @@ export class SessionStreams {
     this.#absent.delete(known);
     streams.add(known);
     exchange.response.once('close', () => this.#onClose(known, stream));
-    const { catalog } = listener;
-    if (catalog !== undefined) this.#catchUp(known, catalog);
+    this.#beginListening(known);
     return undefined;
   }
 
@@ -167,6 +167,15 @@ export class SessionStreams {
     return known;
   }
 
+  /** Lists that are too long to be serialised in one go are taken as they are then: it has not asked for any before. */
+  #beginListening(known: ListeningSession): void {
+    const { catalog } = known.listener;
+    if (catalog === undefined || this.#open.get(known.session.nonce) !== known) return;
+    const rest = inSlices(catalog.serializeAll('legacy', known.listener.style));
+    if (rest === undefined) this.#catchUp(known, catalog);
+    else void rest.then(() => this.#beginListening(known));
+  }
+
   /** Puts into its outbox what has changed while it had no stream, and watches what it wants. */
   #catchUp(known: ListeningSession, catalog: Catalog): void {
     const { listener } = known;
@@ -176,6 +185,7 @@ export class SessionStreams {
     if (isBehind) listener.startOver();
     known.isBehind = false;
     listener.compare(catalog);
+    listener.wake();
   }
 
   /** Watches what it wants now; without a stream, only for a while. */

@@ -2,7 +2,7 @@
 // time (design §3.10).
 
 import type { Catalog } from '../catalog/catalog.ts';
-import type { Catalogs } from '../catalog/catalogs.ts';
+import type { Catalogs, CatalogWork } from '../catalog/catalogs.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { OVERLOADED, type Refusal, type RpcRequest, TOKEN_GONE } from './exchange.ts';
 import type { BodyRoom } from './request-body.ts';
@@ -16,6 +16,8 @@ export interface SettlingDeps {
 /** A request that waits for its catalog. */
 export interface Waiting {
   readonly request: RpcRequest;
+  /** What is done with the catalog first, in turns with other work. */
+  readonly work?: CatalogWork | undefined;
   /** Goes on with the catalog. */
   readonly next: (catalog: Catalog) => void;
   /** `limited`: there is no room to wait. `invalid`: the token is gone. */
@@ -34,10 +36,10 @@ export class Settling {
   }
 
   /** Returns whether the wait has begun: there may be nothing to wait for. */
-  wait({ request, next, refuse, onOver }: Waiting): boolean {
+  wait({ request, work, next, refuse, onOver }: Waiting): boolean {
     const { accountId, token } = request.exchange.principal;
     const { catalogs, limits, log } = this.#deps;
-    const already = catalogs.alreadySettled(accountId, token.id, request.view);
+    const already = catalogs.alreadySettled(accountId, token.id, request.view, work);
     if (already !== undefined) {
       next(already);
       return false;
@@ -56,7 +58,7 @@ export class Settling {
       else refuse({ code: 'unauthenticated', message: TOKEN_GONE }, 'invalid');
     };
     catalogs
-      .settled(accountId, token.id, limits.listWaitMs, request.view)
+      .settled(accountId, token.id, limits.listWaitMs, request.view, work)
       .finally(end)
       .then(onCatalog)
       .catch((error: unknown) => {

@@ -8,6 +8,7 @@ import { AccountSnapshot } from '../../src/catalog/account-snapshot.ts';
 import { Catalog } from '../../src/catalog/catalog.ts';
 import type { Inventory } from '../../src/catalog/inventory.ts';
 import { spellNames } from '../../src/catalog/naming.ts';
+import { Ownership } from '../../src/catalog/ownership.ts';
 import type { McpConfig } from '../../src/domain/mcp-config.ts';
 import { NAME_STYLES, type NameStyle, type StoredToken } from '../../src/domain/principal.ts';
 import { JsonScanner, type Span } from '../../src/protocol/json-scan.ts';
@@ -81,7 +82,7 @@ function buildCatalog(list: readonly Offer[]): Catalog {
     epoch: 1,
     grants: snapshot.resolve(token),
     listOf: (upstream) => lists.get(upstream),
-    owners: new Map(),
+    ownership: new Ownership(),
   });
 }
 
@@ -92,7 +93,7 @@ interface Listed {
 
 /** The tools of the list's result, each with its name and its bytes. */
 function readList(catalog: Catalog, style: NameStyle): Listed[] {
-  const { bytes } = catalog.list('tools', 'legacy', style);
+  const bytes = Buffer.concat(catalog.list('tools', 'legacy', style).slice());
   const spans: Span[] = [];
   assert.equal(new JsonScanner(bytes).readElements(0, 1, spans), bytes.length);
   return spans.map(({ start, end }) => {
@@ -235,13 +236,13 @@ describe('names that are made to be mistaken', () => {
   test('a tool goes to the grant that served it first, until the configuration changes', () => {
     const list = [offerOf('git-a', ['x']), offerOf('git-b', ['x'])];
     const { grants } = buildCatalog(list);
-    const owners = new Map<string, number>();
+    const ownership = new Ownership();
     const build = (first: Inventory | undefined, second: Inventory | undefined) =>
       new Catalog({
         accountId: DEFAULT_ACCOUNT,
         epoch: 1,
         grants,
-        owners,
+        ownership,
         listOf: (upstream) => (upstream === upstreams[0] ? first : second),
       });
     const [first, second] = list.map(listOf);

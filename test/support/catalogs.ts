@@ -3,6 +3,7 @@
 import { Catalog } from '../../src/catalog/catalog.ts';
 import { compileConfig, type ResolvedGrant } from '../../src/catalog/grant.ts';
 import { type Inventory, joinLists, readInventory } from '../../src/catalog/inventory.ts';
+import { Ownership } from '../../src/catalog/ownership.ts';
 import type { McpConfig } from '../../src/domain/mcp-config.ts';
 import { LIST_KINDS, type ListKind } from '../../src/protocol/list-kind.ts';
 import { DEFAULT_ACCOUNT } from '../../src/store/store.ts';
@@ -53,7 +54,7 @@ export function grantOf({ name, allow }: OfferedConfig): ResolvedGrant {
 /** Grants in this order, seen as one, or with `view` the first of them by itself. */
 export function catalogOf(
   configs: readonly OfferedConfig[],
-  { isView = false, owners = new Map<string, number>() } = {},
+  { isView = false, ownership = new Ownership() } = {},
 ): Catalog {
   const all = configs.map((config) => ({ grant: grantOf(config), lists: config.lists }));
   const shown = isView ? all.slice(0, 1) : all;
@@ -61,7 +62,7 @@ export function catalogOf(
     accountId: DEFAULT_ACCOUNT,
     epoch: 1,
     grants: shown.map(({ grant }) => grant),
-    owners,
+    ownership,
     listOf: (upstream) => {
       const lists = all.find(({ grant }) => grant.upstream === upstream)?.lists;
       return lists ? inventoryOf(lists) : undefined;

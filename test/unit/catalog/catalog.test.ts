@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { Catalog } from '../../../src/catalog/catalog.ts';
 import { mergeInstructions } from '../../../src/catalog/instructions.ts';
+import { Ownership } from '../../../src/catalog/ownership.ts';
 import { compileUriAllowList } from '../../../src/catalog/uri-allow-list.ts';
 import { NAME_STYLES, type NameStyle } from '../../../src/domain/principal.ts';
 import { LIST_KINDS, type ListKind } from '../../../src/protocol/list-kind.ts';
@@ -14,7 +15,7 @@ const resource = (uri: string, more = '') => `{ "uri":"${uri}","name":"r"${more}
 const template = (text: string) => `{"uriTemplate":"${text}","name":"t"}`;
 
 const listed = (catalog: Catalog, kind: ListKind, style: NameStyle = 'dot') =>
-  catalog.list(kind, 'modern', style).bytes.toString();
+  Buffer.concat(catalog.list(kind, 'modern', style).slice()).toString();
 const configOf = (route: { grant: { config: { config: { name: string } } } } | undefined) =>
   route?.grant.config.config.name;
 
@@ -134,60 +135,61 @@ describe('resources of a catalog', () => {
   });
 
   test('go to the grant that served them first, until the configuration changes', () => {
-    const owners = new Map<string, number>();
+    const ownership = new Ownership();
     const a: OfferedConfig = { name: 'a', lists: { resources: [resource('x://1')] } };
     const b: OfferedConfig = { name: 'b', lists: { resources: [resource('x://1')], templates: [template('x://{n}')] } };
-    assert.equal(configOf(catalogOf([{ ...a, lists: null }, b], { owners }).resource('x://1')), 'b');
-    assert.equal(configOf(catalogOf([a, b], { owners }).resource('x://1')), 'b');
+    assert.equal(configOf(catalogOf([{ ...a, lists: null }, b], { ownership }).resource('x://1')), 'b');
+    assert.equal(configOf(catalogOf([a, b], { ownership }).resource('x://1')), 'b');
     const gone = catalogOf(
       [
         { ...a, lists: { templates: [template('x://{n}')] } },
         { ...b, lists: {} },
       ],
-      { owners },
+      { ownership },
     );
     assert.equal(gone.resource('x://1'), undefined, 'a read never moves to another grant');
   });
 
   test('of one template go to the grant that served it first, as the template does', () => {
-    const owners = new Map<string, number>();
+    const ownership = new Ownership();
     const lists = { templates: [template('x://{n}')] };
     const [a, b]: [OfferedConfig, OfferedConfig] = [
       { name: 'a', lists },
       { name: 'b', lists },
     ];
-    assert.equal(configOf(catalogOf([{ ...a, lists: null }, b], { owners }).resource('x://1')), 'b');
-    const both = catalogOf([a, b], { owners });
+    assert.equal(configOf(catalogOf([{ ...a, lists: null }, b], { ownership }).resource('x://1')), 'b');
+    const both = catalogOf([a, b], { ownership });
     assert.deepEqual([both.template('x://{n}'), both.resource('x://1')].map(configOf), ['b', 'b']);
-    assert.equal(catalogOf([a, { ...b, lists: {} }], { owners }).resource('x://1'), undefined);
+    assert.equal(catalogOf([a, { ...b, lists: {} }], { ownership }).resource('x://1'), undefined);
     const narrow = { ...b, allow: { allowedResources: ['x://?n?', 'x://b*'] } };
-    const apart = catalogOf([a, narrow], { owners });
+    const apart = catalogOf([a, narrow], { ownership });
     assert.deepEqual([apart.resource('x://a1'), apart.resource('x://b1')].map(configOf), ['a', 'b']);
   });
 
   test('that are gone are remembered by no more than an upstream may list, and none is forgotten for those of another', () => {
-    const owners = new Map<string, number>();
+    const ownership = new Ownership();
     const rotating = (round: number) =>
       Array.from({ length: 4_000 }, (_, index) => resource(`x://${round}/${index}/${'long'.repeat(100)}`));
     const b: OfferedConfig = { name: 'b', lists: { resources: [resource('x://b')], tools: [tool('t')] } };
-    catalogOf([{ name: 'a', lists: null }, b], { owners });
+    catalogOf([{ name: 'a', lists: null }, b], { ownership });
     for (let round = 0; round < 6; round++) {
       catalogOf(
         [
           { name: 'a', lists: { resources: rotating(round) } },
           { ...b, lists: {} },
         ],
-        { owners },
+        { ownership },
       );
     }
-    assert.ok(owners.size <= 4_000 + 10_000 + 2, `${owners.size}`);
-    assert.ok([...owners.keys()].every(({ length }) => length < 200));
+    const { departed } = ownership;
+    assert.ok(departed.length >= 10_000 && departed.length <= 10_000 + 2, `${departed.length}`);
+    assert.ok(departed.every(({ length }) => length < 200));
     const taking = catalogOf(
       [
         { name: 'a', lists: { resources: [resource('x://b')] } },
         { ...b, lists: {} },
       ],
-      { owners },
+      { ownership },
     );
     assert.equal(taking.resource('x://b'), undefined);
   });
@@ -206,16 +208,17 @@ test('what a config admits of a list is decided once, whoever is granted it', ()
     decisions++;
     return given.config.resourceList.match(name);
   };
-  const config = { ...given.config, resourceList: { match, warnings: [] } };
+  const config = { ...given.config, resourceList: { match, size: 1, warnings: [] } };
   const list = inventoryOf({ resources: [resource('x://1'), resource('x://2')], templates: [template('x://{n}')] });
   const input = { accountId: DEFAULT_ACCOUNT, epoch: 1, listOf: () => list };
   for (let token = 0; token < 3; token++) {
-    const catalog = new Catalog({ ...input, grants: [{ ...given, config }], owners: new Map() });
+    const catalog = new Catalog({ ...input, grants: [{ ...given, config }], ownership: new Ownership() });
     assert.equal(catalog.list('resources', 'modern', 'dot').count, 2);
+    assert.equal(catalog.list('templates', 'modern', 'dot').count, 1);
   }
   assert.equal(decisions, 3);
   const narrow = { ...config, resourceList: compileUriAllowList(['x://2']) };
-  const catalog = new Catalog({ ...input, grants: [{ ...given, config: narrow }], owners: new Map() });
+  const catalog = new Catalog({ ...input, grants: [{ ...given, config: narrow }], ownership: new Ownership() });
   assert.equal(catalog.list('resources', 'modern', 'dot').count, 1);
 });
 
