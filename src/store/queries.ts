@@ -1,6 +1,7 @@
 // The queries of the Store port, over any SQL database Kysely speaks to. Every one filters on the account, but for pins
 // and the values of tokens, which belong to the deployment.
 
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Transaction } from 'kysely';
 import { GatewayError } from '../domain/errors.ts';
 import type { AccountId, McpConfig, StoredSecret } from '../domain/mcp-config.ts';
@@ -19,6 +20,7 @@ import type {
   Writer,
 } from './store.ts';
 import {
+  type ApiKeyRow,
   type Tables,
   toDevbox,
   toDevboxRow,
@@ -55,44 +57,62 @@ export async function selectConfiguration(
     .executeTakeFirst();
   if (account === undefined) throw new GatewayError('not_found', `There is no account ${accountId} in the store.`);
   if (known?.accountId === accountId && known.epoch === account.epoch) return known;
-  const mcpConfigs = sql.selectFrom('mcpConfigs').selectAll().where('accountId', '=', accountId);
-  const secrets = sql.selectFrom('secrets').selectAll().where('accountId', '=', accountId);
-  const tokens = sql.selectFrom('tokens').selectAll().where('accountId', '=', accountId);
-  const apiKeys = sql.selectFrom('apiKeys').selectAll().where('accountId', '=', accountId);
+  const mcpConfigs = sql.selectFrom('mcpConfigs').selectAll().where('accountId', '=', accountId).orderBy('id');
+  const secrets = sql.selectFrom('secrets').selectAll().where('accountId', '=', accountId).orderBy('id');
+  const tokens = sql.selectFrom('tokens').selectAll().where('accountId', '=', accountId).orderBy('id');
+  const apiKeys = sql.selectFrom('apiKeys').selectAll().where('accountId', '=', accountId).orderBy('id');
   return {
     accountId,
     epoch: account.epoch,
-    mcpConfigs: readRows(
-      await mcpConfigs.orderBy('createTimeMs').orderBy('id').execute(),
-      known?.mcpConfigs,
+    mcpConfigs: await readAll(
+      (after) => mcpConfigs.where('id', '>', after).limit(PAGE).execute(),
       toMcpConfig,
+      known?.mcpConfigs,
     ),
-    secrets: readRows(await secrets.orderBy('createTimeMs').orderBy('id').execute(), known?.secrets, toSecret),
-    tokens: readRows(await tokens.orderBy('createTimeMs').orderBy('id').execute(), known?.tokens, toToken),
-    apiKeys: readRows(await apiKeys.orderBy('createTimeMs').orderBy('id').execute(), known?.apiKeys, withoutAccount),
+    secrets: await readAll((after) => secrets.where('id', '>', after).limit(PAGE).execute(), toSecret, known?.secrets),
+    tokens: await readAll((after) => tokens.where('id', '>', after).limit(PAGE).execute(), toToken, known?.tokens),
+    apiKeys: await readAll(
+      (after) => apiKeys.where('id', '>', after).limit(PAGE).execute(),
+      withoutAccount<ApiKeyRow>,
+      known?.apiKeys,
+    ),
   };
 }
+
+/** Rows that are read in one turn of the event loop: some milliseconds. */
+const PAGE = 1_000;
 
 /** The row that an object was read from. */
 const rows = new WeakMap<object, object>();
 
 /**
- * What rows say; the same object as before where a row is the same in every column. Whoever works on a configuration need
- * then look at nothing but what was written.
+ * What the rows of a table say, oldest first; the same object as before where a row is the same in every column. Whoever
+ * works on a configuration need then look at nothing but what was written.
  */
-function readRows<R extends { readonly id: string }, T extends { readonly id: string }>(
-  all: readonly R[],
-  known: readonly T[] | undefined,
+async function readAll<
+  R extends { readonly id: string },
+  T extends { readonly id: string; readonly createTimeMs: number },
+>(
+  readPage: (after: string) => Promise<readonly R[]>,
   read: (row: R) => T,
-): T[] {
+  known: readonly T[] | undefined,
+): Promise<T[]> {
   const before = new Map(known?.map((object) => [object.id, object]));
-  return all.map((row) => {
-    const was = before.get(row.id);
-    if (was !== undefined && isSameRow(row, rows.get(was))) return was;
-    const object = read(row);
-    rows.set(object, row);
-    return object;
-  });
+  const all: T[] = [];
+  for (let after = ''; ; ) {
+    const page = await readPage(after);
+    for (const row of page) {
+      const was = before.get(row.id);
+      const object = was !== undefined && isSameRow(row, rows.get(was)) ? was : read(row);
+      rows.set(object, row);
+      all.push(object);
+    }
+    const last = page.at(-1);
+    if (last === undefined || page.length < PAGE) break;
+    after = last.id;
+    await nextTurn();
+  }
+  return all.sort((a, b) => a.createTimeMs - b.createTimeMs || (a.id < b.id ? -1 : 1));
 }
 
 function isSameRow(row: object, other: object | undefined): boolean {

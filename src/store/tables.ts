@@ -24,6 +24,7 @@ export type McpConfigRow = Row<
 >;
 export type SecretRow = Row<StoredSecret, 'origins'>;
 export type TokenRow = Row<StoredToken, 'grants'>;
+export type ApiKeyRow = Row<StoredApiKey>;
 export type DevboxRow = Row<Devbox, 'mounts' | 'metadata'>;
 
 export interface Tables {
@@ -31,7 +32,7 @@ export interface Tables {
   readonly mcpConfigs: McpConfigRow;
   readonly secrets: SecretRow;
   readonly tokens: TokenRow;
-  readonly apiKeys: Row<StoredApiKey>;
+  readonly apiKeys: ApiKeyRow;
   readonly devboxes: DevboxRow;
   readonly revisions: Row<StoredRevision>;
   readonly replies: Row<StoredReply>;
