@@ -87,7 +87,7 @@ describe('readInventory', () => {
 
   it('is the same in turns, and lets other work in between', async () => {
     const large = `,"description":"${'x'.repeat(400_000)}"}`;
-    const tools = Array.from({ length: 20 }, (_, index) => SOUND.replace('sound', `t${index}`).replace(/}$/, large));
+    const tools = Array.from({ length: 60 }, (_, index) => SOUND.replace('sound', `t${index}`).replace(/}$/, large));
     const joined = joinLists(listsOf({ tools, prompts: ['{"name":"greet"}'] }));
     let turns = 0;
     const turn = (): void => {
@@ -96,7 +96,7 @@ describe('readInventory', () => {
     };
     setImmediate(turn);
     const inventory = await readInventoryInTurns(joined, 0);
-    assert.equal(inventory.tools.size, 20);
+    assert.equal(inventory.tools.size, 60);
     assert.ok(turns >= 8, `${turns} turns`);
     turns = 100;
     assert.deepEqual(inventory, readInventory(joined, 0));
