@@ -2,6 +2,7 @@
 
 import type { Scenario } from './scenario.ts';
 import { CALLS } from './scenarios/calls.ts';
+import { CATALOGUE } from './scenarios/catalogue.ts';
 import { FIRST_LISTS } from './scenarios/first-lists.ts';
 import { LATENCY } from './scenarios/latency.ts';
 import { LISTS } from './scenarios/lists.ts';
@@ -16,6 +17,7 @@ export const SCENARIOS: readonly Scenario[] = [
   ...PAYLOADS,
   ...LISTS,
   ...FIRST_LISTS,
+  ...CATALOGUE,
   ...SCALE,
   ...LATENCY,
   ...SESSIONS,

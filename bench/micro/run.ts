@@ -6,6 +6,7 @@ import { cpus, release, type as systemType } from 'node:os';
 import { dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { authenticateCases } from './authenticate-cases.ts';
+import { catalogCases } from './catalog-cases.ts';
 import { classifyCases } from './classify-cases.ts';
 import { type MicroCase, type MicroFigures, measureCases } from './measure.ts';
 import { scannerCases } from './scanner-cases.ts';
@@ -21,6 +22,7 @@ const SUBJECTS: readonly (() => readonly MicroCase[])[] = [
   sseCases,
   authenticateCases,
   sealerCases,
+  catalogCases,
 ];
 
 const { values: options } = parseArgs({
