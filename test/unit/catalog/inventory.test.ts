@@ -97,7 +97,8 @@ describe('readInventory', () => {
     setImmediate(turn);
     const inventory = await readInventoryInTurns(joined, 0);
     assert.equal(inventory.tools.size, 60);
-    assert.ok(turns >= 8, `${turns} turns`);
+    // As many as it takes slices, which are of time: in one go there would be none.
+    assert.ok(turns >= 2, `${turns} turns`);
     turns = 100;
     assert.deepEqual(inventory, readInventory(joined, 0));
   });
