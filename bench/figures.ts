@@ -28,6 +28,7 @@ export const FIGURES = {
   loopDelayP99Ms: { title: 'event-loop delay p99', unit: 'ms', digits: 1 },
   loopDelayMaxMs: { title: 'event-loop delay, longest', unit: 'ms', digits: 1 },
   refusedShare: { title: 'refused', unit: '%', digits: 1 },
+  unevenness: { title: 'off an even share', unit: '%', digits: 1 },
   streams: { title: 'streams', unit: '', digits: 0 },
 } as const satisfies Readonly<Record<string, FigureRow>>;
 

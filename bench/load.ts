@@ -134,16 +134,19 @@ export interface RateOptions {
   readonly rate: number;
   readonly seconds: number;
   readonly seed: number;
+  /** At most; what is due beyond waits for one. */
+  readonly connections?: number;
 }
 
 /** Sends `call` when it is due, whatever has been answered; latency counts from then. Throws when anything but results came back. */
-export async function loadAtRate({ url, request }: Call, { rate, seconds, seed }: RateOptions): Promise<LoadReport> {
+export async function loadAtRate({ url, request }: Call, options: RateOptions): Promise<LoadReport> {
+  const { rate, seconds, seed, connections = MOST_CONNECTIONS } = options;
   const report = await generate({
     url: new URL(url),
     request: toRpcRequest(request),
     rate,
     seed,
-    connections: MOST_CONNECTIONS,
+    connections,
     warmUpMs: 0,
     durationMs: seconds * 1000,
     timeoutMs: TIMEOUT_S * 1000,

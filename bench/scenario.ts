@@ -8,7 +8,17 @@ import type { Generator } from './load.ts';
 export type ScenarioSet = 'quick' | 'full';
 
 /** Scenarios of one subject stand together in the report, in this order. */
-export const SUBJECTS = ['calls', 'payloads', 'lists', 'scale', 'latency', 'sessions', 'memory', 'overload'] as const;
+export const SUBJECTS = [
+  'calls',
+  'payloads',
+  'lists',
+  'scale',
+  'latency',
+  'sessions',
+  'workers',
+  'memory',
+  'overload',
+] as const;
 export type Subject = (typeof SUBJECTS)[number];
 
 export interface Scenario {

@@ -11,6 +11,7 @@ import { OVERLOAD } from './scenarios/overload.ts';
 import { PAYLOADS } from './scenarios/payloads.ts';
 import { SCALE } from './scenarios/scale.ts';
 import { SESSIONS } from './scenarios/sessions.ts';
+import { WORKERS } from './scenarios/workers.ts';
 
 export const SCENARIOS: readonly Scenario[] = [
   ...CALLS,
@@ -21,6 +22,7 @@ export const SCENARIOS: readonly Scenario[] = [
   ...SCALE,
   ...LATENCY,
   ...SESSIONS,
+  ...WORKERS,
   ...MEMORY,
   ...OVERLOAD,
 ];

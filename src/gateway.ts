@@ -17,7 +17,7 @@ import type { AccountId, StoredSecret } from './domain/mcp-config.ts';
 import { createApp } from './edge/app.ts';
 import { Siblings } from './edge/siblings.ts';
 import { createUpstream } from './gateway/create-upstream.ts';
-import { declareGauges, describeUpstreams } from './gateway/gauges.ts';
+import { declareGauges, describeUpstreams, describeWorker } from './gateway/gauges.ts';
 import { Listeners } from './gateway/listeners.ts';
 import { answerSibling, toSiblings } from './gateway/siblings.ts';
 import { openVaulted } from './gateway/vaulted.ts';
@@ -167,7 +167,7 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     configSchema,
     isReady: () => isStarted && !listeners.isDraining,
     readyDetail: () => ({
-      ...(worker === undefined ? {} : { worker: { number: worker.index + 1, of: worker.count } }),
+      ...(worker === undefined ? {} : { worker: describeWorker(worker, telemetry, listeners) }),
       epochs: configuration.epochs(),
       config_file: reload,
       certificates: certificates.map((each) => each.describe()),

@@ -15,6 +15,7 @@ export const SUBJECT_TITLES: Readonly<Record<Subject, string>> = {
   scale: 'Many grants, configs and tokens',
   latency: 'Latency',
   sessions: 'Sessions',
+  workers: 'More than one process',
   memory: 'Memory and streams',
   overload: 'Overload',
 };

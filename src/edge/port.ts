@@ -49,6 +49,14 @@ export function openPort({ host, port, maxConnections, pauseOnConnect = false }:
   };
 }
 
+/** `tls` is whatever there is where the address speaks TLS. */
+export function toUrl(
+  { host, port }: { readonly host: string; readonly port: number },
+  tls: object | undefined,
+): string {
+  return `${tls === undefined ? 'http' : 'https'}://${host.includes(':') ? `[${host}]` : host}:${port}`;
+}
+
 function toListenError(error: NodeJS.ErrnoException, host: string, port: number): GatewayError {
   return new GatewayError('invalid_argument', describe(error.code, host, port), { cause: error });
 }

@@ -5,6 +5,8 @@ import type { Catalogs } from '../catalog/catalogs.ts';
 import type { ConfigurationInForce } from '../catalog/configuration-in-force.ts';
 import { VERSION } from '../domain/version.ts';
 import type { Telemetry } from '../telemetry/telemetry.ts';
+import type { Listeners } from './listeners.ts';
+import type { WorkerPlace } from './worker-place.ts';
 
 export function describeUpstreams(catalogs: Catalogs): object[] {
   return [...catalogs.upstreams()].map((upstream) => {
@@ -26,6 +28,17 @@ export function describeUpstreams(catalogs: Catalogs): object[] {
       },
     };
   });
+}
+
+/** What one worker has of all: metrics are of all together. */
+export function describeWorker(
+  { index, count }: WorkerPlace,
+  { metrics }: Telemetry,
+  { connections }: Listeners,
+): { readonly number: number; readonly of: number; readonly connections: number; readonly calls: number } {
+  const counted = metrics.snapshot().find(({ name }) => name === 'calls_total')?.samples ?? [];
+  const calls = counted.reduce((sum, [, , value]) => sum + value, 0);
+  return { number: index + 1, of: count, connections, calls };
 }
 
 export function declareGauges(telemetry: Telemetry, catalogs: Catalogs, configuration: ConfigurationInForce): void {

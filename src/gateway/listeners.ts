@@ -5,7 +5,7 @@ import { createRequestHandler, type RequestHandlerDeps } from '../edge/app.ts';
 import { createCors } from '../edge/cors.ts';
 import { createListener, type Listener } from '../edge/listener.ts';
 import { createOriginCheck } from '../edge/origin.ts';
-import type { ConnectionSource } from '../edge/port.ts';
+import { type ConnectionSource, toUrl } from '../edge/port.ts';
 import type { OnRequest } from '../edge/request-gate.ts';
 import type { Siblings } from '../edge/siblings.ts';
 import type { CertificateInUse } from '../settings/certificate-in-use.ts';
@@ -97,9 +97,4 @@ export class Listeners {
   #onError(error: unknown): void {
     this.#options.log.error('request failed', { error });
   }
-}
-
-/** `tls` is whatever there is where the address speaks TLS. */
-export function toUrl({ host, port }: Address, tls: object | undefined): string {
-  return `${tls === undefined ? 'http' : 'https'}://${host.includes(':') ? `[${host}]` : host}:${port}`;
 }

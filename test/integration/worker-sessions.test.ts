@@ -1,6 +1,7 @@
 // One conversation whose requests come on connections of different workers: it goes on as if there were one process.
 
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import http, { type Agent } from 'node:http';
 import { after, before, suite, test } from 'node:test';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
@@ -10,6 +11,7 @@ import { ALL, LegacyCall, needed, textOf, toModern } from '../support/asked-clie
 import { eventually } from '../support/eventually.ts';
 import type { TestGateway } from '../support/gateway.ts';
 import { type Answer, BOTH, cancellation, mcpRequest, send, toolCall } from '../support/mcp-http.ts';
+import { connectHttp2, openHttp2, sendHttp2, statusOf } from '../support/raw-http2.ts';
 import type { ServeChild } from '../support/serve-child.ts';
 import { startWorkers, startWorkerUpstreams, type WorkerUpstreams } from '../support/worker-children.ts';
 import { metricOf, oneEach } from '../support/worker-connections.ts';
@@ -104,6 +106,33 @@ suite('a legacy session', () => {
     const calls = upstreams.ctl.requests.slice(-4).map(({ headers }) => headers['mcp-session-id']);
     assert.equal(new Set(calls).size, 1);
     assert.ok(calls[0]);
+  });
+
+  test('goes on over HTTP/2, and its stream ends with it, whichever worker has the connection', async () => {
+    const { session: client } = await connectHttp2(child.url);
+    for (const opened of [a, b]) {
+      const session = await openSession(opened);
+      const token = child.token();
+      const sent = {
+        ...toolCall('ctl.quick', {
+          params: '"arguments":{"big":"'.concat('x'.repeat(100_000), '"}'),
+          headers: session,
+        }),
+        token,
+      };
+      const answer = await sendHttp2(client, child.mcpUrl, sent);
+      assert.equal(answer.message.result?.got.big.length, 100_000, answer.text.slice(0, 200));
+      const stream = openHttp2(client, child.mcpUrl, {
+        method: 'GET',
+        headers: { ...session, accept: 'text/event-stream' },
+        token,
+      });
+      assert.equal(await statusOf(stream), 200);
+      const ended = once(stream.resume(), 'end');
+      assert.equal((await sendHttp2(client, child.mcpUrl, { method: 'DELETE', headers: session, token })).status, 204);
+      await ended;
+    }
+    client.close();
   });
 
   test('of an SDK client is asked on whatever connections that opens', async () => {

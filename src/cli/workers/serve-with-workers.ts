@@ -1,6 +1,6 @@
 // The life of the process that holds the ports: starts the workers, passes signals on, and ends when they all have.
 
-import { toUrl } from '../../gateway/listeners.ts';
+import { toUrl } from '../../edge/port.ts';
 import type { Settings } from '../../settings/settings.ts';
 import { runUntilSignal } from '../run-until-signal.ts';
 import { Workers, type WorkersOptions } from './workers.ts';
