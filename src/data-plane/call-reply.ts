@@ -4,6 +4,7 @@ import { EVENT_CUT, EVENT_END, EVENT_HEAD } from '../protocol/sse-relay.ts';
 import type { CallEvents, EventBuffers } from './event-buffer.ts';
 import type { RpcRequest } from './exchange.ts';
 import {
+  beginStream,
   breakOff,
   COMMENT,
   type Framing,
@@ -14,7 +15,6 @@ import {
   STREAM_HEADERS,
   toDataLines,
   toEvent,
-  writeHead,
 } from './reply.ts';
 import type { Session } from './sessions.ts';
 
@@ -136,8 +136,7 @@ export class CallReply {
     this.lastWriteMs = performance.now();
     if (this.isClientGone) return;
     const kind = framing === 'sse' ? STREAM_HEADERS : ['content-type', 'application/json'];
-    writeHead(this.#response, 200, [...kind, ...headers]);
-    if ('flushHeaders' in this.#response) this.#response.flushHeaders();
+    beginStream(this.#response, [...kind, ...headers]);
     if (framing !== 'sse' || this.#session === undefined) return;
     this.#events = this.#buffers.begin(this.#session);
     this.#events.onTakenUp = () => this.#breakConnection();

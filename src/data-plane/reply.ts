@@ -136,6 +136,17 @@ export function writeHead(response: HttpResponse, status: number, headers: reado
   (response as ServerResponse).writeHead(status, headers as string[]);
 }
 
+/** Begins an answer whose bytes come by and by. The head leaves with what is written in this turn of the event loop, if anything is. */
+export function beginStream(response: HttpResponse, headers: readonly string[]): void {
+  writeHead(response, 200, headers);
+  const socket = response instanceof ServerResponse ? response.socket : null;
+  if (socket !== null) {
+    socket.cork();
+    process.nextTick(() => socket.uncork());
+  }
+  if ('flushHeaders' in response) response.flushHeaders();
+}
+
 export function write(response: HttpResponse, bytes: Buffer): boolean {
   return (response as ServerResponse).write(bytes);
 }

@@ -300,3 +300,10 @@ export function beginsLikeAnswer(bytes: Buffer, upstreamId: string): boolean {
   const head = toText(bytes, 0, HEAD_BYTES);
   return OUTCOME_HEAD.test(head) || findIdAtHead(head, upstreamId) !== undefined;
 }
+
+const METHOD_HEAD = /^\s*\{\s*(?:"jsonrpc"\s*:\s*"2\.0"\s*,\s*)?"method"\s*:/;
+
+/** Whether a message begins with a method: `rewriteAnswer` takes no such one, but only after a walk where our id is its progress token. */
+export function beginsWithMethod(bytes: Buffer): boolean {
+  return METHOD_HEAD.test(toText(bytes, 0, EDGE_BYTES));
+}

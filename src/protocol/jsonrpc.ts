@@ -46,7 +46,10 @@ const META_KEYS = [
   'io.modelcontextprotocol/subscriptionId',
 ];
 
-const EXPECTED = new ExpectedKeys([...ENVELOPE_KEYS, ...PARAMS_KEYS, ...META_KEYS]);
+/** Of notifications, which come by the dozen: what is written so is no variant of a protocol key. */
+const NOTIFICATION_KEYS = ['progress', 'total', 'message', 'logger', 'data'];
+
+const EXPECTED = new ExpectedKeys([...ENVELOPE_KEYS, ...PARAMS_KEYS, ...META_KEYS, ...NOTIFICATION_KEYS]);
 const ENVELOPE_BY_FOLDED = byFolded(ENVELOPE_KEYS);
 const PARAMS_BY_FOLDED = byFolded(PARAMS_KEYS);
 const META_BY_FOLDED = byFolded(META_KEYS);
@@ -59,6 +62,8 @@ const METHODS = new ExpectedKeys([
   'initialize',
   'ping',
   'server/discover',
+  'notifications/progress',
+  'notifications/message',
 ]);
 
 /** Longest raw id, in bytes, that is echoed: an id is a correlation handle, not a payload. */

@@ -1,12 +1,18 @@
 // Relays the event stream that answers one call: progress goes back under the client's token, the answer under the
 // client's id, event ids and retry hints stay behind (they belong to the upstream's session, design §3.11).
 
-import { type AnswerRewrite, AnswerStream, beginsLikeAnswer, rewriteAnswer } from './answer-splice.ts';
+import {
+  type AnswerRewrite,
+  AnswerStream,
+  beginsLikeAnswer,
+  beginsWithMethod,
+  rewriteAnswer,
+} from './answer-splice.ts';
 import { HeldBytes } from './held-bytes.ts';
 import { findMember, stringAt } from './json-scan.ts';
 import { type Message, scanMessage } from './jsonrpc.ts';
 import { type LogLevel, passesLog } from './log-level.ts';
-import { splice } from './splice.ts';
+import { SHORT_BYTES, splice } from './splice.ts';
 import { SseLines } from './sse-lines.ts';
 
 /** From here on a line is passed on in parts if it is the answer. */
@@ -21,6 +27,7 @@ export const EVENT_CUT = Buffer.from('\ndata: (cut off)\n\n');
 const COMMENT = Buffer.from(':\n\n');
 const DATA = 'data:';
 const EVENT = 'event:';
+const MESSAGE = 'message';
 const BARE_EVENT = Buffer.from('event');
 const ID = 'id:';
 const RETRY = 'retry:';
@@ -223,7 +230,8 @@ export class SseRelay {
     if (isForeign) return;
     // A priming event has an empty data field (2025-11-25 basic/transports#sending-messages-to-the-server).
     if (data.length === 0) return;
-    const answer = data.includes(this.#rewrite.upstreamId) ? rewriteAnswer(data, this.#rewrite) : undefined;
+    const mayAnswer = data.includes(this.#rewrite.upstreamId) && !beginsWithMethod(data);
+    const answer = mayAnswer ? rewriteAnswer(data, this.#rewrite) : undefined;
     if (answer !== undefined) {
       if (this.#sink.isSpecial(data)) {
         this.state = 'special';
@@ -266,6 +274,11 @@ export class SseRelay {
 
   #event(data: Buffer): void {
     if (this.#rewrite.framing === 'json') return;
+    // As one piece it is one chunk of the client's HTTP answer.
+    if (data.length <= SHORT_BYTES && !data.includes(0x0a)) {
+      this.#write(Buffer.concat([EVENT_HEAD, data, EVENT_END]));
+      return;
+    }
     this.#write(EVENT_HEAD);
     this.#writeLines(data);
     this.#write(EVENT_END);
@@ -299,7 +312,9 @@ const NEWLINE = Buffer.from('\n');
 const DATA_LINE = Buffer.from('\ndata: ');
 
 function hasName(line: Buffer, name: string): boolean {
-  return line.length >= name.length && line.toString('latin1', 0, name.length) === name;
+  if (line.length < name.length) return false;
+  for (let at = 0; at < name.length; at++) if (line[at] !== name.charCodeAt(at)) return false;
+  return true;
 }
 
 /** What stands behind a field's name, colon included, and one optional space. */
@@ -309,7 +324,7 @@ function fieldValue(line: Buffer, name: string): Buffer {
 
 /** Events of other types are not for an MCP client (WHATWG HTML §9.2.6: the default type is `message`). */
 function isMessageType(type: Buffer): boolean {
-  return type.length === 0 || type.toString('latin1') === 'message';
+  return type.length === 0 || (type.length === MESSAGE.length && hasName(type, MESSAGE));
 }
 
 /** An id that a header can carry back; others are as if they had not been sent. */

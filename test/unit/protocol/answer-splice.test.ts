@@ -5,6 +5,7 @@ import {
   type AnswerRewrite,
   AnswerStream,
   beginsLikeAnswer,
+  beginsWithMethod,
   COMPLETE,
   rewriteAnswer,
 } from '../../../src/protocol/answer-splice.ts';
@@ -556,6 +557,21 @@ test('a stream holds back no more than a few hundred bytes', () => {
   const head = answer.push(Buffer.from(`{"result":{"a":"${'x'.repeat(100_000)}`));
   assert.ok(head.length > 100_000 - 400);
   for (let round = 0; round < 5; round++) assert.equal(answer.push(Buffer.alloc(10_000, 'x')).length, 10_000);
+});
+
+test('what begins with a method is no answer, whatever else it has', () => {
+  for (const head of ['{"method":"x",', ' { "jsonrpc" : "2.0" , "method" : "x" ,', '{"method":{},']) {
+    for (const rest of [
+      `"result":{},"id":"${ID}"}`,
+      `"jsonrpc":"2.0","id":"${ID}","error":{}}`,
+      `"id":"${ID}"}`,
+      `"id":"${ID}"`,
+    ]) {
+      assert.ok(beginsWithMethod(Buffer.from(head + rest)));
+      assert.equal(rewriteAnswer(Buffer.from(head + rest), options({})), undefined);
+    }
+  }
+  assert.ok(!beginsWithMethod(Buffer.from(`{"result":{"method":"x"},"id":"${ID}"}`)));
 });
 
 test('edits are applied alike to short and to long bytes', () => {
