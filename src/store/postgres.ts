@@ -10,9 +10,10 @@ import { explained, isTransient } from './postgres-errors.ts';
 import { EPOCH_CHANNEL, EpochFeed } from './postgres-feed.ts';
 import { createPool, type PostgresPoolHandle } from './postgres-pool.ts';
 import { migratePostgres } from './postgres-schema.ts';
-import { raiseEpoch, SqlWriter } from './queries.ts';
+import { raiseEpoch } from './queries.ts';
 import { SqlStore, type Work } from './sql-store.ts';
-import type { Store, Writer } from './store.ts';
+import { SqlWriter } from './sql-writer.ts';
+import type { AccountConfiguration, Store, Writer } from './store.ts';
 import type { Tables } from './tables.ts';
 import { Turns } from './turns.ts';
 
@@ -79,9 +80,10 @@ class PostgresStore extends SqlStore implements Store {
   }
 
   async write<T>(account: AccountId, work: (writer: Writer) => Promise<T>): Promise<T> {
-    const { result, epoch } = await this.#track(() =>
+    const { result, epoch, left } = await this.#track(() =>
       this.#turns.take(account, () => this.#transactAlone((transaction) => writeTo(transaction, account, work))),
     );
+    if (left !== undefined) this.left.set(account, left);
     if (epoch !== undefined) this.#changes.announce(new Map([[account, epoch]]));
     return result;
   }
@@ -138,6 +140,8 @@ interface Written<T> {
   readonly result: T;
   /** The account's, if it rose. */
   readonly epoch: number | undefined;
+  /** What the account is then configured with, where that is known without reading it. */
+  readonly left: AccountConfiguration | undefined;
 }
 
 async function writeTo<T>(
@@ -148,11 +152,11 @@ async function writeTo<T>(
   await lockAccount(transaction, account);
   const writer = new SqlWriter(transaction, account);
   const result = await work(writer);
-  if (!writer.hasChanged) return { result, epoch: undefined };
+  if (!writer.hasChanged) return { result, epoch: undefined, left: undefined };
   const epoch = await raiseEpoch(transaction, account);
   // Sent with the commit, and dropped with a rollback.
   await sql`SELECT pg_notify(${EPOCH_CHANNEL}, ${account})`.execute(transaction);
-  return { result, epoch };
+  return { result, epoch, left: writer.leavesAt(epoch) };
 }
 
 async function lockAccount(transaction: Transaction<Tables>, account: AccountId): Promise<void> {

@@ -4,36 +4,20 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Transaction } from 'kysely';
 import { GatewayError } from '../domain/errors.ts';
-import type { AccountId, McpConfig, StoredSecret } from '../domain/mcp-config.ts';
-import type { StoredApiKey, StoredToken } from '../domain/principal.ts';
+import type { AccountId } from '../domain/mcp-config.ts';
 import type { Devbox } from '../domain/revision.ts';
-import { toConflict } from './conflict.ts';
 import type {
   Account,
   AccountConfiguration,
   DevboxFilter,
   DevboxQuery,
   RevisionQuery,
-  StoredReply,
   StoredRevision,
   StoredToolList,
-  Writer,
 } from './store.ts';
-import {
-  type ApiKeyRow,
-  type Tables,
-  toDevbox,
-  toDevboxRow,
-  toMcpConfig,
-  toMcpConfigRow,
-  toSecret,
-  toSecretRow,
-  toToken,
-  toTokenRow,
-  withoutAccount,
-} from './tables.ts';
+import { type ApiKeyRow, type Tables, toDevbox, toMcpConfig, toSecret, toToken, withoutAccount } from './tables.ts';
 
-type Sql = Transaction<Tables>;
+export type Sql = Transaction<Tables>;
 
 /** By id. */
 export async function selectAccounts(sql: Sql): Promise<Account[]> {
@@ -80,7 +64,7 @@ export async function selectConfiguration(
 }
 
 /** Rows that are read in one turn of the event loop: some milliseconds. */
-const PAGE = 1_000;
+const PAGE = 2_000;
 
 /** The row that an object was read from. */
 const rows = new WeakMap<object, object>();
@@ -103,16 +87,31 @@ async function readAll<
     const page = await readPage(after);
     for (const row of page) {
       const was = before.get(row.id);
-      const object = was !== undefined && isSameRow(row, rows.get(was)) ? was : read(row);
-      rows.set(object, row);
-      all.push(object);
+      all.push(was !== undefined && isSameRow(row, rows.get(was)) ? was : readRow(row, read));
     }
     const last = page.at(-1);
     if (last === undefined || page.length < PAGE) break;
     after = last.id;
     await nextTurn();
   }
-  return all.sort((a, b) => a.createTimeMs - b.createTimeMs || (a.id < b.id ? -1 : 1));
+  return all.sort(byAge);
+}
+
+/** What a row says, which is remembered by it. */
+export function readRow<R extends object, T extends object>(row: R, read: (row: R) => T): T {
+  const object = read(row);
+  rows.set(object, row);
+  return object;
+}
+
+export interface Aged {
+  readonly id: string;
+  readonly createTimeMs: number;
+}
+
+/** Oldest first. */
+export function byAge(one: Aged, other: Aged): number {
+  return one.createTimeMs - other.createTimeMs || (one.id < other.id ? -1 : 1);
 }
 
 function isSameRow(row: object, other: object | undefined): boolean {
@@ -130,148 +129,6 @@ export async function raiseEpoch(sql: Sql, accountId: AccountId): Promise<number
     .returning('epoch')
     .executeTakeFirstOrThrow();
   return epoch;
-}
-
-/** The changes of one transaction; `hasChanged` says whether the epoch is due to rise. */
-export class SqlWriter implements Writer {
-  readonly #sql: Sql;
-  readonly #accountId: AccountId;
-  #hasChanged = false;
-
-  constructor(sql: Sql, accountId: AccountId) {
-    this.#sql = sql;
-    this.#accountId = accountId;
-  }
-
-  get hasChanged(): boolean {
-    return this.#hasChanged;
-  }
-
-  readConfiguration(known?: AccountConfiguration): Promise<AccountConfiguration> {
-    return selectConfiguration(this.#sql, this.#accountId, this.#hasChanged ? undefined : known);
-  }
-
-  async putMcpConfig(config: McpConfig): Promise<void> {
-    const row = toMcpConfigRow(this.#accountId, config);
-    await this.#sql
-      .insertInto('mcpConfigs')
-      .values(row)
-      .onConflict((conflict) => conflict.columns(['accountId', 'id']).doUpdateSet(row))
-      .execute();
-    this.#hasChanged = true;
-  }
-
-  async putSecret(secret: StoredSecret): Promise<void> {
-    const row = toSecretRow(this.#accountId, secret);
-    await this.#sql
-      .insertInto('secrets')
-      .values(row)
-      .onConflict((conflict) => conflict.columns(['accountId', 'id']).doUpdateSet(row))
-      .execute();
-    this.#hasChanged = true;
-  }
-
-  async putToken(token: StoredToken): Promise<void> {
-    const row = toTokenRow(this.#accountId, token);
-    await this.#requireUnusedHash(token);
-    await this.#sql
-      .insertInto('tokens')
-      .values(row)
-      .onConflict((conflict) => conflict.columns(['accountId', 'id']).doUpdateSet(row))
-      .execute();
-    this.#hasChanged = true;
-  }
-
-  /** The schema keeps current values apart; one that a rotated token still answers to must be no other's either. */
-  async #requireUnusedHash({ id, hash }: StoredToken): Promise<void> {
-    const others = this.#sql.selectFrom('tokens').select('id').where('previousHash', '=', hash).where('id', '!=', id);
-    if ((await others.executeTakeFirst()) !== undefined) throw toConflict('tokens', undefined);
-  }
-
-  async putApiKey(key: StoredApiKey): Promise<void> {
-    const row = { ...key, accountId: this.#accountId };
-    await this.#sql
-      .insertInto('apiKeys')
-      .values(row)
-      .onConflict((conflict) => conflict.columns(['accountId', 'id']).doUpdateSet(row))
-      .execute();
-    this.#hasChanged = true;
-  }
-
-  async putDevbox(devbox: Devbox): Promise<void> {
-    const row = toDevboxRow(this.#accountId, devbox);
-    await this.#sql
-      .insertInto('devboxes')
-      .values(row)
-      .onConflict((conflict) => conflict.columns(['accountId', 'id']).doUpdateSet(row))
-      .execute();
-  }
-
-  findDevbox(id: string): Promise<Devbox | undefined> {
-    return selectDevbox(this.#sql, this.#accountId, id);
-  }
-
-  async createAccount({ id, name }: Account, firstKey: StoredApiKey): Promise<void> {
-    await this.#sql.insertInto('accounts').values({ accountId: id, name, epoch: 1 }).execute();
-    await this.#sql
-      .insertInto('apiKeys')
-      .values({ ...firstKey, accountId: id })
-      .execute();
-  }
-
-  async lastRevision(): Promise<StoredRevision | undefined> {
-    const [last] = await selectRevisions(this.#sql, this.#accountId, { limit: 1 });
-    return last;
-  }
-
-  async appendRevision(revision: StoredRevision): Promise<void> {
-    await this.#sql
-      .insertInto('revisions')
-      .values({ ...revision, accountId: this.#accountId })
-      .execute();
-  }
-
-  async findReply(key: string): Promise<StoredReply | undefined> {
-    const replies = this.#sql.selectFrom('replies').selectAll().where('accountId', '=', this.#accountId);
-    const row = await replies.where('key', '=', key).executeTakeFirst();
-    return row && withoutAccount(row);
-  }
-
-  async putReply(reply: StoredReply, nowMs: number): Promise<void> {
-    const ofAccount = this.#sql.deleteFrom('replies').where('accountId', '=', this.#accountId);
-    await ofAccount.where('expiresAtMs', '<=', nowMs).execute();
-    await this.#sql
-      .insertInto('replies')
-      .values({ ...reply, accountId: this.#accountId })
-      .execute();
-  }
-
-  async takeReply(key: string): Promise<StoredReply | undefined> {
-    const ofAccount = this.#sql.deleteFrom('replies').where('accountId', '=', this.#accountId);
-    const row = await ofAccount.where('key', '=', key).returningAll().executeTakeFirst();
-    return row && withoutAccount(row);
-  }
-
-  deleteMcpConfig(id: string): Promise<void> {
-    return this.#delete('mcpConfigs', id);
-  }
-
-  deleteSecret(id: string): Promise<void> {
-    return this.#delete('secrets', id);
-  }
-
-  deleteToken(id: string): Promise<void> {
-    return this.#delete('tokens', id);
-  }
-
-  async #delete(table: 'mcpConfigs' | 'secrets' | 'tokens', id: string): Promise<void> {
-    const { numDeletedRows } = await this.#sql
-      .deleteFrom(table)
-      .where('accountId', '=', this.#accountId)
-      .where('id', '=', id)
-      .executeTakeFirst();
-    if (numDeletedRows > 0n) this.#hasChanged = true;
-  }
 }
 
 /** Newest first. */

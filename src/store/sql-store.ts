@@ -30,6 +30,9 @@ import type { Tables } from './tables.ts';
 export type Work<T> = (sql: Transaction<Tables>) => Promise<T>;
 
 export abstract class SqlStore {
+  /** What the last write of this process left behind in each account, for whoever reads it next. */
+  protected readonly left = new Map<AccountId, AccountConfiguration>();
+
   /** Runs `work` on one moment of the database. */
   protected abstract read<T>(work: Work<T>): Promise<T>;
   /** Runs `work` in a transaction of its own: all of it is committed, or none. */
@@ -44,7 +47,10 @@ export abstract class SqlStore {
   }
 
   readConfiguration(account: AccountId, known?: AccountConfiguration): Promise<AccountConfiguration> {
-    return this.read((sql) => selectConfiguration(sql, account, known));
+    // Taken once: what is read again is read from the database.
+    const left = this.left.get(account);
+    this.left.delete(account);
+    return this.read((sql) => selectConfiguration(sql, account, left ?? known));
   }
 
   readRevisions(account: AccountId, query: RevisionQuery): Promise<readonly StoredRevision[]> {

@@ -6,8 +6,9 @@ import { GatewayError } from '../domain/errors.ts';
 import type { AccountId } from '../domain/mcp-config.ts';
 import { ChangeFeed } from './change-feed.ts';
 import { migrate } from './migrations.ts';
-import { raiseEpoch, SqlWriter } from './queries.ts';
+import { raiseEpoch } from './queries.ts';
 import { SqlStore, type Work } from './sql-store.ts';
+import { SqlWriter } from './sql-writer.ts';
 import { type Connection, createDatabaseFile, openReader, openWriter, toConnection } from './sqlite-connection.ts';
 import { toOpenError, toStoreError } from './sqlite-errors.ts';
 import { DEFAULT_ACCOUNT, type Store, type Writer } from './store.ts';
@@ -93,11 +94,13 @@ class SqliteStore extends SqlStore implements Store {
   }
 
   async write<T>(account: AccountId, work: (writer: Writer) => Promise<T>): Promise<T> {
-    const { result, epoch } = await this.transact(async (sql) => {
+    const { result, epoch, left } = await this.transact(async (sql) => {
       const writer = new SqlWriter(sql, account);
       const result = await work(writer);
-      return { result, epoch: writer.hasChanged ? await raiseEpoch(sql, account) : undefined };
+      const epoch = writer.hasChanged ? await raiseEpoch(sql, account) : undefined;
+      return { result, epoch, left: epoch === undefined ? undefined : writer.leavesAt(epoch) };
     });
+    if (left !== undefined) this.left.set(account, left);
     if (epoch !== undefined) this.#feed.announce(new Map([[account, epoch]]));
     return result;
   }

@@ -55,6 +55,44 @@ export function storeContract(name: string, open: () => Promise<OpenedStore>): v
       });
     });
 
+    test('what a write leaves behind is what everybody else reads, and the same objects but for what was written', async () => {
+      await store.write(DEFAULT_ACCOUNT, async (writer) => {
+        for (const name of ['a', 'b', 'c']) await writer.putMcpConfig(aConfig(name));
+        await writer.putSecret(aSecret('1'));
+        await writer.putToken(aToken('t'));
+        await writer.putApiKey(anApiKey('k'));
+      });
+      const other = await opened.reopen();
+      const before = await store.readConfiguration(DEFAULT_ACCOUNT);
+      for (const known of [undefined, before]) {
+        await store.write(DEFAULT_ACCOUNT, async (writer) => {
+          const { mcpConfigs, epoch } = await writer.readConfiguration(known);
+          const changes = {
+            createTimeMs: mcpConfigs[0]!.createTimeMs,
+            description: `at ${epoch}`,
+            limits: { calls: 3 },
+          };
+          await writer.putMcpConfig(aConfig(`new-${epoch}`, { ...changes, createTimeMs: 1 }));
+          await writer.putMcpConfig(aConfig('b', changes));
+          await writer.deleteMcpConfig('mcp_c');
+          await writer.putSecret(aSecret('2', { version: epoch }));
+          await writer.putToken(aToken('t', { revision: epoch, grants: [] }));
+          await writer.putApiKey(anApiKey('l'));
+        });
+        const left = await store.readConfiguration(DEFAULT_ACCOUNT);
+        assert.deepEqual(left, await other.readConfiguration(DEFAULT_ACCOUNT));
+        const again = await store.readConfiguration(DEFAULT_ACCOUNT, left);
+        assert.equal(again, left);
+      }
+      const [a] = (await store.readConfiguration(DEFAULT_ACCOUNT, before)).mcpConfigs.filter(
+        ({ name }) => name === 'a',
+      );
+      assert.equal(
+        a,
+        before.mcpConfigs.find(({ name }) => name === 'a'),
+      );
+    });
+
     test('every object comes back as it was put, through another handle too', async () => {
       const config = aConfig('a', {
         tls: { ca: '-----BEGIN\n', clientCertificate: null, clientKeySecretId: 'sec_1', serverName: 'mcp.internal' },
