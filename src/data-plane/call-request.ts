@@ -10,7 +10,7 @@ import { findMember, MAX_MEMBERS, type Span } from '../protocol/json-scan.ts';
 import { type Message, scanMessage } from '../protocol/jsonrpc.ts';
 import { type LogLevel, saysMore } from '../protocol/log-level.ts';
 import { toParamHeaders } from '../protocol/param-headers.ts';
-import { type Edit, toText } from '../protocol/splice.ts';
+import { type Edit, type Pieces, toText } from '../protocol/splice.ts';
 import type { RelayRewrite } from '../protocol/sse-relay.ts';
 import type { Link } from '../upstream/handshake.ts';
 import type { CallHead } from '../upstream/upstream.ts';
@@ -78,7 +78,7 @@ export function toCallBody(
   { era }: Link,
   upstreamId: string,
   declared: ClientCapabilities,
-): Buffer {
+): Pieces {
   return rewriteCall(message, {
     clientEra: request.era,
     upstreamEra: era,

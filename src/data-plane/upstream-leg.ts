@@ -4,6 +4,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { performance } from 'node:perf_hooks';
 import { HeldBytes } from '../protocol/held-bytes.ts';
+import type { Pieces } from '../protocol/splice.ts';
 import { readRetryAfter } from '../upstream/failure.ts';
 import type { Link } from '../upstream/handshake.ts';
 import { classifyUpstreamError } from '../upstream/pool.ts';
@@ -79,7 +80,7 @@ export class UpstreamLeg implements CallHandler {
     this.upstreamId = upstream.mintId();
   }
 
-  send(head: CallHead, body: Buffer): void {
+  send(head: CallHead, body: Pieces): void {
     this.sentMs = performance.now();
     this.#isOpen = true;
     this.#upstream.dispatchCall(this.link, head, body, this);

@@ -11,7 +11,7 @@ import {
 } from './era.ts';
 import { findMember } from './json-scan.ts';
 import type { Message } from './jsonrpc.ts';
-import { type Edit, splice, toText } from './splice.ts';
+import { type Edit, type Pieces, splicePieces, toText } from './splice.ts';
 
 /** Keys that belong to one hop: each hop authors its own (2026-07-28 basic/index#meta). */
 const ENVELOPE_KEYS: ReadonlySet<string> = new Set([
@@ -39,7 +39,7 @@ export interface CallRewrite {
 }
 
 /** The upstream's request body. `message` must be a request with an `id` and at least one member in `params`. */
-export function rewriteCall(message: Message, rewrite: CallRewrite): Buffer {
+export function rewriteCall(message: Message, rewrite: CallRewrite): Pieces {
   const quotedId = `"${rewrite.upstreamId}"`;
   const edits: Edit[] = [];
   const { id, paramsAt } = message;
@@ -56,7 +56,7 @@ export function rewriteCall(message: Message, rewrite: CallRewrite): Buffer {
     const at = paramsAt.start + 1;
     edits.push({ start: at, end: at, text: `"_meta":{${envelope(rewrite)}},` });
   }
-  return splice(message.bytes, inOrder(edits));
+  return splicePieces(message.bytes, inOrder(edits));
 }
 
 /** What the client can be asked is not what this hop can relay: capabilities are declared per hop. */

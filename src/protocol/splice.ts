@@ -16,14 +16,46 @@ export const SHORT_BYTES = 16 * 1024;
 /** Applies edits, which must be sorted and must not overlap. */
 export function splice(bytes: Buffer, edits: readonly Edit[]): Buffer {
   if (bytes.length <= SHORT_BYTES) return Buffer.from(spliceText(toText(bytes), edits), 'latin1');
-  const parts: Buffer[] = [];
+  return Buffer.concat(cut(bytes, edits));
+}
+
+/** From here on a second copy costs more than to send the pieces one by one. */
+const LONG_BYTES = 64 * 1024;
+/** Shorter pieces are joined with what stands before them. */
+const SMALL_BYTES = 4 * 1024;
+
+/** One piece, or of long bytes several, which are not copied; to be sent one behind the other. */
+export type Pieces = Buffer | readonly Buffer[];
+
+/** Like `splice`. */
+export function splicePieces(bytes: Buffer, edits: readonly Edit[]): Pieces {
+  if (bytes.length < LONG_BYTES) return splice(bytes, edits);
+  const pieces: Buffer[] = [];
+  let small: Buffer[] = [];
+  for (const piece of cut(bytes, edits)) {
+    if (piece.length < SMALL_BYTES) small.push(piece);
+    else {
+      pieces.push(Buffer.concat(small), piece);
+      small = [];
+    }
+  }
+  pieces.push(Buffer.concat(small));
+  return pieces.filter((piece) => piece.length > 0);
+}
+
+export function lengthOf(pieces: Pieces): number {
+  return Buffer.isBuffer(pieces) ? pieces.length : pieces.reduce((sum, { length }) => sum + length, 0);
+}
+
+function cut(bytes: Buffer, edits: readonly Edit[]): Buffer[] {
+  const pieces: Buffer[] = [];
   let from = 0;
   for (const edit of edits) {
-    parts.push(bytes.subarray(from, edit.start), Buffer.from(edit.text, 'latin1'));
+    pieces.push(bytes.subarray(from, edit.start), Buffer.from(edit.text, 'latin1'));
     from = edit.end;
   }
-  parts.push(bytes.subarray(from));
-  return Buffer.concat(parts);
+  pieces.push(bytes.subarray(from));
+  return pieces;
 }
 
 /** Applies edits to bytes that are latin1 text already. */

@@ -6,6 +6,7 @@ import { NO_CAPABILITIES } from '../protocol/client-capabilities.ts';
 import { encodeHeaderValue } from '../protocol/header-value.ts';
 import type { Message } from '../protocol/jsonrpc.ts';
 import type { LogLevel } from '../protocol/log-level.ts';
+import { lengthOf, type Pieces } from '../protocol/splice.ts';
 import { UpstreamIds } from '../protocol/upstream-id.ts';
 import type { UpstreamAbout } from './about.ts';
 import type { AddressPolicy } from './address-guard.ts';
@@ -266,10 +267,13 @@ export class Upstream {
   }
 
   /** Sends a rewritten request of a client; `release` must follow when it has ended, in whatever way. */
-  dispatchCall(link: Link, head: CallHead, body: Buffer, handler: CallHandler): void {
+  dispatchCall(link: Link, head: CallHead, pieces: Pieces, handler: CallHandler): void {
     this.#conversations.acquire(link);
     const own = link.era === 'modern' ? this.#modernHeadersOf(link, head) : link.headers;
-    const headers = head.params.length === 0 ? own : [...own, ...head.params];
+    const ofCall = head.params.length === 0 ? own : [...own, ...head.params];
+    // Of a body in pieces undici must be told the size, or it would send it chunked.
+    const headers = Buffer.isBuffer(pieces) ? ofCall : [...ofCall, 'content-length', String(lengthOf(pieces))];
+    const body = pieces as Buffer;
     this.#dispatch(
       { path: this.#path, method: 'POST', headers: headers as string[], body, headersTimeout: 0, bodyTimeout: 0 },
       handler,

@@ -152,6 +152,9 @@ describe('a command', { concurrency: 2 }, () => {
             assert.ok(names.includes(`${name}.echo`));
             const called = await client.call(`${name}.progress`);
             assert.deepEqual(called, { text: 'done', progress: [1] }, `${kind} ${name}`);
+            const long = 'long '.repeat(30_000);
+            const line = await client.call(`${name}.echo`, { text: long });
+            assert.deepEqual(JSON.parse(line.text).params.arguments, { text: long }, `${kind} ${name}`);
           }
           await client.close();
         }),

@@ -4,6 +4,7 @@
 import { Dispatcher } from 'undici';
 import { findMember, stringAt } from '../../protocol/json-scan.ts';
 import { errorAnswer, type Message, resultAnswer, scanMessage } from '../../protocol/jsonrpc.ts';
+import type { Pieces } from '../../protocol/splice.ts';
 import { UpstreamIds } from '../../protocol/upstream-id.ts';
 import { findMembers, skipSpace } from '../loose-json.ts';
 import type { UpstreamPoolStats, UpstreamPools } from '../pool.ts';
@@ -111,7 +112,7 @@ class StdioBridge extends Dispatcher {
     else if (method === 'GET') listen(session, exchange);
     else if (method === 'DELETE') this.#endSession(session, exchange);
     else {
-      const message = scanMessage(Buffer.isBuffer(body) ? body : Buffer.from(String(body)));
+      const message = scanMessage(toBytes(body));
       if (message.kind === 'fault')
         exchange.respond(400, errorAnswer(message.id, { code: -32600, message: message.message }));
       else if (session !== undefined) this.#pass(message, session, exchange);
@@ -263,4 +264,10 @@ function readHeader(headers: Dispatcher.DispatchOptions['headers'], name: string
   if (!Array.isArray(headers)) return undefined;
   const at = headers.indexOf(name);
   return at < 0 || at % 2 === 1 ? undefined : String(headers[at + 1]);
+}
+
+/** A long body comes in pieces. */
+function toBytes(body: Dispatcher.DispatchOptions['body'] | Pieces): Buffer {
+  if (Array.isArray(body)) return Buffer.concat(body as readonly Buffer[]);
+  return Buffer.isBuffer(body) ? body : Buffer.from(String(body));
 }

@@ -31,7 +31,8 @@ function rewrite(text: string, clientEra: Era, upstreamEra: Era, declared: Parti
     logLevel: undefined,
     state: undefined,
   };
-  return rewriteCall(message, { clientEra, upstreamEra, rename, ...hop, ...declared }).toString();
+  const pieces = rewriteCall(message, { clientEra, upstreamEra, rename, ...hop, ...declared });
+  return (Buffer.isBuffer(pieces) ? pieces : Buffer.concat(pieces)).toString();
 }
 
 function call(params: string, id = '1'): string {
