@@ -62,7 +62,6 @@ const NO_BYTES = Buffer.alloc(0);
 
 interface ShortReply {
   readonly response: HttpResponse;
-  readonly status: number;
   readonly text: string;
   readonly framing: Framing;
   readonly headers: readonly string[];
@@ -74,25 +73,19 @@ interface ShortReply {
  */
 let due: ShortReply[] = [];
 
-/** Like `reply` for short bytes given as latin1 text, at the end of this turn of the event loop. */
-export function replyShort(
-  response: HttpResponse,
-  text: string,
-  framing: Framing,
-  headers: readonly string[],
-  status = 200,
-): void {
+/** Like `reply` with status 200 for short bytes given as latin1 text, at the end of this turn of the event loop. */
+export function replyShort(response: HttpResponse, text: string, framing: Framing, headers: readonly string[]): void {
   if (due.length === 0) setImmediate(sendDue);
-  due.push({ response, status, text, framing, headers });
+  due.push({ response, text, framing, headers });
 }
 
 function sendDue(): void {
   const replies = due;
   due = [];
-  for (const { response, status, text, framing, headers } of replies) {
+  for (const { response, text, framing, headers } of replies) {
     if (isGone(response)) continue;
-    if (framing === 'sse') reply(response, status, Buffer.from(text, 'latin1'), framing, headers);
-    else sendShort(response, status, text, framing, headers);
+    if (framing === 'sse') reply(response, 200, Buffer.from(text, 'latin1'), framing, headers);
+    else sendShort(response, 200, text, framing, headers);
   }
 }
 

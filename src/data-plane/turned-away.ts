@@ -2,9 +2,8 @@
 
 import { ERRORS, toRetryAfter } from '../domain/errors.ts';
 import { errorAnswer, rawText, scanMessage } from '../protocol/jsonrpc.ts';
-import { toText } from '../protocol/splice.ts';
 import { type Exchange, OVERLOADED, RETRY_AFTER_MS } from './exchange.ts';
-import { replyShort } from './reply.ts';
+import { reply } from './reply.ts';
 
 /** A larger body is not scanned: that would cost as much as what is to be spared. */
 const SCANNED_BYTES = 4_096;
@@ -31,6 +30,6 @@ export function readRequest(body: Buffer): { readonly id: string | undefined } |
 /** 503 with `Retry-After`; the connection is kept, since another would cost more than the request. It is counted, and not recorded. */
 export function turnAway({ response, framing, telemetry }: Exchange, id: string | undefined): void {
   telemetry.turnedAway.add();
-  // latin1, as what is sent is; an id may hold any text.
-  replyShort(response, toText(Buffer.from(errorAnswer(id, ERROR))), framing, HEADERS, status);
+  // Not at the end of the turn with the others: a thousand requests that wait for it outlive a collection of garbage.
+  reply(response, status, Buffer.from(errorAnswer(id, ERROR)), framing, HEADERS);
 }
