@@ -27,8 +27,13 @@ export const FIGURES = {
   allocatedPerCall: { title: 'allocated per call', unit: 'KiB', digits: 2 },
   loopDelayP99Ms: { title: 'event-loop delay p99', unit: 'ms', digits: 1 },
   loopDelayMaxMs: { title: 'event-loop delay, longest', unit: 'ms', digits: 1 },
+  sentP99Us: { title: 'p99 since sent', unit: 'µs', digits: 0 },
+  onsetP99Us: { title: 'p99 at first', unit: 'µs', digits: 0 },
   refusedShare: { title: 'refused', unit: '%', digits: 1 },
   unevenness: { title: 'off an even share', unit: '%', digits: 1 },
+  refusalP99Us: { title: 'refusal, p99', unit: 'µs', digits: 0 },
+  unansweredShare: { title: 'unanswered', unit: '%', digits: 1 },
+  refusedAfterShare: { title: 'refused afterwards', unit: '%', digits: 1 },
   streams: { title: 'streams', unit: '', digits: 0 },
 } as const satisfies Readonly<Record<string, FigureRow>>;
 

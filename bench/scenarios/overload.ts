@@ -1,78 +1,141 @@
 // Twice what the gateway can do, in an open loop: what becomes of the calls that it takes, and of the rest.
 
-import { generateLoad as generate } from '../../src/load/generate-load.ts';
+import type { RecordableHistogram } from 'node:perf_hooks';
 import { toRpcRequest } from '../../src/load/rpc-request.ts';
+import { keepApart } from '../cores.ts';
 import { rssBytes } from '../cpu.ts';
+import { limitCpu } from '../cpu-share.ts';
 import type { Round } from '../figures.ts';
 import { benchToken } from '../gateway-config.ts';
 import { generateLoad } from '../load.ts';
+import { type Phase, type PhaseReport, runOpenLoop } from '../open-loop.ts';
 import type { Context, Measured, Scenario } from '../scenario.ts';
 import { interleave, openTarget, openUpstream } from '../stand.ts';
-import type { RunningTarget } from '../targets.ts';
+import { type RunningTarget, stopChild } from '../targets.ts';
 
 const TOKENS = 4;
-const CONNECTIONS = 3_000;
+/** Half a second's work: where nothing is turned away, so many wait that all wait twice `delay_ms`. */
+const CONNECTIONS = 2_000;
+const SHARE = 0.3;
+const WARM_UP_SECONDS = 3;
 const MIB = 1024 * 1024;
-const SATURATION_SECONDS = 3;
-/** Until the connections are open, and the gateway has noticed. */
-const WARM_UP_MS = 4_000;
-const MEASURED_MS = 4_000;
+/** More than it can do by far, and little for the generator. */
+const SATURATING_RATE = 12_000;
 /** What has no answer by then is given up, or the generator would go on for minutes. */
 const TIMEOUT_MS = 5_000;
+/** Half, then the load from its beginning, then the part of it that is reported, then half again. */
+const PHASE_MS = { warmUp: 2_000, onset: 2_000, measured: 4_000, recovery: 2_000, after: 1_000 };
+const TURNED_AWAY = /^switchboard_http_refusals_total\{reason="overloaded"\} (\d+)$/m;
 
 async function run(context: Context): Promise<Measured> {
-  const era = 'legacy';
-  const upstream = await openUpstream(context, era);
-  const names = ['on', 'off'] as const;
+  const upstream = await openUpstream(context, 'legacy');
   const gateways = new Map<string, RunningTarget>();
-  for (const name of names) {
-    const options = { gateway: { tokens: TOKENS, ...(name === 'off' ? { limits: { delay_ms: 0 } } : {}) } };
-    gateways.set(name, await openTarget(context, { lane: name, target: 'gateway', era, upstream, options }));
+  for (const name of ['on', 'off'] as const) {
+    // One token's calls to the one upstream are not what is to run out here.
+    const limits = { calls_per_upstream: 10_000, ...(name === 'off' ? { delay_ms: 0 } : {}) };
+    const options = { gateway: { tokens: TOKENS, limits } };
+    const gateway = await openTarget(context, { lane: name, target: 'gateway', era: 'legacy', upstream, options });
+    // With all it can get: what is not compiled yet takes several times as long.
+    await generateLoad('own', gateway.call, WARM_UP_SECONDS);
+    const reason = limitCpu(gateway.pid, SHARE, context.cleanup);
+    context.cleanup.defer(() => stopChild(gateway.child));
+    if (reason !== undefined) return { lanes: [], skipped: [{ name: 'overload', reason }] };
+    gateways.set(name, gateway);
   }
-  const lane = (name: string, of: (typeof names)[number], factor: number) => {
+  const lane = (name: string, of: 'on' | 'off', factor: number) => {
     return { name, gateway: gateways.get(of) as RunningTarget, factor, rounds: [] as Round[] };
   };
   const lanes = [lane('half', 'on', 0.5), lane('twice', 'on', 2), lane('twice-off', 'off', 2)];
-  let perSecond = 0;
-  for (const { call } of gateways.values()) {
-    await generateLoad('own', call, SATURATION_SECONDS);
-    const { completed, seconds } = await generateLoad('own', call, SATURATION_SECONDS);
-    perSecond = completed / seconds;
-  }
-  await interleave(context, lanes, async ({ gateway, factor, rounds }, round) => {
-    rounds.push(await measure(gateway, perSecond * factor, context.seed + round));
+  const pids = [...gateways.values()].map(({ pid }) => pid);
+  const cores = keepApart([...pids, upstream.child.pid ?? 0], context.cleanup);
+  const perSecond = await saturate(gateways.get('off') as RunningTarget, context.seed);
+  const turnedAway = new Map<string, number>();
+  await interleave(context, lanes, async ({ name, gateway, factor, rounds }, round) => {
+    const before = await readTurnedAway(gateway);
+    rounds.push(await measure(gateway, perSecond, factor, context.seed + round));
+    turnedAway.set(name, (turnedAway.get(name) ?? 0) + (await readTurnedAway(gateway)) - before);
   });
-  return { lanes, notes: [`Saturation was ${Math.round(perSecond)} calls per second.`] };
+  const counts = [...turnedAway].map(([name, count]) => `${name} ${count}`).join(', ');
+  const notes = [
+    `Saturation was ${Math.round(perSecond)} calls per second, at ${SHARE} of a core. ${cores}`,
+    `Turned away by the gateway's own count, in all phases of all rounds: ${counts}.`,
+  ];
+  return { lanes, notes };
 }
 
-async function measure({ endpoint, pid }: RunningTarget, rate: number, seed: number): Promise<Round> {
+/** Calls per second of a gateway that turns nothing away, over as many connections. */
+async function saturate(gateway: RunningTarget, seed: number): Promise<number> {
+  const { onset, measured } = PHASE_MS;
+  const [, steady] = await load(gateway, seed, [
+    { rate: SATURATING_RATE, ms: onset },
+    { rate: SATURATING_RATE, ms: measured },
+  ]);
+  return ((steady?.completed ?? 0) * 1000) / measured;
+}
+
+/** Half of saturation, `factor` times it, and half again; the figures are of the load once it has lasted a while. */
+async function measure(gateway: RunningTarget, perSecond: number, factor: number, seed: number): Promise<Round> {
+  const half = perSecond / 2;
+  const rate = perSecond * factor;
+  const { warmUp, onset, measured, recovery, after } = PHASE_MS;
+  let rssMiB = 0;
+  const phases = [
+    { rate: half, ms: warmUp },
+    { rate, ms: onset },
+    { rate, ms: measured },
+    { rate: half, ms: recovery },
+    { rate: half, ms: after },
+  ];
+  const onPhase = () => {
+    rssMiB = Math.max(rssMiB, rssBytes(gateway.pid) / MIB);
+  };
+  const [, first, steady, , last] = await load(gateway, seed, phases, onPhase);
+  if (first === undefined || steady === undefined || last === undefined) throw new Error('a phase is missing');
+  return {
+    callsPerSecond: (steady.completed * 1000) / measured,
+    refusedShare: shareOf(steady.refused, steady),
+    unansweredShare: shareOf(steady.unanswered, steady),
+    p50Us: atPercent(steady.sinceDue, 50),
+    p99Us: atPercent(steady.sinceDue, 99),
+    sentP99Us: atPercent(steady.sinceSent, 99),
+    refusalP99Us: atPercent(steady.untilRefused, 99),
+    onsetP99Us: atPercent(first.sinceDue, 99),
+    refusedAfterShare: shareOf(last.refused, last),
+    lagP99Us: atPercent(steady.lag, 99),
+    rssMiB,
+  };
+}
+
+async function load(
+  { endpoint }: RunningTarget,
+  seed: number,
+  phases: readonly Phase[],
+  onPhase: () => void = () => {},
+): Promise<readonly PhaseReport[]> {
   const url = new URL(endpoint.url);
   const { era, tool } = endpoint;
-  const reports = await Promise.all(
-    Array.from({ length: TOKENS }, (_, index) =>
-      generate({
-        url,
-        request: toRpcRequest({ url, token: benchToken(index), era, tool, args: '{"text":"hello"}' }),
-        rate: rate / TOKENS,
-        connections: CONNECTIONS / TOKENS,
-        seed: seed * TOKENS + index,
-        warmUpMs: WARM_UP_MS,
-        durationMs: MEASURED_MS,
-        timeoutMs: TIMEOUT_MS,
-      }),
-    ),
+  const requests = Array.from({ length: TOKENS }, (_, index) =>
+    toRpcRequest({ url, token: benchToken(index), era, tool, args: '{"text":"hello"}' }),
   );
-  const sum = (of: (report: (typeof reports)[number]) => number) => reports.reduce((all, each) => all + of(each), 0);
-  const due = sum((report) => report.due);
-  const answered = sum((report) => report.answered);
-  return {
-    callsPerSecond: (answered * 1000) / MEASURED_MS,
-    refusedShare: (100 * (due - answered)) / due,
-    p50Us: Math.max(...reports.map(({ latencyUs }) => latencyUs.p50)),
-    p99Us: Math.max(...reports.map(({ latencyUs }) => latencyUs.p99)),
-    lagP99Us: Math.max(...reports.map(({ lagP99Us }) => lagP99Us)),
-    rssMiB: rssBytes(pid) / MIB,
-  };
+  const options = { url, requests, connections: CONNECTIONS, phases, seed, timeoutMs: TIMEOUT_MS, onPhase };
+  const reports = await runOpenLoop(options);
+  for (const { problems } of reports) {
+    if (problems.size > 0) throw new Error([...problems].map(([words, count]) => `${count} × ${words}`).join(', '));
+  }
+  return reports;
+}
+
+function shareOf(count: number, { due }: PhaseReport): number {
+  return (100 * count) / due;
+}
+
+function atPercent(times: RecordableHistogram, percent: number): number {
+  return times.count === 0 ? 0 : times.percentile(percent);
+}
+
+async function readTurnedAway({ endpoint }: RunningTarget): Promise<number> {
+  const metrics = await (await fetch(new URL('/metrics', endpoint.url))).text();
+  return Number(TURNED_AWAY.exec(metrics)?.[1] ?? 0);
 }
 
 export const OVERLOAD: readonly Scenario[] = [
@@ -80,9 +143,29 @@ export const OVERLOAD: readonly Scenario[] = [
     name: 'overload',
     subject: 'overload',
     title: 'Half of saturation, and twice',
-    method: `The small call, legacy, by ${TOKENS} tokens over at most ${CONNECTIONS} connections, in Poisson arrivals at half and at twice the rate of a closed loop; \`limits.delay_ms\` as it is by default, and 0 (off). Latency is of what was answered with a result, from when it was due: what waits in the generator for a connection counts. Generator, gateway and upstream share the machine.`,
+    method: `The small call, legacy, by ${TOKENS} tokens over ${CONNECTIONS} connections that are open beforehand, to a gateway that has ${SHARE} of a core, as in a container with a CPU limit: generator and upstream have room to spare. Poisson arrivals at half and at twice of what it can do; \`limits.delay_ms\` as it is by default, and 0 (off). Latency is of results, from when a call was due, which counts what waits in the generator for a connection, or from when it was sent; the first ${PHASE_MS.onset / 1000} s of the load stand apart. Refused afterwards: at half of saturation, from ${PHASE_MS.recovery / 1000} s behind the load.`,
     set: 'full',
-    budgets: [],
+    budgets: [
+      {
+        words: 'Requests refused at half of saturation',
+        lane: 'half',
+        figure: 'refusedShare',
+        atMost: 0,
+      },
+      {
+        words: 'Requests refused two seconds after twice the saturation',
+        lane: 'twice',
+        figure: 'refusedAfterShare',
+        atMost: 0,
+      },
+      {
+        words: 'Calls answered at twice the saturation, over as many as can be where nothing is refused',
+        lane: 'twice',
+        figure: 'callsPerSecond',
+        over: 'twice-off',
+        atLeast: 0.6,
+      },
+    ],
     run,
   },
 ];

@@ -36,6 +36,15 @@ export class LoadConnection {
     this.#message = Buffer.from(options.request.message);
   }
 
+  /** Resolves when a request can be sent without waiting for a connection, or when there is none to be had. */
+  open(): Promise<void> {
+    const socket = this.#connect();
+    this.#socket = socket;
+    return new Promise((resolve) => {
+      for (const event of ['connect', 'close']) socket.once(event, () => resolve());
+    });
+  }
+
   /** Sends the request under this id; connects first where it must. */
   send(id: number): void {
     this.#id = id;
