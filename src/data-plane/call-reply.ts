@@ -1,5 +1,6 @@
 // The client's side of one call: a whole answer, an answer in parts, or events, in the framing the client reads.
 
+import { SHORT_BYTES, toText } from '../protocol/splice.ts';
 import { EVENT_CUT, EVENT_END, EVENT_HEAD } from '../protocol/sse-relay.ts';
 import type { CallEvents, EventBuffers } from './event-buffer.ts';
 import type { RpcRequest } from './exchange.ts';
@@ -9,6 +10,7 @@ import {
   COMMENT,
   type Framing,
   type HttpResponse,
+  isGone,
   reply,
   replyEmpty,
   replyShort,
@@ -28,6 +30,8 @@ export class CallReply {
   /** What a client can come back for: the events of a legacy session. */
   #events: CallEvents | undefined;
   #begun: 'nothing' | 'parts' | 'events' = 'nothing';
+  /** What a stream of events begins with, held for this tick: one that ends in it leaves whole, at the cost of a plain answer. */
+  #opening: { readonly headers: readonly string[]; bytes: Buffer } | undefined;
   /** How many bytes of an answer the client has been sent. */
   bytes = 0;
   /** Nothing is written to a client that has left. */
@@ -66,7 +70,8 @@ export class CallReply {
       return;
     }
     this.bytes += answer.length;
-    if (typeof answer === 'string') replyShort(this.#response, answer, this.#framing, headers);
+    if (typeof answer === 'string' && this.#framing === 'json') replyShort(this.#response, answer, 'json', headers);
+    else if (typeof answer === 'string') reply(this.#response, 200, Buffer.from(answer, 'latin1'), 'sse', headers);
     else reply(this.#response, 200, answer, this.#framing, headers);
   }
 
@@ -135,6 +140,11 @@ export class CallReply {
     this.#begun = begun;
     this.lastWriteMs = performance.now();
     if (this.isClientGone) return;
+    if (begun === 'events' && this.#session === undefined) {
+      this.#opening = { headers, bytes: NO_BYTES };
+      process.nextTick(() => this.#open());
+      return;
+    }
     const kind = framing === 'sse' ? STREAM_HEADERS : ['content-type', 'application/json'];
     beginStream(this.#response, [...kind, ...headers]);
     if (framing !== 'sse' || this.#session === undefined) return;
@@ -150,7 +160,22 @@ export class CallReply {
 
   #end(): void {
     this.#events?.end();
+    const opening = this.#opening;
+    if (opening !== undefined && opening.bytes.length <= SHORT_BYTES) {
+      this.#opening = undefined;
+      if (!this.isClientGone) replyShort(this.#response, toText(opening.bytes), 'sse', opening.headers);
+      return;
+    }
+    this.#open();
     if (!this.isClientGone) this.#response.end();
+  }
+
+  #open(): void {
+    const opening = this.#opening;
+    this.#opening = undefined;
+    if (opening === undefined || this.isClientGone || isGone(this.#response)) return;
+    beginStream(this.#response, [...STREAM_HEADERS, ...opening.headers]);
+    if (opening.bytes.length > 0) this.#send(opening.bytes);
   }
 
   /** The client reads on elsewhere. */
@@ -162,6 +187,15 @@ export class CallReply {
     if (this.#events !== undefined) bytes = this.#events.take(bytes);
     if (this.isClientGone || bytes.length === 0) return true;
     this.bytes += bytes.length;
+    if (this.#opening !== undefined && this.#opening.bytes.length === 0) {
+      this.#opening.bytes = bytes;
+      return true;
+    }
+    this.#open();
+    return this.#send(bytes);
+  }
+
+  #send(bytes: Buffer): boolean {
     const response = this.#response as { write(bytes: Buffer): boolean };
     this.lastWriteMs = performance.now();
     if (response.write(bytes)) return true;
@@ -175,3 +209,5 @@ export class CallReply {
     return false;
   }
 }
+
+const NO_BYTES = Buffer.alloc(0);

@@ -73,7 +73,7 @@ interface ShortReply {
  */
 let due: ShortReply[] = [];
 
-/** Like `reply` with status 200 for short bytes given as latin1 text, at the end of this turn of the event loop. */
+/** Sends a short answer with status 200, given as it is framed and as latin1 text, at the end of this turn of the event loop. */
 export function replyShort(response: HttpResponse, text: string, framing: Framing, headers: readonly string[]): void {
   if (due.length === 0) setImmediate(sendDue);
   due.push({ response, text, framing, headers });
@@ -83,9 +83,7 @@ function sendDue(): void {
   const replies = due;
   due = [];
   for (const { response, text, framing, headers } of replies) {
-    if (isGone(response)) continue;
-    if (framing === 'sse') reply(response, 200, Buffer.from(text, 'latin1'), framing, headers);
-    else sendShort(response, 200, text, framing, headers);
+    if (!isGone(response)) sendShort(response, 200, text, framing, headers);
   }
 }
 

@@ -90,6 +90,16 @@ suite('carriage returns in an answer', () => {
   }
 });
 
+test('an answer that is one event leaves whole, one in parts leaves as it comes', async () => {
+  const whole = await call('second', BOTH);
+  assert.equal(whole.kind, 'sse');
+  assert.equal(whole.headers['content-length'], String(whole.bytes.length));
+  const parts = await call('second_large', BOTH);
+  assert.equal(parts.kind, 'sse');
+  assert.equal(parts.headers['transfer-encoding'], 'chunked');
+  assert.equal(parts.headers['cache-control'], 'no-cache');
+});
+
 suite('an answer that ends half way through its event', () => {
   for (const name of ['dies', 'other']) {
     test(`of the tool ${name} is followed by an error in an event of its own`, async () => {
