@@ -2,9 +2,9 @@
 // natively, and counts only at the head or the tail of the message. An id at the head is cut out and written again as
 // the last member: of two equal keys parsers take the last, so an upstream that adds an id of its own gains nothing.
 
+import { AnswerWalk, MAX_WALK_BYTES } from './answer-walk.ts';
 import type { Era } from './era.ts';
-import { CLOSE_BRACE, COLON, COMMA, OPEN_BRACE } from './json-bytes.ts';
-import { ExpectedKeys, findMember, isObjectAt, isStringAt, JsonScanner, type Member } from './json-scan.ts';
+import { findMember, isObjectAt, isStringAt, JsonScanner, type Member } from './json-scan.ts';
 import { type Edit, removeMembers, SHORT_BYTES, splice, spliceText, toText } from './splice.ts';
 
 /** How far from either end the id may be: room for `{"jsonrpc":"2.0",` and white space. */
@@ -13,8 +13,6 @@ const EDGE_BYTES = 96;
 const HEAD_BYTES = 2 * EDGE_BYTES;
 /** A chunk of a stream that is as large as this is passed on whole. */
 const UNCUT_BYTES = 16 * 1024;
-/** Up to here a walk costs about as much as a look at both ends, and finds what is no JSON or has two outcomes. */
-const STRICT_BYTES = 2 * 1024;
 /** A message that its ends do not settle is walked through if it is no longer than this. */
 export const MAX_WALKED_BYTES = 4 * 1024 * 1024;
 
@@ -65,10 +63,10 @@ export function rewriteShortAnswer(bytes: Buffer, text: string, rewrite: AnswerR
   const tailAt = Math.max(0, text.length - EDGE_BYTES);
   const head = text.slice(0, HEAD_BYTES);
   const found = findEdits(head, text.slice(tailAt), tailAt, rewrite);
-  if (found !== undefined && bytes.length <= STRICT_BYTES) {
-    const outcome = readOutcome(bytes);
-    if (outcome === undefined) return undefined;
-    if (outcome === 'result') return spliceText(text, found);
+  if (found !== undefined && bytes.length <= MAX_WALK_BYTES) {
+    const walk = new AnswerWalk(bytes);
+    if (!walk.isWhole() || walk.outcome === undefined) return undefined;
+    if (walk.outcome === 'result') return spliceText(text, found);
   }
   const edits = found ?? walk(bytes, rewrite);
   return edits === undefined ? undefined : spliceText(text, withErrorCode(bytes, head, edits, rewrite));
@@ -142,33 +140,6 @@ function walk(bytes: Buffer, rewrite: AnswerRewrite): Edit[] | undefined {
   const edits: Edit[] = [{ start: id.start, end: id.end, text: rewrite.clientId }];
   if (result !== undefined && isObjectAt(bytes, result.start)) edits.push(...reshapeResult(scan, result, rewrite));
   return edits.sort((a, b) => a.start - b.start);
-}
-
-const ANSWER_KEYS = new ExpectedKeys(['jsonrpc', 'id', 'result', 'error']);
-
-/** Which of the two is in this one JSON object; `undefined` for any other text. Other keys may repeat: of the id the client's is last. */
-function readOutcome(bytes: Buffer): 'result' | 'error' | undefined {
-  const scan = new JsonScanner(bytes, ANSWER_KEYS);
-  let outcome: 'result' | 'error' | undefined;
-  let at = scan.skipSpace(0);
-  if (bytes[at] !== OPEN_BRACE) return undefined;
-  for (;;) {
-    const start = scan.skipSpace(at + 1);
-    const end = scan.skipString(start);
-    if (end < 0) return undefined;
-    const key = scan.keyAt(start, end);
-    if (key === 'result' || key === 'error') {
-      if (outcome !== undefined) return undefined;
-      outcome = key;
-    }
-    const colon = scan.skipSpace(end);
-    if (bytes[colon] !== COLON) return undefined;
-    at = scan.skipValue(colon + 1, 1);
-    if (at < 0) return undefined;
-    at = scan.skipSpace(at);
-    if (bytes[at] === CLOSE_BRACE) return scan.skipSpace(at + 1) === bytes.length ? outcome : undefined;
-    if (bytes[at] !== COMMA) return undefined;
-  }
 }
 
 const INTERNAL_ERROR = -32603;

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { type AnswerRewrite, COMPLETE, rewriteShortAnswer } from '../../../src/protocol/answer-splice.ts';
-import { MAX_PLAIN_BYTES, rewritePlainAnswer } from '../../../src/protocol/plain-answer.ts';
+import { MAX_WALK_BYTES } from '../../../src/protocol/answer-walk.ts';
+import { rewritePlainAnswer } from '../../../src/protocol/plain-answer.ts';
 import { hasOtherType, mayBeIncomplete } from '../../../src/protocol/result-type.ts';
 import { toText } from '../../../src/protocol/splice.ts';
 
@@ -104,13 +105,24 @@ for (const [what, text] of [
   ['half of one', `{"id":"${ID}","result":{"a":"`],
   ['something behind it', `{"id":"${ID}","result":{}}{}`],
   ['nothing', ''],
-  ['more than is walked', `{"id":"${ID}","result":{"a":"${'x'.repeat(MAX_PLAIN_BYTES)}"}}`],
+  ['more than is walked', `{"id":"${ID}","result":{"a":"${'x'.repeat(MAX_WALK_BYTES)}"}}`],
 ] as const) {
   test(`${what} is no plain answer`, () => {
     assert.equal(rewrite(text), undefined);
     assert.equal(rewrite(text, ADDED), undefined);
   });
 }
+
+test('a key without its opening quote is no JSON, however the answer is looked at', () => {
+  for (const text of [
+    `{"id":"${ID}","result":{},x":1}`,
+    `{x":1,"id":"${ID}","result":{}}`,
+    `{"result":{x":1},"id":"${ID}"}`,
+  ]) {
+    assert.equal(rewrite(text), undefined);
+    assert.equal(rewriteShortAnswer(Buffer.from(text), text, SAME_ERA), undefined);
+  }
+});
 
 test('an answer to be reshaped is no plain one, nor is one whose type would be said twice', () => {
   const text = `{"id":"${ID}","result":{"resultType":"complete"}}`;
