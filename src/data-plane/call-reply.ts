@@ -11,6 +11,7 @@ import {
   type Framing,
   type HttpResponse,
   isGone,
+  NO_BYTES,
   reply,
   replyEmpty,
   replyShort,
@@ -209,5 +210,3 @@ export class CallReply {
     return false;
   }
 }
-
-const NO_BYTES = Buffer.alloc(0);

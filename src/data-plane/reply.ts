@@ -58,7 +58,7 @@ export function replyParts(response: HttpResponse, parts: readonly Buffer[], fra
   response.end();
 }
 
-const NO_BYTES = Buffer.alloc(0);
+export const NO_BYTES = Buffer.alloc(0);
 
 interface ShortReply {
   readonly response: HttpResponse;
