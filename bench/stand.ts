@@ -12,6 +12,7 @@ import {
   type TargetName,
   type TargetOptions,
   type Upstream,
+  type UpstreamUrl,
 } from './targets.ts';
 
 export const SMALL_RESULT_BYTES = 200;
@@ -33,7 +34,7 @@ export interface TargetRequest {
   readonly lane: string;
   readonly target: TargetName;
   readonly era: Era;
-  readonly upstream: Upstream;
+  readonly upstream: UpstreamUrl;
   readonly options?: TargetOptions;
 }
 
@@ -42,7 +43,7 @@ export async function openTarget(context: Context, request: TargetRequest): Prom
   const directory = join(context.directory, lane);
   mkdirSync(directory, { recursive: true });
   const running = await startTarget(target, era, upstream, directory, options);
-  if (running.child !== upstream.child) context.cleanup.defer(() => stopChild(running.child));
+  if (target !== 'direct') context.cleanup.defer(() => stopChild(running.child));
   return running;
 }
 

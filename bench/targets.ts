@@ -44,6 +44,9 @@ export interface Upstream {
   readonly url: string;
 }
 
+/** One that may be served by this process itself. */
+export type UpstreamUrl = Pick<Upstream, 'url'>;
+
 export interface TargetOptions {
   readonly call?: CallOptions;
   readonly gateway?: GatewayOptions;
@@ -55,7 +58,7 @@ export interface TargetOptions {
 
 interface Start {
   readonly era: Era;
-  readonly upstream: Upstream;
+  readonly upstream: UpstreamUrl;
   readonly directory: string;
   readonly options: TargetOptions;
 }
@@ -72,7 +75,7 @@ interface TargetRow {
 }
 
 const TARGETS: Readonly<Record<TargetName, TargetRow>> = {
-  direct: { start: ({ upstream: { child, url } }) => Promise.resolve({ child, url, pid: child.pid ?? 0 }) },
+  direct: { start: ({ upstream }) => Promise.resolve(toChild(upstream)) },
   pipe: {
     start: ({ upstream }) => startChild({ args: ['bench/pipe.ts', '--upstream', upstream.url], isProbed: true }),
   },
@@ -104,6 +107,12 @@ const TARGETS: Readonly<Record<TargetName, TargetRow>> = {
     needsSession: true,
   },
 };
+
+function toChild(upstream: UpstreamUrl | Upstream): Child {
+  if (!('child' in upstream)) throw new Error('an upstream of this process is no target');
+  const { child, url } = upstream;
+  return { child, url, pid: child.pid ?? 0 };
+}
 
 function startSdkProxy({ upstream, era }: Start, more: readonly string[]): Promise<Child> {
   const args = ['bench/sdk-proxy.ts', '--era', era, '--upstream', upstream.url, ...more];
@@ -137,7 +146,7 @@ export function whyNot(name: TargetName, era: Era): string | undefined {
 export async function startTarget(
   name: TargetName,
   era: Era,
-  upstream: Upstream,
+  upstream: UpstreamUrl,
   directory: string,
   options: TargetOptions = {},
 ): Promise<RunningTarget> {
