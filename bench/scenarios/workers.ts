@@ -2,7 +2,7 @@
 
 import { Agent, get } from 'node:http';
 import { json } from 'node:stream/consumers';
-import { cpuMsBetween, readCpu, rssBytes } from '../cpu.ts';
+import { type CpuReading, cpuMsBetween, readCpu, rssBytes } from '../cpu.ts';
 import type { Round } from '../figures.ts';
 import { generateLoad, type LoadResult, loadAtRate } from '../load.ts';
 import type { Context, Measured, Scenario } from '../scenario.ts';
@@ -19,13 +19,13 @@ const MEBIBYTE = 2 ** 20;
 
 interface WorkersLane {
   readonly name: string;
-  readonly target: RunningTarget;
-  /** Of the load that two workers get. */
-  readonly share: number;
+  /** What each of so many loads goes to, of which two are what two workers get. */
+  readonly loaded: readonly RunningTarget[];
   readonly rounds: Round[];
 }
 
-type Load = (lane: WorkersLane, round: number) => Promise<Pick<LoadResult, 'completed' | 'seconds'>>;
+/** One of them; `seed` is its own. */
+type Load = (target: RunningTarget, seed: number) => Promise<Pick<LoadResult, 'completed' | 'seconds'>>;
 
 async function openLanes(context: Context): Promise<WorkersLane[]> {
   const era = 'modern';
@@ -33,41 +33,48 @@ async function openLanes(context: Context): Promise<WorkersLane[]> {
   const open = (lane: string, args: readonly string[]) =>
     openTarget(context, { lane, target: 'gateway', era, upstream, options: { gateway: { args } } });
   const one = await open('one-worker', []);
+  const other = await open('other', []);
   const two = await open('two-workers', ['--workers', String(COUNT)]);
   return [
-    { name: 'one-worker', target: one, share: 1 / COUNT, rounds: [] },
-    { name: 'one-worker-all', target: one, share: 1, rounds: [] },
-    { name: 'two-workers', target: two, share: 1, rounds: [] },
+    { name: 'one-worker', loaded: [one], rounds: [] },
+    { name: 'one-worker-all', loaded: [one, one], rounds: [] },
+    { name: 'two-gateways', loaded: [one, other], rounds: [] },
+    { name: 'two-workers', loaded: [two, two], rounds: [] },
   ];
 }
 
 async function runClosed(context: Context): Promise<Measured> {
   const lanes = await openLanes(context);
-  const load: Load = ({ target, share }) =>
-    generateLoad(context.generator, target.call, context.seconds, { connections: CONNECTIONS * share });
-  for (const { target } of lanes) {
-    await generateLoad(context.generator, target.call, WARM_UP_SECONDS, { connections: CONNECTIONS });
+  const load: Load = ({ call }) =>
+    generateLoad(context.generator, call, context.seconds, { connections: CONNECTIONS / COUNT });
+  for (const { loaded } of lanes) {
+    for (const { call } of new Set(loaded)) {
+      await generateLoad(context.generator, call, WARM_UP_SECONDS, { connections: CONNECTIONS });
+    }
   }
-  await interleave(context, lanes, async (lane, round) => void lane.rounds.push(await measure(lane, load, round)));
+  await interleave(context, lanes, (lane, round) => measure(lane, load, round));
   return { lanes };
 }
 
 async function runAtRate(context: Context): Promise<Measured> {
   const lanes = await openLanes(context);
   let perSecond = Number.POSITIVE_INFINITY;
-  for (const { target } of lanes) {
-    const { completed, seconds } = await generateLoad('own', target.call, WARM_UP_SECONDS);
-    perSecond = Math.min(perSecond, completed / seconds);
+  for (const { loaded } of lanes) {
+    for (const { call } of new Set(loaded)) {
+      const { completed, seconds } = await generateLoad('own', call, WARM_UP_SECONDS);
+      perSecond = Math.min(perSecond, completed / seconds);
+    }
   }
   const rate = Math.round(perSecond / 2);
   // The generator prefers the connection that it used last: one client alone would keep to one worker's most of the time.
-  const load: Load = async ({ target, share }, round) => {
+  const load: Load = async ({ call }, seed) => {
+    const clients = CLIENTS / COUNT;
     const reports = await Promise.all(
-      Array.from({ length: CLIENTS }, (_, client) =>
-        loadAtRate(target.call, {
-          rate: (rate * share) / CLIENTS,
+      Array.from({ length: clients }, (_, client) =>
+        loadAtRate(call, {
+          rate: rate / CLIENTS,
           seconds: context.seconds,
-          seed: context.seed + round * CLIENTS + client,
+          seed: context.seed + seed * clients + client,
           connections: CONNECTIONS / CLIENTS,
         }),
       ),
@@ -75,24 +82,28 @@ async function runAtRate(context: Context): Promise<Measured> {
     const completed = reports.reduce((sum, { answered }) => sum + answered, 0);
     return { completed, seconds: Math.max(...reports.map(({ seconds }) => seconds)) };
   };
-  await interleave(context, lanes, async (lane, round) => void lane.rounds.push(await measure(lane, load, round)));
+  await interleave(context, lanes, (lane, round) => measure(lane, load, round));
   return { lanes, notes: [`The rate was ${rate} calls per second.`] };
 }
 
-async function measure(lane: WorkersLane, load: Load, round: number): Promise<Round> {
-  const { pid, endpoint } = lane.target;
-  const callsBefore = await callsByWorker(endpoint.url);
-  const cpuBefore = readCpu(pid);
-  const { completed, seconds } = await load(lane, round);
-  const cpuMs = cpuMsBetween(cpuBefore, readCpu(pid));
-  const callsAfter = await callsByWorker(endpoint.url);
+async function measure({ loaded, rounds }: WorkersLane, load: Load, round: number): Promise<void> {
+  const targets = [...new Set(loaded)];
+  const callsBefore = await callsByWorker(targets);
+  const cpuBefore = targets.map(({ pid }) => readCpu(pid));
+  const results = await Promise.all(loaded.map((target, index) => load(target, round * COUNT + index)));
+  const cpuMs = targets.reduce(
+    (sum, { pid }, index) => sum + cpuMsBetween(cpuBefore[index] as CpuReading, readCpu(pid)),
+    0,
+  );
+  const callsAfter = await callsByWorker(targets);
   const shares = [...callsAfter].map(([worker, calls]) => calls - (callsBefore.get(worker) ?? 0));
-  return {
+  const completed = results.reduce((sum, result) => sum + result.completed, 0);
+  rounds.push({
     cpuUsPerCall: (cpuMs * 1000) / completed,
-    callsPerSecond: completed / seconds,
-    rssMiB: rssBytes(pid) / MEBIBYTE,
+    callsPerSecond: completed / Math.max(...results.map(({ seconds }) => seconds)),
+    rssMiB: targets.reduce((sum, { pid }) => sum + rssBytes(pid), 0) / MEBIBYTE,
     ...(shares.length < 2 ? {} : { unevenness: unevennessOf(shares) }),
-  };
+  });
 }
 
 /** How far the one that is furthest off is from an even share, in percent of that. */
@@ -105,8 +116,11 @@ interface Detail {
   readonly worker?: { readonly number: number; readonly of: number; readonly calls: number };
 }
 
-/** What each worker has counted so far; empty of a gateway that is one process. Throws when not all are found. */
-async function callsByWorker(url: string): Promise<ReadonlyMap<number, number>> {
+/** What each worker has counted so far; empty of gateways that are one process each. Throws when not all are found. */
+async function callsByWorker(targets: readonly RunningTarget[]): Promise<ReadonlyMap<number, number>> {
+  const [target, other] = targets;
+  if (target === undefined || other !== undefined) return new Map();
+  const { url } = target.endpoint;
   const agents: Agent[] = [];
   const calls = new Map<number, number>();
   try {
@@ -133,10 +147,10 @@ function readDetail(url: URL, agent: Agent): Promise<Detail> {
 
 const BUDGETS = [
   {
-    words: 'CPU per call, over one worker that has as much to do as each of the two',
+    words: 'CPU per call, over two gateways of one worker that have half of the load each',
     lane: 'two-workers',
     figure: 'cpuUsPerCall',
-    over: 'one-worker',
+    over: 'two-gateways',
     atMost: 1.1,
   },
   { words: 'Largest distance of a worker from an even share', lane: 'two-workers', figure: 'unevenness', atMost: 20 },
@@ -147,7 +161,7 @@ export const WORKERS: readonly Scenario[] = [
     name: 'workers-closed-loop',
     subject: 'workers',
     title: 'One worker and two, closed loop',
-    method: `The small call, modern: ${CONNECTIONS} connections to \`serve --workers ${COUNT}\`, and to \`serve\` half of them or all. CPU is of all processes of the gateway. The busier a process is, the less a call costs, as it serves more of them in one turn; so the bound is over a process that is as busy. Load generator, upstream and workers share the machine's cores, and the system decides who runs.`,
+    method: `The small call, modern: ${CONNECTIONS} connections to \`serve --workers ${COUNT}\`, to \`serve\` half of them or all, and half each to two processes of \`serve\` at the same time. CPU is of all processes of the gateway. The busier a process is, the less a call costs, as it serves more of them in one turn, and the more processes share the cores, the more it costs; so the bound is over as many processes that are as busy and know nothing of each other.`,
     set: 'full',
     budgets: BUDGETS,
     run: runClosed,
@@ -156,7 +170,7 @@ export const WORKERS: readonly Scenario[] = [
     name: 'workers-at-a-rate',
     subject: 'workers',
     title: 'One worker and two, at one rate',
-    method: `The small call, modern, of ${CLIENTS} clients with ${CONNECTIONS / CLIENTS} connections each, in Poisson arrivals: half of what one process bears to \`serve --workers ${COUNT}\`, and to \`serve\` half of that or all.`,
+    method: `The small call, modern, of ${CLIENTS} clients with ${CONNECTIONS / CLIENTS} connections each, in Poisson arrivals: half of what one process bears to \`serve --workers ${COUNT}\`, to \`serve\` half of that or all, and half of it each to two processes of \`serve\`.`,
     set: 'full',
     budgets: BUDGETS,
     run: runAtRate,
