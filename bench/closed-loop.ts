@@ -46,7 +46,7 @@ interface OpenLane {
 }
 
 /** Compiled code and open connections, not counted. */
-const WARM_UP_ROUNDS = 2;
+const WARM_UP_ROUNDS = 3;
 const OWN: readonly LaneSpec['target'][] = ['gateway', 'pipe', 'direct', 'static'];
 const MEBIBYTE = 2 ** 20;
 

@@ -12,12 +12,12 @@ import { findProgram } from './byte-proxies.ts';
 export function keepApart(pids: readonly number[], cleanup: AsyncDisposableStack): string {
   const cores = availableParallelism();
   const taskset = findProgram('taskset');
-  if (taskset === undefined || cores < 2) return 'Generator, upstream and target shared all cores.';
+  if (taskset === undefined || cores < 2) return 'All processes shared all cores.';
   const place = (pid: number, range: string) => {
     execFileSync(taskset, ['--all-tasks', '--cpu-list', '--pid', range, String(pid)], { stdio: 'ignore' });
   };
   for (const pid of pids) place(pid, cores === 2 ? '1' : `1-${cores - 1}`);
   place(process.pid, '0');
   cleanup.defer(() => place(process.pid, `0-${cores - 1}`));
-  return 'The generator had a core of its own; upstream and target shared the others.';
+  return 'The generator had a core of its own; all other processes shared the rest.';
 }
