@@ -7,7 +7,7 @@ import type { Era } from '../src/protocol/era.ts';
 import { findProgram, startHaproxy, startNginx } from './byte-proxies.ts';
 import { type CallOptions, type Endpoint, toCall } from './calls.ts';
 import { type Child, startChild } from './children.ts';
-import { benchToken, type GatewayOptions, writeGatewayFile } from './gateway-config.ts';
+import { benchToken, type GatewayFile, type GatewayOptions, writeGatewayFile } from './gateway-config.ts';
 import type { Call } from './load.ts';
 import { installPeers, startMcpProxy, startSupergateway } from './peers.ts';
 
@@ -121,9 +121,19 @@ function startSdkProxy({ upstream, era }: Start, more: readonly string[]): Promi
 
 function startGateway({ upstream, directory, options }: Start): Promise<Child> {
   const { gateway = {}, upstreamUrls = [upstream.url] } = options;
-  const { path, env } = writeGatewayFile(upstreamUrls, directory, gateway);
-  const args = [...(gateway.flags ?? []), 'src/switchboard.cjs', 'serve', '--config', path, ...(gateway.args ?? [])];
-  return startChild({ args, env, isProbed: true });
+  return serveGateway(writeGatewayFile(upstreamUrls, directory, gateway), gateway);
+}
+
+/** As users run it, with the probe in it. */
+export function serveGateway(
+  { path, env }: GatewayFile,
+  { flags = [], args = [] }: Pick<GatewayOptions, 'flags' | 'args'> = {},
+): Promise<Child> {
+  return startChild({
+    args: [...flags, 'src/switchboard.cjs', 'serve', '--config', path, ...args],
+    env,
+    isProbed: true,
+  });
 }
 
 /** Starts the mock upstream of one era; `more` are further options of `switchboard mock-upstream`. */

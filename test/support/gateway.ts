@@ -72,6 +72,9 @@ export interface TestGateway {
   close(): Promise<void>;
 }
 
+/** In the environment of a test file that is to hold of the gateway as the benchmark measures it. */
+export const AS_MEASURED = 'SWITCHBOARD_TEST_AS_MEASURED';
+const isMeasured = process.env[AS_MEASURED] !== undefined;
 const SILENT = createLogger({ level: 'silent' });
 
 export async function startGateway(options: GatewayOptions): Promise<TestGateway> {
@@ -79,7 +82,7 @@ export async function startGateway(options: GatewayOptions): Promise<TestGateway
   const file = join(folder, 'switchboard.json');
   const load = async (next: ConfigFileOptions): Promise<Settings> => {
     // The log of calls has tests of its own; its thread would take longer to start than the rest of a gateway.
-    const settings = { audit: { calls: false }, ...next.settings };
+    const settings = { audit: { calls: isMeasured }, ...next.settings };
     // Clients and upstreams are in this process, too, and what they keep busy with would be taken for overload.
     await writeFile(file, configFile({ ...next, settings, limits: { delay_ms: 0, ...next.limits } }));
     const outcome = await loadSettings(file, readEnvironment(variablesOf(next)));
@@ -89,6 +92,7 @@ export async function startGateway(options: GatewayOptions): Promise<TestGateway
   const settings = await load(options);
   const masterKey = options.masterKey === undefined ? {} : { value: options.masterKey };
   const apiKey = await makeApiKey(settings, masterKey);
+  if (isMeasured) return serveAsMeasured(options, file, apiKey, folder);
   const clock = options.now === undefined ? {} : { now: options.now };
   const gateway = await createGateway({ settings, masterKey, log: options.log ?? SILENT, ...clock });
   const { url, adminUrl } = await gateway.listen();
@@ -104,6 +108,35 @@ export async function startGateway(options: GatewayOptions): Promise<TestGateway
     },
     close: async () => {
       await gateway.close();
+      if (options.folder === undefined) await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+/** A process of its own, started as bench/targets.ts starts it. Tests that look into the process cannot have it. */
+async function serveAsMeasured(
+  options: GatewayOptions,
+  path: string,
+  apiKey: string,
+  folder: string,
+): Promise<TestGateway> {
+  if (options.now !== undefined || options.log !== undefined) throw new Error('the gateway is not in this process');
+  // Not for every test: few need what a benchmark brings along.
+  const { serveGateway, stopChild } = await import('../../bench/targets.ts');
+  const { child, url: mcpUrl } = await serveGateway({ path, env: variablesOf(options) });
+  const url = mcpUrl.slice(0, -'/mcp'.length);
+  return {
+    url,
+    adminUrl: url,
+    mcpUrl,
+    apiKey,
+    get gateway(): never {
+      throw new Error('the gateway is not in this process');
+    },
+    token: (name = 'agent') => tokenValue(name),
+    reload: () => Promise.reject(new Error('the gateway is not in this process')),
+    close: async () => {
+      await stopChild(child);
       if (options.folder === undefined) await rm(folder, { recursive: true, force: true });
     },
   };
