@@ -22,7 +22,7 @@ const SECONDS_FACTOR = 2;
  * A machine that others use as well stands still for milliseconds at a time, several times a second, and one such pause is
  * all of a round's p99. Of many short rounds the median one has few of them, and as many with each target.
  */
-const AT_HALF = { roundsFactor: 5, warmUpMs: 150, ms: 400, connections: 64 };
+const AT_HALF = { roundsFactor: 4, warmUpMs: 150, ms: 400, connections: 64 };
 const TIMEOUT_MS = 30_000;
 
 function toRound({ latencyUs, lagP99Us }: LoadReport): Round {
@@ -35,7 +35,7 @@ function atHalf(era: Era): Scenario {
     subject: 'latency',
     title: `At half of saturation, ${era}`,
     method:
-      'The small call at half of the rate that the gateway bears in a closed loop of this rig, in which generator and upstream are one process with a core of its own: in Poisson arrivals over connections that are open beforehand; latency counts from when a call was due. Rounds are short, and five times as many as elsewhere.',
+      'The small call at half of the rate that the gateway bears in a closed loop of this rig, in which generator and upstream are one process with a core of its own: in Poisson arrivals over connections that are open beforehand; latency counts from when a call was due. Rounds are short, and four times as many as elsewhere.',
     set: 'full',
     budgets: [
       {
