@@ -273,6 +273,7 @@ export class Upstream {
     const ofCall = head.params.length === 0 ? own : [...own, ...head.params];
     // Of a body in pieces undici must be told the size, or it would send it chunked.
     const headers = Buffer.isBuffer(pieces) ? ofCall : [...ofCall, 'content-length', String(lengthOf(pieces))];
+    // Any iterable is a body to undici, which its types do not say.
     const body = pieces as Buffer;
     this.#dispatch(
       { path: this.#path, method: 'POST', headers: headers as string[], body, headersTimeout: 0, bodyTimeout: 0 },
