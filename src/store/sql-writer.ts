@@ -8,6 +8,7 @@ import { type Aged, byAge, readRow, type Sql, selectConfiguration, selectDevbox,
 import type { Account, AccountConfiguration, StoredReply, StoredRevision, Writer } from './store.ts';
 import {
   type ApiKeyRow,
+  type Tables,
   toDevboxRow,
   toMcpConfig,
   toMcpConfigRow,
@@ -79,34 +80,32 @@ export class SqlWriter implements Writer {
     this.#changes[table].set(id, object);
   }
 
+  async #put<T extends Configured | 'devboxes'>(table: T, row: Tables[T]): Promise<void> {
+    // Each row is of its own table, which the query builder cannot follow over several.
+    const sameRow = row as never;
+    await this.#sql
+      .insertInto(table as Configured)
+      .values(sameRow)
+      .onConflict((conflict) => conflict.columns(['accountId', 'id']).doUpdateSet(sameRow))
+      .execute();
+  }
+
   async putMcpConfig(config: McpConfig): Promise<void> {
     const row = toMcpConfigRow(this.#accountId, config);
-    await this.#sql
-      .insertInto('mcpConfigs')
-      .values(row)
-      .onConflict((conflict) => conflict.columns(['accountId', 'id']).doUpdateSet(row))
-      .execute();
+    await this.#put('mcpConfigs', row);
     this.#note('mcpConfigs', row.id, readRow(row, toMcpConfig));
   }
 
   async putSecret(secret: StoredSecret): Promise<void> {
     const row = toSecretRow(this.#accountId, secret);
-    await this.#sql
-      .insertInto('secrets')
-      .values(row)
-      .onConflict((conflict) => conflict.columns(['accountId', 'id']).doUpdateSet(row))
-      .execute();
+    await this.#put('secrets', row);
     this.#note('secrets', row.id, readRow(row, toSecret));
   }
 
   async putToken(token: StoredToken): Promise<void> {
     const row = toTokenRow(this.#accountId, token);
     await this.#requireUnusedHash(token);
-    await this.#sql
-      .insertInto('tokens')
-      .values(row)
-      .onConflict((conflict) => conflict.columns(['accountId', 'id']).doUpdateSet(row))
-      .execute();
+    await this.#put('tokens', row);
     this.#note('tokens', row.id, readRow(row, toToken));
   }
 
@@ -118,21 +117,13 @@ export class SqlWriter implements Writer {
 
   async putApiKey(key: StoredApiKey): Promise<void> {
     const row = { ...key, accountId: this.#accountId };
-    await this.#sql
-      .insertInto('apiKeys')
-      .values(row)
-      .onConflict((conflict) => conflict.columns(['accountId', 'id']).doUpdateSet(row))
-      .execute();
+    await this.#put('apiKeys', row);
     this.#note('apiKeys', row.id, readRow(row, withoutAccount<ApiKeyRow>));
   }
 
   async putDevbox(devbox: Devbox): Promise<void> {
     const row = toDevboxRow(this.#accountId, devbox);
-    await this.#sql
-      .insertInto('devboxes')
-      .values(row)
-      .onConflict((conflict) => conflict.columns(['accountId', 'id']).doUpdateSet(row))
-      .execute();
+    await this.#put('devboxes', row);
   }
 
   findDevbox(id: string): Promise<Devbox | undefined> {

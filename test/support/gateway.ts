@@ -84,7 +84,8 @@ export async function startGateway(options: GatewayOptions): Promise<TestGateway
     // The log of calls has tests of its own; its thread would take longer to start than the rest of a gateway.
     const settings = { audit: { calls: isMeasured }, ...next.settings };
     // Clients and upstreams are in this process, too, and what they keep busy with would be taken for overload.
-    await writeFile(file, configFile({ ...next, settings, limits: { delay_ms: 0, ...next.limits } }));
+    const limits = { ...(isMeasured ? {} : { delay_ms: 0 }), ...next.limits };
+    await writeFile(file, configFile({ ...next, settings, limits }));
     const outcome = await loadSettings(file, readEnvironment(variablesOf(next)));
     if (!outcome.ok) throw new Error(outcome.problems.map(formatProblem).join('\n'));
     return outcome.settings;
@@ -120,7 +121,8 @@ async function serveAsMeasured(
   apiKey: string,
   folder: string,
 ): Promise<TestGateway> {
-  if (options.now !== undefined || options.log !== undefined) throw new Error('the gateway is not in this process');
+  const absent = new Error('the gateway is not in this process');
+  if (options.now !== undefined || options.log !== undefined) throw absent;
   // Not for every test: few need what a benchmark brings along.
   const { serveGateway, stopChild } = await import('../../bench/targets.ts');
   const { child, url: mcpUrl } = await serveGateway({ path, env: variablesOf(options) });
@@ -131,10 +133,10 @@ async function serveAsMeasured(
     mcpUrl,
     apiKey,
     get gateway(): never {
-      throw new Error('the gateway is not in this process');
+      throw absent;
     },
     token: (name = 'agent') => tokenValue(name),
-    reload: () => Promise.reject(new Error('the gateway is not in this process')),
+    reload: () => Promise.reject(absent),
     close: async () => {
       await stopChild(child);
       if (options.folder === undefined) await rm(folder, { recursive: true, force: true });
