@@ -169,7 +169,7 @@ export class Calls {
     const { exchange, message, era } = request;
     const { id } = exchange.principal.token;
     if (this.#deps.overload.refusesCall(id, route.upstream.permits.waiting)) {
-      turnAway(exchange, request.idText);
+      turnAway(exchange, request.idText, this.#deps.overload.isTurnLong);
       return;
     }
     const limit = this.#inFlight.findLimit(id, route, message.bytes.length);

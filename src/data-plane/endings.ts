@@ -6,7 +6,7 @@ import type { UpstreamFailureReason } from '../domain/errors.ts';
 import type { CallOutcome } from '../telemetry/telemetry.ts';
 import { toUpstreamFailedError, UpstreamError } from '../upstream/failure.ts';
 import type { AnswerFailure } from './answer-reader.ts';
-import type { Refusal } from './exchange.ts';
+import { OVERLOADED, type Refusal } from './exchange.ts';
 
 export interface JsonRpcError {
   readonly code: number;
@@ -50,6 +50,11 @@ export function endFailed(
 /** The request is at fault. */
 export function endRefused(refusal: Refusal): Ending {
   return { outcome: 'invalid', reason: refusal.code, refusal };
+}
+
+/** The gateway cannot keep up, and the call has not been sent. */
+export function endOverloaded(): Ending {
+  return { outcome: 'limited', reason: OVERLOADED.code, refusal: OVERLOADED };
 }
 
 interface Failure {

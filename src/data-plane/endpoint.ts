@@ -146,7 +146,7 @@ export class McpEndpoint {
   #turnsAway(exchange: Exchange, body: Buffer): boolean {
     const request = readRequest(body);
     if (request === undefined || !this.#overload.refusesRequest(exchange.principal.token.id)) return false;
-    turnAway(exchange, request.id);
+    turnAway(exchange, request.id, this.#overload.isTurnLong);
     return true;
   }
 

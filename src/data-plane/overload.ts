@@ -23,13 +23,16 @@ const SWEEP_MS = 100;
 const IDLE_SHARE = 0.05;
 /** What every call waits for: the turn in which its request is read, and the one in which its answer is. */
 const TURNS_OF_CALL = 2;
-/** So many sweeps in a row everything must wait: a pause of the machine, or one large piece of work, is no overload. */
-const LONG_SWEEPS = 5;
+/** So long everything must wait, and in so many sweeps in a row: a pause of the machine, or one large piece of work, is no overload. */
+const LONG_MS = 500;
+const LONG_SWEEPS = 3;
 /** Overload is over when so many in a row had nothing to turn away. */
 const QUIET_SWEEPS = 10;
 /** Under overload a turn takes requests for so long, and an upstream has so many calls wait for a connection. */
 const TAKING_MS = 20;
 const WAITING = 32;
+/** From here on whoever is turned away in a turn has to wait for its end. */
+const LONG_TURN_MS = 50;
 
 const LOOP_CLOCK: LoopClock = {
   nowMs: () => performance.now(),
@@ -50,6 +53,7 @@ export class Overload {
   #turnSinceMs = 0;
   #shortestWaitMs = Number.POSITIVE_INFINITY;
   #longSweeps = 0;
+  #longMs = 0;
   #quietSweeps = 0;
   #hasRefused = false;
   #lookedMs: number;
@@ -90,9 +94,16 @@ export class Overload {
   /** Whether a request of this token comes too late in its turn. To be asked once of each, under overload. */
   refusesRequest(tokenId: string): boolean {
     this.#asked.set(tokenId, (this.#asked.get(tokenId) ?? 0) + 1);
-    // The body may have come in another turn than its head.
-    const takenMs = this.#turnSinceMs === 0 ? 0 : this.#clock.nowMs() - this.#turnSinceMs;
-    return this.#refuses(takenMs > TAKING_MS * this.#roomOf(tokenId));
+    return this.#refuses(this.#turnMs > TAKING_MS * this.#roomOf(tokenId));
+  }
+
+  /**
+   * Whether those who are turned away must not hear of it before this turn ends. Who hears at once sends again at once, and
+   * libuv reads on, in the same turn, as long as it finds more than a thousand sockets with something to read: turns of six
+   * seconds were seen, in which nothing but refusing was done.
+   */
+  get isTurnLong(): boolean {
+    return this.#turnMs > LONG_TURN_MS;
   }
 
   /** Whether a call of this token is not to wait behind so many others for its upstream. */
@@ -100,9 +111,19 @@ export class Overload {
     return this.#isOn && this.#refuses(waiting >= WAITING * this.#roomOf(tokenId));
   }
 
+  /** Whether a call has waited too long for its upstream to be sent at all: it came before overload was told. */
+  refusesWait(ms: number): boolean {
+    return this.#isOn && this.#refuses(ms > this.#options.delayMs);
+  }
+
   /** Stops looking. */
   close(): void {
     clearInterval(this.#sweep);
+  }
+
+  /** How long this turn takes requests already. The body may have come in another than its head. */
+  get #turnMs(): number {
+    return this.#turnSinceMs === 0 ? 0 : this.#clock.nowMs() - this.#turnSinceMs;
   }
 
   #refuses(isRefused: boolean): boolean {
@@ -126,8 +147,10 @@ export class Overload {
     const waitMs = Number.isFinite(this.#shortestWaitMs) ? this.#shortestWaitMs : -turnMs * TURNS_OF_CALL;
     const isLong = isBusy && turnMs * TURNS_OF_CALL + waitMs >= this.#options.delayMs;
     this.#longSweeps = isLong ? this.#longSweeps + 1 : 0;
+    this.#longMs = isLong ? this.#longMs + passedMs : 0;
     this.#quietSweeps = this.#hasRefused ? 0 : this.#quietSweeps + 1;
-    if (this.#isOn ? this.#quietSweeps >= QUIET_SWEEPS : this.#longSweeps >= LONG_SWEEPS) this.#change();
+    const hasBegun = this.#longSweeps >= LONG_SWEEPS && this.#longMs >= LONG_MS;
+    if (this.#isOn ? this.#quietSweeps >= QUIET_SWEEPS : hasBegun) this.#change();
     this.#lookedMs = nowMs;
     this.#idleMs = idleMs;
     this.#turns = turns;
@@ -139,6 +162,7 @@ export class Overload {
   #change(): void {
     this.#isOn = !this.#isOn;
     this.#longSweeps = 0;
+    this.#longMs = 0;
     this.#quietSweeps = 0;
     this.#options.onChange(this.#isOn);
   }

@@ -62,6 +62,7 @@ export const NO_BYTES = Buffer.alloc(0);
 
 interface ShortReply {
   readonly response: HttpResponse;
+  readonly status: number;
   readonly text: string;
   readonly framing: Framing;
   readonly headers: readonly string[];
@@ -73,17 +74,23 @@ interface ShortReply {
  */
 let due: ShortReply[] = [];
 
-/** Sends a short answer with status 200, given as it is framed and as latin1 text, at the end of this turn of the event loop. */
-export function replyShort(response: HttpResponse, text: string, framing: Framing, headers: readonly string[]): void {
+/** Sends a short answer, given as it is framed and as latin1 text, at the end of this turn of the event loop. */
+export function replyShort(
+  response: HttpResponse,
+  text: string,
+  framing: Framing,
+  headers: readonly string[],
+  status = 200,
+): void {
   if (due.length === 0) setImmediate(sendDue);
-  due.push({ response, text, framing, headers });
+  due.push({ response, status, text, framing, headers });
 }
 
 function sendDue(): void {
   const replies = due;
   due = [];
-  for (const { response, text, framing, headers } of replies) {
-    if (!isGone(response)) sendShort(response, 200, text, framing, headers);
+  for (const { response, status, text, framing, headers } of replies) {
+    if (!isGone(response)) sendShort(response, status, text, framing, headers);
   }
 }
 

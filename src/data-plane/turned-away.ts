@@ -2,8 +2,9 @@
 
 import { ERRORS, toRetryAfter } from '../domain/errors.ts';
 import { errorAnswer, rawText, scanMessage } from '../protocol/jsonrpc.ts';
+import { toText } from '../protocol/splice.ts';
 import { type Exchange, OVERLOADED, RETRY_AFTER_MS } from './exchange.ts';
-import { reply } from './reply.ts';
+import { reply, replyShort } from './reply.ts';
 
 /** A larger body is not scanned: that would cost as much as what is to be spared. */
 const SCANNED_BYTES = 4_096;
@@ -27,9 +28,13 @@ export function readRequest(body: Buffer): { readonly id: string | undefined } |
   return message.kind === 'request' && message.id !== undefined ? { id: rawText(body, message.id) } : undefined;
 }
 
-/** 503 with `Retry-After`; the connection is kept, since another would cost more than the request. It is counted, and not recorded. */
-export function turnAway({ response, framing, telemetry }: Exchange, id: string | undefined): void {
+/**
+ * 503 with `Retry-After`; the connection is kept, since another would cost more than the request. It is counted, and not
+ * recorded. At once where that may be: a thousand requests that wait for the end of the turn outlive a collection of garbage.
+ */
+export function turnAway({ response, framing, telemetry }: Exchange, id: string | undefined, isLater: boolean): void {
   telemetry.turnedAway.add();
-  // Not at the end of the turn with the others: a thousand requests that wait for it outlive a collection of garbage.
-  reply(response, status, Buffer.from(errorAnswer(id, ERROR)), framing, HEADERS);
+  const body = Buffer.from(errorAnswer(id, ERROR));
+  if (isLater) replyShort(response, toText(body), 'json', HEADERS, status);
+  else reply(response, status, body, framing, HEADERS);
 }

@@ -21,7 +21,7 @@ import { CallQuestions, type QuestionedCall } from './call-questions.ts';
 import type { CallReply } from './call-reply.ts';
 import { toAnswerRewrite, toRelayRewrite } from './call-request.ts';
 import type { AskedClient, ClientRequests } from './client-requests.ts';
-import { type Ending, endFailed, endRefused, endShut, endUnconnected } from './endings.ts';
+import { type Ending, endFailed, endOverloaded, endRefused, endShut, endUnconnected } from './endings.ts';
 import { type Refusal, type RpcRequest, TOKEN_GONE } from './exchange.ts';
 import type { LinkStreams } from './link-streams.ts';
 import type { Overload } from './overload.ts';
@@ -183,6 +183,13 @@ export class UpstreamCall implements AttemptsOwner, ClientOwner, QuestionedCall,
   /** Says something on a stream that has been silent for long, unless that would fall into the middle of an event. */
   keepAlive(): void {
     if (!this.#isInsideEvent) this.reply.comment();
+  }
+
+  onTurn(waitedMs: number): boolean {
+    if (!this.#shared.overload.refusesWait(waitedMs)) return true;
+    this.route.upstream.abandon(this);
+    this.#endWith(endOverloaded());
+    return false;
   }
 
   onSent(waitedMs: number): void {

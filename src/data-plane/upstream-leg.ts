@@ -27,6 +27,8 @@ const DEFAULT_RETRY_MS = 1_000;
 
 /** The call whose request it is. Told of nothing any more once it has said `finish` or `drop`. */
 export interface LegOwner extends AnswerSink {
+  /** It could be sent now, and has waited so long for a connection; `false` when it is not to be sent any more. */
+  onTurn(waitedMs: number): boolean;
   /** It is being sent, after it has waited so long for a connection. */
   onSent(waitedMs: number): void;
   /** The answer is complete, or there is none. `status` is of an HTTP answer that refused the request. */
@@ -187,6 +189,14 @@ export class UpstreamLeg implements CallHandler {
     this.#refusal = undefined;
     this.abort(why);
     this.#release();
+  }
+
+  onTurn(): boolean {
+    // The rest of an answer is of a call that the upstream has read.
+    if (this.#isSent || this.#owner.onTurn(performance.now() - this.sentMs)) return true;
+    this.#isOpen = false;
+    this.#settle();
+    return false;
   }
 
   onRequestStart(controller: DispatchController): void {

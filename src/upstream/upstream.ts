@@ -28,7 +28,10 @@ import type { Watch, WatchSink } from './watch-sink.ts';
 export type DispatchHandler = Dispatcher.DispatchHandler;
 export type DispatchController = Dispatcher.DispatchController;
 /** Who sends a call, and runs with a permit meanwhile. */
-export type CallHandler = DispatchHandler & PermitHolder;
+export interface CallHandler extends DispatchHandler, PermitHolder {
+  /** There is a connection for it, after it has waited; `false` when it is not to be sent any more. */
+  onTurn(): boolean;
+}
 
 export interface UpstreamLimits {
   /** Calls that run at once; one that waits for a person is none of them. */
@@ -284,7 +287,7 @@ export class Upstream {
   /** Without undici's timeouts: a call looks at its own clock, and a person may think before its answer begins. */
   #dispatch(options: Dispatcher.DispatchOptions, handler: CallHandler): void {
     if (this.permits.tryTake(handler)) this.#pools.calls.dispatch(options, handler);
-    else this.permits.wait(handler, () => this.#pools.calls.dispatch(options, handler));
+    else this.permits.wait(handler, () => void (handler.onTurn() && this.#pools.calls.dispatch(options, handler)));
   }
 
   /** Asks for the rest of a call's event stream (2025-11-25 basic/transports#resumability-and-redelivery). */

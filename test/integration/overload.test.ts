@@ -47,10 +47,10 @@ test('under overload requests are refused with 503 and Retry-After, and the rest
     assert.deepEqual(message.error?.data, { source: 'gateway', reason: 'overloaded', retry_after_ms: 1000 });
   }
   const metrics = await (await fetch(`${gateway.url}/metrics`)).text();
-  assert.match(
-    metrics,
-    new RegExp(`^switchboard_http_refusals_total\\{reason="overloaded"\\} ${refused.length}$`, 'm'),
-  );
+  const counted = (name: string): number => Number(new RegExp(`^switchboard_${name} (\\d+)$`, 'm').exec(metrics)?.[1]);
+  assert.equal(counted('http_refusals_total\\{reason="overloaded"\\}'), refused.length);
+  const waited = counted('calls_total\\{service="rec",tool="echo",outcome="limited"\\}');
+  assert.ok(waited > 0, 'calls that waited when it began are refused, too');
   await eventually(async () => !(await isOverloaded()), 10_000);
   assert.equal((await call(1)).status, 200);
 });

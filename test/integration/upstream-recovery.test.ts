@@ -92,6 +92,7 @@ suite('of two calls that share one connection', () => {
       const chunks: Buffer[] = [];
       const handler: CallHandler = {
         permit: 'none',
+        onTurn: () => true,
         onRequestStart() {},
         onResponseStart() {},
         onResponseData: (_controller: unknown, chunk: Buffer) => void chunks.push(chunk),

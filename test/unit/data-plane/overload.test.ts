@@ -69,9 +69,17 @@ suite('overload', () => {
     assert.equal(overload.isOn, false);
   });
 
+  test('is told after half a second of long turns, too, of which few fit into it', (t) => {
+    const { overload, pass } = start(t);
+    pass(2, { turnMs: 200, waitMs: 0 });
+    assert.equal(overload.isOn, false);
+    pass(1, { turnMs: 200, waitMs: 0 });
+    assert.equal(overload.isOn, true);
+  });
+
   test('is not a pause, however long, and not a wait with a short moment in it', (t) => {
     const { overload, pass } = start(t);
-    pass(3, { turnMs: 2_000, waitMs: 0 });
+    pass(2, { turnMs: 2_000, waitMs: 0 });
     for (let round = 0; round < 20; round++) {
       pass(4, { turnMs: 100, waitMs: 0 });
       pass(1, { turnMs: 5, waitMs: 0 });
@@ -99,6 +107,22 @@ suite('overload', () => {
     beginTurn(45);
     assert.equal(overload.refusesRequest('a'), true);
     assert.deepEqual([overload.refusesCall('a', 0), overload.refusesCall('a', 64)], [false, true]);
+  });
+
+  test('lets those who are turned away late in a turn wait for its end, so that it has one', (t) => {
+    const { overload, pass, beginTurn } = start(t);
+    pass(5, { turnMs: 50, waitMs: 0 });
+    beginTurn(50);
+    assert.equal(overload.isTurnLong, false);
+    beginTurn(1);
+    assert.equal(overload.isTurnLong, true);
+  });
+
+  test('turns away what has waited too long already when it begins', (t) => {
+    const { overload, pass } = start(t);
+    assert.equal(overload.refusesWait(1_000), false);
+    pass(5, { turnMs: 50, waitMs: 0 });
+    assert.deepEqual([overload.refusesWait(100), overload.refusesWait(101)], [false, true]);
   });
 
   test('is over when for a second there was nothing to turn away', (t) => {
