@@ -16,12 +16,15 @@ const FILES = [
   'integration/account-isolation',
   'property/listed-is-callable',
 ];
+/** Where the others are of catalogues in this process, without a gateway. */
+const ONLY: Readonly<Record<string, string>> = { 'property/listed-is-callable': 'hidden and missing are one answer' };
 
 for (const file of FILES) {
   test(`${file} holds of the gateway as it is measured`, { timeout: 120_000 }, async () => {
     // With the context of this run the file would report to it, and not say by its exit code how it went.
     const { NODE_TEST_CONTEXT: _, ...env } = process.env;
-    const child = spawn(process.execPath, ['--test-reporter=tap', join(import.meta.dirname, '..', `${file}.test.ts`)], {
+    const flags = ['--test-reporter=tap', `--test-name-pattern=${ONLY[file] ?? '.'}`];
+    const child = spawn(process.execPath, [...flags, join(import.meta.dirname, '..', `${file}.test.ts`)], {
       env: { ...env, [AS_MEASURED]: '1' },
       stdio: ['ignore', 'pipe', 'inherit'],
     });
