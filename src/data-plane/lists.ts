@@ -56,12 +56,12 @@ export class ListPages {
   answer(kind: ListKind, request: RpcRequest, catalog: Catalog, ttlMs: number): readonly Buffer[] | Refusal {
     const { message, id, era, style } = request;
     const cursor = findMember(message.params, 'cursor');
-    const context = contextOf(kind, request);
     let array = catalog.list(kind, era, style);
     let from = 0;
     if (cursor !== undefined) {
       const text = stringAt(message.bytes, cursor);
       if (text === undefined) return { code: 'invalid_params', message: 'params.cursor must be a string.' };
+      const context = contextOf(kind, request);
       const place = this.#open(text, context);
       if (place === undefined) return UNKNOWN_CURSOR;
       const read = place.digest === array.digest ? array : this.#recall(place, context, catalog.epoch);
@@ -70,16 +70,17 @@ export class ListPages {
       from = place.from;
     }
     const to = from + (this.#options.pageSize || array.count);
-    const next = to < array.count ? this.#turn({ digest: array.digest, from: to }, context, array, catalog.epoch) : '';
+    const next = to < array.count ? this.#turn({ array, epoch: catalog.epoch }, to, contextOf(kind, request)) : '';
     const tail = toTail(request, troubledUpstreams(catalog), ttlMs, next);
     const idText = toText(message.bytes, id.start, id.end);
     const head = Buffer.from(`{"jsonrpc":"2.0","id":${idText},"result":{"${LISTS[kind].key}":`, 'latin1');
     return [head, ...array.slice(from, to), Buffer.from(tail)];
   }
 
-  /** A cursor for what is from `place` on, as a member of the result. */
-  #turn({ digest, from }: Place, context: string, array: ListArray, epoch: number): string {
-    this.#readings.set(keyOf(context, digest), { array, epoch });
+  /** A cursor for what is from index `from` on, as a member of the result. */
+  #turn(reading: Reading, from: number, context: string): string {
+    const { digest } = reading.array;
+    this.#readings.set(keyOf(context, digest), reading);
     const record = JSON.stringify([digest, from, this.#options.now() + CURSOR_LIFETIME_MS]);
     return `,"nextCursor":"${this.#options.sealer.seal(Buffer.from(record), context)}"`;
   }

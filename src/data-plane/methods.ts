@@ -128,7 +128,7 @@ export class Methods {
         request.refuse(answer);
         return;
       }
-      telemetry.lists.labels(catalogs.isSettling(catalog) ? 'partial' : 'complete').add();
+      telemetry.lists[catalogs.isSettling(catalog) ? 'partial' : 'complete'].add();
       this.#subscriptions.noteListed(request, catalog, kind);
       replyParts(request.exchange.response, answer, request.exchange.framing);
     };

@@ -28,8 +28,8 @@ export const CALL_OUTCOMES = [
 ] as const;
 export type CallOutcome = (typeof CALL_OUTCOMES)[number];
 
-/** How a list ended. `partial`: answered without an upstream that was never seen before and did not answer in time. */
-export const LIST_OUTCOMES = ['complete', 'partial', 'failed'] as const;
+/** How a list was answered. `partial`: without an upstream that was never seen before and did not answer in time. */
+export const LIST_OUTCOMES = ['complete', 'partial'] as const;
 export type ListOutcome = (typeof LIST_OUTCOMES)[number];
 
 export const CONNECTION_STATES = ['busy', 'idle'] as const;
@@ -45,7 +45,7 @@ export interface Telemetry {
   /** For a name that is not in the catalog, `service` and `tool` are empty: what a client makes up is never a label. */
   readonly calls: CounterFamily<[service: string, tool: string, outcome: CallOutcome]>;
   readonly callOverhead: Histogram;
-  readonly lists: CounterFamily<[outcome: ListOutcome]>;
+  readonly lists: Readonly<Record<ListOutcome, Counter>>;
   readonly upstreamFailures: CounterFamily<[service: string, reason: UpstreamFailureReason]>;
   readonly callsInFlight: GaugeFamily<[service: string]>;
   readonly callsWaiting: GaugeFamily<[service: string]>;
@@ -77,6 +77,11 @@ export function createTelemetry(): Telemetry {
     'Time the gateway itself added to a tools/call.',
     OVERHEAD_BOUNDS,
   );
+  const lists: CounterFamily<[outcome: ListOutcome]> = metrics.counter(
+    'list_total',
+    'Lists answered, by how they ended.',
+    'outcome',
+  );
   const configLastReloadOk = metrics
     .gauge('config_last_reload_ok', '1 if the last read of the config file was good.')
     .labels();
@@ -91,7 +96,7 @@ export function createTelemetry(): Telemetry {
     metrics,
     calls: metrics.counter('calls_total', 'Tool calls, by how they ended.', 'service', 'tool', 'outcome'),
     callOverhead: overhead.labels(),
-    lists: metrics.counter('list_total', 'Lists answered, by how they ended.', 'outcome'),
+    lists: { complete: lists.labels('complete'), partial: lists.labels('partial') },
     upstreamFailures: metrics.counter('upstream_failures_total', 'Failed upstream requests.', 'service', 'reason'),
     callsInFlight: metrics.gauge('calls_in_flight', 'Calls that have not ended.', 'service'),
     callsWaiting: metrics.gauge('calls_waiting', 'Calls that wait for a connection to their upstream.', 'service'),
