@@ -1,6 +1,7 @@
 // What a call waits for: at half of what can be borne, beside slow upstreams, beside a tenant that takes all it can get.
 
 import type { LoadReport } from '../../src/load/load-figures.ts';
+import { MOCK_DEFAULTS } from '../../src/load/mock-options.ts';
 import { MockUpstream } from '../../src/load/mock-upstream.ts';
 import { toRpcRequest } from '../../src/load/rpc-request.ts';
 import type { Era } from '../../src/protocol/era.ts';
@@ -81,20 +82,8 @@ async function runAtHalf(era: Era, context: Context): Promise<Measured> {
 
 /** In this process: on two cores the target has one for itself then, and nobody waits for his turn. */
 async function serveUpstream({ cleanup }: Context, era: Era): Promise<UpstreamUrl> {
-  const upstream = new MockUpstream({
-    host: '127.0.0.1',
-    port: 0,
-    era,
-    tools: 1,
-    resultBytes: SMALL_RESULT_BYTES,
-    shape: 'string',
-    answer: 'json',
-    progressEvents: 0,
-    latency: { fromMs: 0, toMs: 0 },
-    errorRate: 0,
-    stallRate: 0,
-    seed: 1,
-  });
+  const options = { ...MOCK_DEFAULTS, port: 0, era, tools: 1, resultBytes: SMALL_RESULT_BYTES };
+  const upstream = new MockUpstream(options);
   const port = await upstream.listen();
   cleanup.defer(() => upstream.close());
   return { url: `http://127.0.0.1:${port}/mcp` };

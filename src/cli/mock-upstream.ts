@@ -1,6 +1,7 @@
 // `switchboard mock-upstream`: an MCP server to be put behind what is measured.
 
-import { MockUpstream, type MockUpstreamOptions } from '../load/mock-upstream.ts';
+import type { MockUpstreamOptions } from '../load/mock-options.ts';
+import { MockUpstream } from '../load/mock-upstream.ts';
 
 /** Serves until a signal; prints its URL when it can be called. */
 export async function mockUpstream(options: MockUpstreamOptions): Promise<void> {

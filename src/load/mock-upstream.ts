@@ -3,32 +3,9 @@
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import type { Era } from '../protocol/era.ts';
 import { createRandom } from './arrivals.ts';
-import { MOCK_INFO, MODERN_CACHEABLE, type Shape, toMockList, toMockResult } from './mock-result.ts';
-
-/** How long a call takes, in milliseconds: anywhere between the two, evenly. */
-export interface LatencyRange {
-  readonly fromMs: number;
-  readonly toMs: number;
-}
-
-export interface MockUpstreamOptions {
-  readonly host: string;
-  readonly port: number;
-  readonly era: Era;
-  readonly tools: number;
-  readonly resultBytes: number;
-  readonly shape: Shape;
-  /** `sse`: the answer is the last event of a stream, behind so many progress events. */
-  readonly answer: 'json' | 'sse';
-  readonly progressEvents: number;
-  readonly latency: LatencyRange;
-  /** Shares from 0 to 1 of the calls that are answered with an error, and of those that are never answered. */
-  readonly errorRate: number;
-  readonly stallRate: number;
-  readonly seed: number;
-}
+import type { MockUpstreamOptions } from './mock-options.ts';
+import { MOCK_INFO, MODERN_CACHEABLE, toMockList, toMockResult } from './mock-result.ts';
 
 const NOT_INITIALIZED =
   '{"jsonrpc":"2.0","error":{"code":-32000,"message":"Bad Request: Server not initialized"},"id":null}';

@@ -4,26 +4,14 @@ import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { generateLoad, type LoadOptions } from '../../src/load/generate-load.ts';
 import type { LoadReport } from '../../src/load/load-figures.ts';
-import { MockUpstream, type MockUpstreamOptions } from '../../src/load/mock-upstream.ts';
+import { MOCK_DEFAULTS, type MockUpstreamOptions } from '../../src/load/mock-options.ts';
+import { MockUpstream } from '../../src/load/mock-upstream.ts';
 import { openSession } from '../../src/load/open-session.ts';
 import { toRpcRequest } from '../../src/load/rpc-request.ts';
 import { startGateway } from '../support/gateway.ts';
 import { findDeadPort } from '../support/local-server.ts';
 
-const DEFAULTS: MockUpstreamOptions = {
-  host: '127.0.0.1',
-  port: 0,
-  era: 'modern',
-  tools: 3,
-  resultBytes: 200,
-  shape: 'string',
-  answer: 'json',
-  progressEvents: 0,
-  latency: { fromMs: 0, toMs: 0 },
-  errorRate: 0,
-  stallRate: 0,
-  seed: 1,
-};
+const DEFAULTS: MockUpstreamOptions = { ...MOCK_DEFAULTS, port: 0, era: 'modern', tools: 3 };
 
 async function startUpstream(t: TestContext, options: Partial<MockUpstreamOptions> = {}) {
   const upstream = new MockUpstream({ ...DEFAULTS, ...options });

@@ -1,6 +1,7 @@
 // The commands of load testers: load on an endpoint, and an upstream to be put behind one.
 
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { MOCK_DEFAULTS } from '../../load/mock-options.ts';
 import { parseCount } from '../arguments.ts';
 import { examples, outputOption } from '../rest-command.ts';
 
@@ -36,22 +37,43 @@ export function addLoadCommands(program: Command): void {
   program
     .command('mock-upstream')
     .description('Serve MCP tools that do nothing, at a wanted size, speed and rate of failures.')
-    .option('--host <address>', 'address to listen on', '127.0.0.1')
-    .option('--port <n>', 'port to listen on', parseNumber(0, 65_535), 8090)
-    .addOption(new Option('--era <era>', 'protocol that it speaks').choices(ERAS).default('legacy'))
-    .option('--tools <n>', 'tools in its list: echo, tool_1, …', parseNumber(1, 100_000), 10)
-    .option('--result-bytes <n>', 'size of a result', parseNumber(0, 256 * 1024 * 1024), 200)
+    .option('--host <address>', 'address to listen on', MOCK_DEFAULTS.host)
+    .option('--port <n>', 'port to listen on', parseNumber(0, 65_535), MOCK_DEFAULTS.port)
+    .addOption(new Option('--era <era>', 'protocol that it speaks').choices(ERAS).default(MOCK_DEFAULTS.era))
+    .option('--tools <n>', 'tools in its list: echo, tool_1, …', parseNumber(1, 100_000), MOCK_DEFAULTS.tools)
+    .option('--result-bytes <n>', 'size of a result', parseNumber(0, 256 * 1024 * 1024), MOCK_DEFAULTS.resultBytes)
     .addOption(
       new Option('--shape <shape>', 'one long text, or many small members')
         .choices(['string', 'dense'])
-        .default('string'),
+        .default(MOCK_DEFAULTS.shape),
     )
-    .addOption(new Option('--answer <kind>', 'how calls are answered').choices(['json', 'sse']).default('json'))
-    .option('--progress-events <n>', 'progress in front of an answer by events', parseNumber(0, 100_000), 0)
-    .option('--latency <ms>', 'how long a call takes: 20, or 5..50', parseLatency, { fromMs: 0, toMs: 0 })
-    .option('--error-rate <share>', 'share of calls that fail, from 0 to 1', parseNumber(0, 1, true), 0)
-    .option('--stall-rate <share>', 'share of calls that are never answered', parseNumber(0, 1, true), 0)
-    .option('--seed <n>', 'same seed, same failures', parseNumber(0, 2 ** 31), 1)
+    .addOption(
+      new Option('--answer <kind>', 'how calls are answered').choices(['json', 'sse']).default(MOCK_DEFAULTS.answer),
+    )
+    .option(
+      '--progress-events <n>',
+      'progress in front of an answer by events',
+      parseNumber(0, 100_000),
+      MOCK_DEFAULTS.progressEvents,
+    )
+    .addOption(
+      new Option('--latency <ms>', 'how long a call takes: 20, or 5..50')
+        .argParser(parseLatency)
+        .default(MOCK_DEFAULTS.latency, '0'),
+    )
+    .option(
+      '--error-rate <share>',
+      'share of calls that fail, from 0 to 1',
+      parseNumber(0, 1, true),
+      MOCK_DEFAULTS.errorRate,
+    )
+    .option(
+      '--stall-rate <share>',
+      'share of calls that are never answered',
+      parseNumber(0, 1, true),
+      MOCK_DEFAULTS.stallRate,
+    )
+    .option('--seed <n>', 'same seed, same failures', parseNumber(0, 2 ** 31), MOCK_DEFAULTS.seed)
     .addHelpText(
       'after',
       examples('switchboard mock-upstream', 'switchboard mock-upstream --latency 5..50 --error-rate 0.01 --port 9000'),
