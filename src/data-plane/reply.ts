@@ -34,45 +34,59 @@ export function reply(
 ): void {
   const isEvent = framing === 'sse' && status === 200;
   const bytes = isEvent ? toEvent(body) : body;
-  if (bytes.length <= SHORT_BYTES) {
-    sendShort(response, status, toText(bytes), isEvent ? 'sse' : 'json', headers);
-    return;
+  const { length } = bytes;
+  const whole = wholeHeaders(isEvent ? 'sse' : 'json', length, headers);
+  if (length <= SHORT_BYTES) send(response, status, whole, toText(bytes), NO_PARTS);
+  else {
+    writeHead(response, status, whole);
+    (response as ServerResponse).end(bytes);
   }
-  writeHead(response, status, wholeHeaders(isEvent ? 'sse' : 'json', bytes.length, headers));
-  (response as ServerResponse).end(bytes);
 }
 
-/** Like `reply` with status 200 for JSON in parts, of which the first is short; over HTTP/1.1 long ones are not joined. */
+/**
+ * Like `reply` with status 200 for JSON in parts, of which the first is short; over HTTP/1.1 long ones are not joined. They
+ * leave at the end of this turn of the event loop.
+ */
 export function replyParts(response: HttpResponse, parts: readonly Buffer[], framing: Framing): void {
   const length = parts.reduce((sum, part) => sum + part.length, 0);
-  if (framing === 'sse' || length <= SHORT_BYTES || !(response instanceof ServerResponse)) {
+  if (framing === 'json' && length <= SHORT_BYTES) {
+    replyShort(response, toText(Buffer.concat(parts, length)), framing, NO_HEADERS);
+    return;
+  }
+  if (framing === 'sse' || !(response instanceof ServerResponse)) {
     reply(response, 200, Buffer.concat(parts, length), framing);
     return;
   }
   const [first = NO_BYTES, ...others] = parts;
-  writeHead(response, 200, wholeHeaders('json', length, NO_HEADERS));
-  response.cork();
   // As text it leaves in one piece with the head.
-  response.write(toText(first), 'latin1');
-  for (const part of others) response.write(part);
-  response.end();
+  replyLater({ response, status: 200, framing, headers: NO_HEADERS, length, text: toText(first), others });
 }
 
 export const NO_BYTES = Buffer.alloc(0);
+const NO_PARTS: readonly Buffer[] = [];
 
-interface ShortReply {
+interface DueReply {
   readonly response: HttpResponse;
   readonly status: number;
-  readonly text: string;
   readonly framing: Framing;
   readonly headers: readonly string[];
+  /** Of the body, in bytes. */
+  readonly length: number;
+  /** latin1: the body, or its first part. */
+  readonly text: string;
+  readonly others: readonly Buffer[];
 }
 
 /**
  * Replies that are whole, until the event loop has read what else has come. Written one behind the other they find their
  * readers awake: to wake a process that sleeps is a third of the cost of a write.
  */
-let due: ShortReply[] = [];
+let due: DueReply[] = [];
+
+function replyLater(reply: DueReply): void {
+  if (due.length === 0) setImmediate(sendDue);
+  due.push(reply);
+}
 
 /** Sends a short answer, given as it is framed and as latin1 text, at the end of this turn of the event loop. */
 export function replyShort(
@@ -82,28 +96,34 @@ export function replyShort(
   headers: readonly string[],
   status = 200,
 ): void {
-  if (due.length === 0) setImmediate(sendDue);
-  due.push({ response, status, text, framing, headers });
+  replyLater({ response, status, framing, headers, length: text.length, text, others: NO_PARTS });
 }
 
 function sendDue(): void {
   const replies = due;
   due = [];
-  for (const { response, status, text, framing, headers } of replies) {
-    if (!isGone(response)) sendShort(response, status, text, framing, headers);
+  for (const { response, status, framing, headers, length, text, others } of replies) {
+    if (!isGone(response)) send(response, status, wholeHeaders(framing, length, headers), text, others);
   }
 }
 
-/** As one string, head and body leave in one write, which is cheaper than both apart. */
-function sendShort(
+/** As one string, the head and what is short leave in one write, which is cheaper than both apart. */
+function send(
   response: HttpResponse,
   status: number,
-  text: string,
-  framing: Framing,
   headers: readonly string[],
+  text: string,
+  others: readonly Buffer[],
 ): void {
-  writeHead(response, status, wholeHeaders(framing, text.length, headers));
-  (response as ServerResponse).end(text, 'latin1');
+  writeHead(response, status, headers);
+  if (others.length === 0) {
+    (response as ServerResponse).end(text, 'latin1');
+    return;
+  }
+  response.cork();
+  (response as ServerResponse).write(text, 'latin1');
+  for (const part of others) write(response, part);
+  response.end();
 }
 
 function wholeHeaders(framing: Framing, length: number, headers: readonly string[]): string[] {
