@@ -14,6 +14,9 @@ import {
 } from '../protocol/json-bytes.ts';
 import { JsonScanner, type Member, type Span, stringAt } from '../protocol/json-scan.ts';
 
+/** So many containers in one object are tried to be skipped as valid JSON: the answer's outline has few, and long ones. */
+const MAX_TRIES = 8;
+
 /** The elements of the array at `at`, or `undefined` when there is none or its brackets do not add up. */
 export function findElements(bytes: Buffer, at: number): Span[] | undefined {
   const spans: Span[] = [];
@@ -72,8 +75,9 @@ function walk(
   if (bytes[at] !== open) return -1;
   at = skipSpace(bytes, at + 1);
   if (bytes[at] === close) return at + 1;
+  const valid = new ValidSkips(bytes, open === OPEN_BRACE ? MAX_TRIES : 0);
   for (;;) {
-    const end = skipPart(bytes, at);
+    const end = skipPart(bytes, at, valid);
     if (end >= bytes.length || !onPart(at, trimEnd(bytes, at, end))) return -1;
     if (bytes[end] === close) return end + 1;
     if (bytes[end] !== COMMA) return -1;
@@ -81,8 +85,24 @@ function walk(
   }
 }
 
+/** Skips whole containers at the speed of the strict scanner, which ends a valid one where its brackets end it. */
+class ValidSkips {
+  readonly #scan: JsonScanner;
+  #left: number;
+
+  constructor(bytes: Buffer, tries: number) {
+    this.#scan = new JsonScanner(bytes);
+    this.#left = tries;
+  }
+
+  /** The offset behind the container at `at`, or -1 when it is not valid or there were enough. */
+  skip(at: number): number {
+    return this.#left-- > 0 ? this.#scan.skipValue(at, 0) : -1;
+  }
+}
+
 /** The offset of the comma or bracket that ends the part at `at`, or the end of the text. */
-function skipPart(bytes: Buffer, at: number): number {
+function skipPart(bytes: Buffer, at: number, valid: ValidSkips): number {
   let depth = 0;
   while (at < bytes.length) {
     const byte = bytes[at];
@@ -90,8 +110,14 @@ function skipPart(bytes: Buffer, at: number): number {
       at = skipString(bytes, at);
       continue;
     }
-    if (byte === OPEN_BRACE || byte === OPEN_BRACKET) depth++;
-    else if (depth === 0 && (byte === COMMA || byte === CLOSE_BRACE || byte === CLOSE_BRACKET)) return at;
+    if (byte === OPEN_BRACE || byte === OPEN_BRACKET) {
+      const end = depth === 0 ? valid.skip(at) : -1;
+      if (end > 0) {
+        at = end;
+        continue;
+      }
+      depth++;
+    } else if (depth === 0 && (byte === COMMA || byte === CLOSE_BRACE || byte === CLOSE_BRACKET)) return at;
     else if (byte === CLOSE_BRACE || byte === CLOSE_BRACKET) depth--;
     at++;
   }

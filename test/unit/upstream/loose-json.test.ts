@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
+import type { Span } from '../../../src/protocol/json-scan.ts';
 import { findElements, findJsonProblem, findMembers, readString } from '../../../src/upstream/loose-json.ts';
 
 function elementsOf(text: string): string[] | undefined {
@@ -86,3 +87,36 @@ describe('readString', () => {
     assert.equal(readString(Buffer.from([0x22, 0xff, 0x22]), { start: 0, end: 3 }), undefined);
   });
 });
+
+it('a part ends at the same place whether it is skipped as valid JSON or by its brackets', () => {
+  const brackets = fc.constantFrom('', '{', '}', '[', ']', '"', '\\', ',', ':', '\n');
+  const broken = fc.tuple(fc.json(), fc.nat(), brackets).map(([json, at, byte]) => {
+    const cut = at % (json.length + 1);
+    return json.slice(0, cut) + byte + json.slice(cut + 1);
+  });
+  const endOf = (spans: readonly Span[] | undefined, head: string): number | undefined => {
+    const [first] = spans ?? [];
+    return first && first.end - head.length;
+  };
+  fc.assert(
+    fc.property(fc.oneof(fc.json(), broken), (part) => {
+      const [object, array] = [`{"k":`, '['];
+      // Members are skipped as valid JSON first, elements by their brackets.
+      const asMember = endOf(findMembers(Buffer.from(`${object}${part},"last":1}`), 0), object);
+      const asElement = endOf(findElements(Buffer.from(`${array}${part},1]`), 0), array);
+      // What closes one of the two too early does not close the other.
+      if (asMember !== undefined && asElement !== undefined) assert.equal(asMember, asElement);
+      if (isJson(part)) assert.equal(asMember, Buffer.byteLength(part.trimEnd()));
+    }),
+    { numRuns: 2_000 },
+  );
+});
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
