@@ -6,20 +6,29 @@ import { promisify } from 'node:util';
 
 const root = join(import.meta.dirname, '..', '..');
 
+/** One more or less is chance. */
+const RUNS = 5;
+/** A process that ends while code is being compiled may wait for itself forever (nodejs/node#54918). */
+const UNCOMPILED = ['--no-opt', '--no-maglev'];
+
 async function collectionsOf(...command: string[]): Promise<number> {
   const probe = join(root, 'test', 'support', 'collections-probe.ts');
-  const { stdout, stderr } = await promisify(execFile)(process.execPath, ['--import', probe, ...command], {
-    cwd: root,
-  });
-  // A flag that V8 does not know shows there.
-  assert.equal(stderr, '');
-  return Number(/^collections (\d+)$/m.exec(stdout)?.[1]);
+  let collections = 0;
+  for (let run = 0; run < RUNS; run++) {
+    const args = [...UNCOMPILED, '--import', probe, ...command];
+    const { stdout, stderr } = await promisify(execFile)(process.execPath, args, { cwd: root });
+    // A flag that V8 does not know shows there.
+    assert.equal(stderr, '');
+    collections += Number(/^collections (\d+)$/m.exec(stdout)?.[1]);
+  }
+  return collections;
 }
 
-test('a gigabyte of Buffers that come and go costs the gateway a quarter of the whole collections it costs Node, or less', async () => {
+test('a gigabyte of Buffers that come and go costs the gateway a quarter of the whole collections it costs Node, or less', async (t) => {
   const [ours, plain] = await Promise.all([
     collectionsOf('src/switchboard.cjs', '--version'),
     collectionsOf('--eval', '0'),
   ]);
-  assert.ok(plain >= 4 && ours <= plain / 4, `${ours} of ${plain}`);
+  t.diagnostic(`${ours} of ${plain}`);
+  assert.ok(plain >= 4 * RUNS && ours <= plain / 4, `${ours} of ${plain}`);
 });
