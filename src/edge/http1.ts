@@ -22,8 +22,8 @@ export interface Http1Options {
 export const MAX_HEADER_BYTES = 16_384;
 
 /**
- * What a peer may go on sending, and for how long, after its refusal: closing on unread bytes resets the connection and
- * loses the answer.
+ * How long a refused peer has to read its answer, and how much of what it goes on sending is read meanwhile: to close on
+ * unread bytes resets the connection, and loses the answer (RFC 9112 §9.6).
  */
 const LINGER_MS = 1_000;
 const LINGER_BYTES = 256 * 1024;
@@ -79,7 +79,8 @@ interface CountedResponse {
 
 /**
  * `writeHead` is the one place every response passes, also those that were already being worked on when the drain began,
- * and those of a router that would read a refused body to its end. `detachSocket` is where each leaves its connection.
+ * and those of a router that would read a refused body to its end. `detachSocket` is where each leaves its connection;
+ * Node closes that right behind it, if the response was the last.
  */
 function createResponseClass(isDraining: () => boolean, idleLimit: IdleLimit): typeof ServerResponse {
   return class<Request extends IncomingMessage = IncomingMessage> extends ServerResponse<Request> {
@@ -97,6 +98,7 @@ function createResponseClass(isDraining: () => boolean, idleLimit: IdleLimit): t
     override detachSocket(socket: Socket): void {
       super.detachSocket(socket);
       idleLimit.answered(socket);
+      if (!this.shouldKeepAlive && hasUnreadBody(this.req)) socket.destroySoon = () => linger(socket);
     }
   };
 }
@@ -136,6 +138,23 @@ class IdleLimit {
       if (!socket._httpMessage && this.#now - (socket[ANSWERED] ?? 0) > limit) socket.destroy();
     }
   }
+}
+
+/** Ends a connection on which a body is still coming. Nobody reads requests from it any more, not even one behind that body. */
+function linger(socket: Socket): void {
+  const before = socket.bytesRead;
+  // Node's parser lets go of a connection that has another listener, and listens itself from then on.
+  socket.removeAllListeners('data');
+  socket.on('data', () => {
+    if (socket.bytesRead - before > LINGER_BYTES) socket.pause();
+  });
+  socket.resume();
+  closeInTime(socket);
+}
+
+function closeInTime(socket: Socket): void {
+  socket.end();
+  setTimeout(() => socket.destroy(), LINGER_MS).unref();
 }
 
 /** To keep the connection its rest would have to be read, of any size and from anybody. */
@@ -193,8 +212,8 @@ function refuseMalformed(error: ParserError, socket: Socket): void {
     `Content-Length: ${Buffer.byteLength(body)}`,
     'Connection: close',
   ];
-  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`);
-  setTimeout(() => socket.destroy(), LINGER_MS).unref();
+  socket.write(`${head.join('\r\n')}\r\n\r\n${body}`);
+  closeInTime(socket);
 }
 
 function toRefusal(code: string | undefined, reason: string | undefined): { status: number; message: string } {

@@ -152,7 +152,8 @@ describe('the PostgreSQL store', { skip: POSTGRES_ABSENT }, () => {
         work(store, DEFAULT_ACCOUNT, ['one', 'two']),
         work(other, OTHER, ['two', 'one']),
       ]);
-      assert.equal(runs, 3);
+      // Begun again, it may take the first token before the other has woken up: then one of them is undone once more.
+      assert.ok(runs >= 3, `${runs} runs`);
       assert.deepEqual(outcomes.map(({ status }) => status).toSorted(), ['fulfilled', 'rejected']);
       const rejected = outcomes.find((outcome) => outcome.status === 'rejected');
       assert.equal(rejected?.reason.message, 'Another token has this value. Give every token a value of its own.');

@@ -1,10 +1,11 @@
 // What the gateway refuses, in exact answers (design §3, table), and that no byte of it reaches an upstream.
 
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { after, afterEach, before, suite, test } from 'node:test';
 import { startGateway, type TestGateway } from '../support/gateway.ts';
 import { type Answer, BOTH, mcpRequest, type Sent, send, toolCall } from '../support/mcp-http.ts';
-import { exchangeRaw, pushBody, toChunk } from '../support/raw-http1.ts';
+import { exchangeRaw, pushBody, RawHttp1, toChunk } from '../support/raw-http1.ts';
 import { type RecordingUpstream, startRecordingUpstream } from '../support/recording-upstream.ts';
 
 const TOOLS = ['echo', 'hidden', 'narrowed'].map((name) => `{"name":"${name}","inputSchema":{"type":"object"}}`);
@@ -162,6 +163,22 @@ suite('bodies that are too large', () => {
       assert.match(message.error.message, /larger than 4194304 bytes/);
     });
   }
+
+  test('the rest of a refused body resets no connection, and what follows it is no request (RFC 9112 §9.6)', async () => {
+    const body = Buffer.alloc(200_000, 0x20);
+    const head = (lines: string, length: number): string =>
+      `POST /mcp HTTP/1.1\r\nHost: ${new URL(gateway.url).host}\r\n${lines}Content-Length: ${length}\r\n\r\n`;
+    const client = await RawHttp1.connect(gateway.url);
+    const failures: Error[] = [];
+    client.socket.on('error', (error) => failures.push(error));
+    client.write(head('', body.length));
+    await client.until(/HTTP\/1\.1 401 [\s\S]*\}$/);
+    client.write(body, head(`Authorization: Bearer ${gateway.token()}\r\n`, 0));
+    client.socket.end();
+    await once(client.socket, 'close');
+    assert.deepEqual(failures, []);
+    assert.equal(client.text.split('HTTP/1.1').length, 2, client.text);
+  });
 
   test('a client that asks first (Expect) is told 401 and 413 without a 100', async () => {
     for (const [headers, status] of [
