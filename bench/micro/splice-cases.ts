@@ -5,6 +5,7 @@ import { type AnswerRewrite, AnswerStream, rewriteAnswer } from '../../src/proto
 import { type CallRewrite, rewriteCall } from '../../src/protocol/call-rewrite.ts';
 import { findMember } from '../../src/protocol/json-scan.ts';
 import type { Message } from '../../src/protocol/jsonrpc.ts';
+import { lengthOf } from '../../src/protocol/splice.ts';
 import { LARGE_BYTES, legacyCall, modernCall, SHAPES, SMALL_ARGS } from './bodies.ts';
 import { toMessage } from './classify-cases.ts';
 import type { MicroCase } from './measure.ts';
@@ -78,8 +79,9 @@ function partsCase(what: string, bytes: number): MicroCase {
   const run = (): number => {
     const stream = new AnswerStream(ANSWER);
     let sent = 0;
-    for (let index = 0; index < chunks.length; index++) sent += stream.push(chunks[index] as Buffer).length;
-    return sent + (stream.end()?.length ?? Number.NaN);
+    for (let index = 0; index < chunks.length; index++) sent += lengthOf(stream.push(chunks[index] as Buffer));
+    const rest = stream.end();
+    return rest === undefined ? Number.NaN : sent + lengthOf(rest);
   };
   if (Number.isNaN(run())) throw new Error(`${what} in parts is no answer`);
   return { name: `splice: answer in parts, ${what}`, bytes: answer.length, run };

@@ -5,6 +5,8 @@ import type { UpstreamFailureReason } from '../domain/errors.ts';
 import {
   type AnswerRewrite,
   AnswerStream,
+  beginsLikeAnswer,
+  HEAD_BYTES,
   MAX_WALKED_BYTES,
   rewriteAnswer,
   rewriteShortAnswer,
@@ -13,7 +15,7 @@ import { HeldBytes } from '../protocol/held-bytes.ts';
 import { JsonScanner } from '../protocol/json-scan.ts';
 import type { Message } from '../protocol/jsonrpc.ts';
 import { rewritePlainAnswer } from '../protocol/plain-answer.ts';
-import { SHORT_BYTES, toText } from '../protocol/splice.ts';
+import { type Pieces, SHORT_BYTES, toText } from '../protocol/splice.ts';
 import { type RelayRewrite, SseRelay } from '../protocol/sse-relay.ts';
 
 /** Answers up to this size are held and leave in one write; larger ones stream. */
@@ -43,11 +45,14 @@ export interface AnswerSink {
   onRequest(message: Message): Buffer | undefined;
   /** Whether an answer, or the beginning of a long one, must be looked into. `text` is its latin1 text, if there is one. */
   isSpecial(answer: Buffer, text?: string): boolean;
+  /** Whether a long answer may be special. */
+  readonly mayAsk: boolean;
   /** Deals with a whole answer that is special; `undefined` when it is one like all others. */
   onSpecial(answer: Buffer): Verdict | undefined;
   sendWhole(answer: Buffer | string): void;
   beginEvents(): void;
-  beginParts(): void;
+  /** `length`: how many bytes the parts will have, where the upstream has said it. */
+  beginParts(length: number | undefined): void;
   /** Sends a part of an answer; has the upstream wait when the client does not keep up. */
   sendOn(part: Buffer): void;
 }
@@ -107,7 +112,7 @@ class JsonReader implements AnswerReader {
   /** The last byte is acted upon before the HTTP answer ends: only until then can a poisoned connection be destroyed. */
   push(chunk: Buffer): Verdict {
     this.#bytes += chunk.length;
-    if (this.#parts !== undefined) this.#call.sendOn(this.#parts.push(chunk));
+    if (this.#parts !== undefined) this.#sendPieces(this.#parts.push(chunk));
     else {
       this.#held.push(chunk);
       if (this.#bytes > this.#maxHeldBytes) this.#holdOrPass();
@@ -120,7 +125,7 @@ class JsonReader implements AnswerReader {
     if (this.#parts !== undefined) {
       const rest = this.#parts.end();
       if (rest === undefined) return UNANSWERED;
-      this.#call.sendOn(rest);
+      this.#sendPieces(rest);
       return 'answered';
     }
     const bytes = this.#held.whole();
@@ -149,16 +154,28 @@ class JsonReader implements AnswerReader {
 
   /** What must be looked into is held on, as far as an answer can be walked through. */
   #holdOrPass(): void {
-    if (this.#maxHeldBytes < MAX_WALKED_BYTES && this.#call.isSpecial(this.#held.whole())) {
-      this.#maxHeldBytes = MAX_WALKED_BYTES;
-    } else this.#beginParts();
+    if (this.#maxHeldBytes < MAX_WALKED_BYTES && this.#mustBeLookedInto()) this.#maxHeldBytes = MAX_WALKED_BYTES;
+    else this.#beginParts();
+  }
+
+  #mustBeLookedInto(): boolean {
+    const { mayAsk, upstreamId } = this.#call;
+    if (!beginsLikeAnswer(this.#held.beginning(HEAD_BYTES), upstreamId)) return true;
+    return mayAsk && this.#call.isSpecial(this.#held.whole());
   }
 
   #beginParts(): void {
-    this.#call.beginParts();
-    this.#parts = new AnswerStream(this.#rewrite);
-    this.#call.sendOn(this.#parts.push(this.#held.whole()));
+    const parts = new AnswerStream(this.#rewrite);
+    const begun = this.#held.pieces().map((piece) => parts.push(piece));
+    this.#call.beginParts(this.#length < 0 ? undefined : this.#length + parts.growth);
+    for (const pieces of begun) this.#sendPieces(pieces);
+    this.#parts = parts;
     this.#held.clear();
+  }
+
+  #sendPieces(pieces: Pieces): void {
+    if (Buffer.isBuffer(pieces)) this.#call.sendOn(pieces);
+    else for (const piece of pieces) this.#call.sendOn(piece);
   }
 
   /** A whole message without our id: the answer to somebody else's request. */

@@ -80,12 +80,13 @@ export class CallReply {
     this.#begin('events', 'sse', headers);
   }
 
-  /** An answer in parts begins, which may be the last event of a stream that has begun. */
-  beginParts(headers: readonly string[]): void {
+  /** An answer in parts begins, which may be the last event of a stream that has begun. `length`: of all parts, if it is known. */
+  beginParts(headers: readonly string[], length: number | undefined): void {
     if (this.#begun === 'events') {
       this.#begun = 'parts';
       this.#framing = 'sse';
-    } else this.#begin('parts', this.#framing, headers);
+    } else if (this.#framing === 'sse' || length === undefined) this.#begin('parts', this.#framing, headers);
+    else this.#begin('parts', 'json', ['content-length', String(length), ...headers]);
     if (this.#framing === 'sse') this.#write(EVENT_HEAD);
   }
 

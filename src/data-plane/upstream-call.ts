@@ -266,13 +266,13 @@ export class UpstreamCall implements AttemptsOwner, ClientOwner, QuestionedCall,
     this.#client.beginEvents(this.#leg);
   }
 
-  beginParts(): void {
-    this.#client.beginParts(this.#leg);
+  beginParts(length: number | undefined): void {
+    this.#client.beginParts(this.#leg, length);
   }
 
   sendOn(part: Buffer): void {
     if (part.length === 0 || this.#isAnswered) return;
-    if (!this.reply.hasBegun) this.beginParts();
+    if (!this.reply.hasBegun) this.beginParts(undefined);
     if (!this.reply.send(part)) this.#leg?.pause();
   }
 
@@ -302,6 +302,10 @@ export class UpstreamCall implements AttemptsOwner, ClientOwner, QuestionedCall,
 
   isSpecial(answer: Buffer, text?: string): boolean {
     return isSpecial(this, answer, text);
+  }
+
+  get mayAsk(): boolean {
+    return this.link.era === 'modern';
   }
 
   onSpecial(bytes: Buffer): Verdict | undefined {

@@ -5,12 +5,21 @@
 import { AnswerWalk, MAX_WALK_BYTES } from './answer-walk.ts';
 import type { Era } from './era.ts';
 import { findMember, isObjectAt, isStringAt, JsonScanner, type Member } from './json-scan.ts';
-import { type Edit, removeMembers, SHORT_BYTES, splice, spliceText, toText } from './splice.ts';
+import {
+  type Edit,
+  type Pieces,
+  removeMembers,
+  SHORT_BYTES,
+  splice,
+  splicePieces,
+  spliceText,
+  toText,
+} from './splice.ts';
 
 /** How far from either end the id may be: room for `{"jsonrpc":"2.0",` and white space. */
 const EDGE_BYTES = 96;
-/** How much of a message `RESULT_HEAD` looks at. */
-const HEAD_BYTES = 2 * EDGE_BYTES;
+/** How much of a message is looked at to know how it begins. */
+export const HEAD_BYTES = 2 * EDGE_BYTES;
 /** A chunk of a stream that is as large as this is passed on whole. */
 const UNCUT_BYTES = 16 * 1024;
 /** A message that its ends do not settle is walked through if it is no longer than this. */
@@ -111,7 +120,11 @@ function appendId(tail: string, tailAt: number, clientId: string): Edit | undefi
   const text = tail.trimEnd();
   if (!text.endsWith('}')) return undefined;
   const at = tailAt + text.length - 1;
-  return { start: at, end: at, text: `,"id":${clientId}` };
+  return { start: at, end: at, text: toLastMember(clientId) };
+}
+
+function toLastMember(clientId: string): string {
+  return `,"id":${clientId}`;
 }
 
 function findResultHead(head: string, addedMembers: string): Edit | undefined {
@@ -199,7 +212,8 @@ function reshapeResult(scan: JsonScanner, result: Member, rewrite: AnswerRewrite
 
 /**
  * Rewrites an answer that is too large to be held: give it chunks as they come, send on what it returns.
- * Holds back its first few hundred bytes, and of its end as many or the last chunk.
+ * Holds back its first few hundred bytes, and of its end as many or the last chunk. Joins nothing large to anything: that
+ * would be to copy all that passes.
  */
 export class AnswerStream {
   readonly #rewrite: AnswerRewrite;
@@ -207,13 +221,20 @@ export class AnswerStream {
   #isHeadDone = false;
   #isIdCut = false;
   #isOutcomeFirst = false;
+  #headGrowth = 0;
 
   constructor(rewrite: AnswerRewrite) {
     this.#rewrite = rewrite;
   }
 
+  /** By how many bytes a whole answer becomes longer; known once anything of it is returned. */
+  get growth(): number {
+    const { clientId, upstreamId } = this.#rewrite;
+    return this.#headGrowth + (this.#isIdCut ? toLastMember(clientId).length : clientId.length - upstreamId.length - 2);
+  }
+
   /** Bytes that can be sent now. */
-  push(chunk: Buffer): Buffer {
+  push(chunk: Buffer): Pieces {
     if (this.#isHeadDone && Math.max(this.#held.length, chunk.length) >= UNCUT_BYTES) return this.#passOn(chunk);
     this.#held = this.#held.length === 0 ? chunk : Buffer.concat([this.#held, chunk]);
     if (this.#held.length < 4 * EDGE_BYTES) return EMPTY;
@@ -221,10 +242,10 @@ export class AnswerStream {
     const border = Math.max(0, this.#held.length - EDGE_BYTES);
     const out = this.#held.subarray(0, border);
     this.#held = this.#held.subarray(border);
-    return head.length === 0 ? out : Buffer.concat([head, out]);
+    if (head.length === 0) return out;
+    return out.length < UNCUT_BYTES ? Buffer.concat([head, out]) : [head, out];
   }
 
-  /** Joins nothing large to anything: that would be to copy all that passes. */
   #passOn(chunk: Buffer): Buffer {
     const before = this.#held;
     if (chunk.length >= EDGE_BYTES) {
@@ -237,13 +258,13 @@ export class AnswerStream {
   }
 
   /** The last bytes, or `undefined` when the answer was not a whole answer to this request. */
-  end(): Buffer | undefined {
+  end(): Pieces | undefined {
     if (!this.#isHeadDone) return rewriteAnswer(this.#held, this.#rewrite);
     const tailAt = Math.max(0, this.#held.length - EDGE_BYTES);
     const tail = toText(this.#held, tailAt);
     const atTail = this.#isOutcomeFirst ? findIdAtTail(tail, tailAt, this.#rewrite) : undefined;
     const edit = this.#isIdCut ? appendId(tail, tailAt, this.#rewrite.clientId) : atTail;
-    return edit === undefined ? undefined : splice(this.#held, [edit]);
+    return edit === undefined ? undefined : splicePieces(this.#held, [edit]);
   }
 
   /** Rewrites what stands at the head, once; returns the head's bytes. */
@@ -255,12 +276,12 @@ export class AnswerStream {
     this.#isIdCut = id !== undefined;
     const { addedMembers } = this.#rewrite;
     const type = addedMembers.length > 0 ? findResultHead(text, addedMembers) : undefined;
-    const head = this.#held.subarray(0, 3 * EDGE_BYTES);
-    this.#held = this.#held.subarray(head.length);
-    return splice(
-      head,
-      [id, type].filter((edit) => edit !== undefined),
-    );
+    const edits = [id, type].filter((edit) => edit !== undefined);
+    const before = this.#held.subarray(0, 3 * EDGE_BYTES);
+    this.#held = this.#held.subarray(before.length);
+    const head = splice(before, edits);
+    this.#headGrowth = head.length - before.length;
+    return head;
   }
 }
 

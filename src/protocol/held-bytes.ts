@@ -31,12 +31,23 @@ export class HeldBytes {
     } else if (piece.length > 0) this.#fill(piece);
   }
 
+  /** All bytes, uncopied but for the small pieces. They stay held. */
+  pieces(): readonly Buffer[] {
+    this.#endBlock();
+    return this.#pieces;
+  }
+
+  /** The first bytes, at least `count` of them where there are so many. They stay held. */
+  beginning(count: number): Buffer {
+    const [first = EMPTY] = this.pieces();
+    return first.length < count ? this.whole() : first;
+  }
+
   /** All bytes as one Buffer. They stay held. */
   whole(): Buffer {
-    this.#endBlock();
-    const [first = EMPTY] = this.#pieces;
-    if (this.#pieces.length < 2) return first;
-    const whole = Buffer.concat(this.#pieces, this.#length);
+    const pieces = this.pieces();
+    if (pieces.length < 2) return pieces[0] ?? EMPTY;
+    const whole = Buffer.concat(pieces, this.#length);
     this.#pieces = [whole];
     return whole;
   }

@@ -12,7 +12,7 @@ import { HeldBytes } from './held-bytes.ts';
 import { findMember, stringAt } from './json-scan.ts';
 import { type Message, scanMessage } from './jsonrpc.ts';
 import { type LogLevel, passesLog } from './log-level.ts';
-import { SHORT_BYTES, splice } from './splice.ts';
+import { type Pieces, SHORT_BYTES, splice } from './splice.ts';
 import { SseLines } from './sse-lines.ts';
 
 /** From here on a line is passed on in parts if it is the answer. */
@@ -85,7 +85,7 @@ export class SseRelay {
       {
         onLine: (line) => this.#onLine(line),
         onLongLine: (begun) => this.#onLongLine(begun),
-        onPart: (part) => this.#writeLines(this.#stream?.push(part)),
+        onPart: (part) => this.#writePieces(this.#stream?.push(part)),
       },
       LONG_LINE_BYTES,
     );
@@ -152,8 +152,8 @@ export class SseRelay {
 
   #onData(value: Buffer): void {
     if (this.#stream !== undefined) {
-      this.#writeLines(this.#stream.push(NEWLINE));
-      this.#writeLines(this.#stream.push(value));
+      this.#writePieces(this.#stream.push(NEWLINE));
+      this.#writePieces(this.#stream.push(value));
       return;
     }
     if (value.length > MAX_EVENT_BYTES && this.#beginStream(value)) return;
@@ -177,7 +177,7 @@ export class SseRelay {
     if (this.#hasData || !this.#canPassInParts(value)) return false;
     this.#stream = new AnswerStream(this.#rewrite);
     this.#frame(EVENT_HEAD);
-    this.#writeLines(this.#stream.push(value));
+    this.#writePieces(this.#stream.push(value));
     return true;
   }
 
@@ -190,7 +190,7 @@ export class SseRelay {
 
   #endLongLine(rest: Buffer): void {
     this.#isInLongLine = false;
-    this.#writeLines(this.#stream?.push(rest));
+    this.#writePieces(this.#stream?.push(rest));
   }
 
   #endStream(stream: AnswerStream): void {
@@ -199,7 +199,7 @@ export class SseRelay {
       this.#break();
       return;
     }
-    this.#writeLines(rest);
+    this.#writePieces(rest);
     this.#frame(EVENT_END);
     this.state = 'answered';
   }
@@ -284,9 +284,13 @@ export class SseRelay {
     this.#write(EVENT_END);
   }
 
+  #writePieces(pieces: Pieces = EMPTY): void {
+    if (Buffer.isBuffer(pieces)) this.#writeLines(pieces);
+    else for (const piece of pieces) this.#writeLines(piece);
+  }
+
   /** Writes (a part of) a message as the data of an event; a line end inside it begins another data line. */
-  #writeLines(data: Buffer | undefined): void {
-    if (data === undefined) return;
+  #writeLines(data: Buffer): void {
     let from = 0;
     if (this.#rewrite.framing === 'sse') {
       for (let at = data.indexOf(0x0a); at >= 0; at = data.indexOf(0x0a, from)) {

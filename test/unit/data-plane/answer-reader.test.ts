@@ -13,11 +13,14 @@ const ID = 'Zk3-pQ_9aVbX0LmN7yTc2w';
 interface Reading {
   readonly reader: AnswerReader;
   /** What went to the client. */
-  readonly sent: string[];
+  readonly sent: Buffer[];
+  /** What was said of the length of an answer in parts, each time one began. */
+  readonly lengths: (number | undefined)[];
 }
 
 function read(headers: Record<string, string>, options: Partial<AnswerRewrite> = {}): Reading {
-  const sent: string[] = [];
+  const sent: Buffer[] = [];
+  const lengths: (number | undefined)[] = [];
   const rewrite: AnswerRewrite = {
     upstreamId: ID,
     clientId: '1',
@@ -35,15 +38,16 @@ function read(headers: Record<string, string>, options: Partial<AnswerRewrite> =
     onNotification: () => undefined,
     onRequest: () => undefined,
     isSpecial: () => false,
+    mayAsk: false,
     onSpecial: () => undefined,
-    beginParts: () => undefined,
-    sendWhole: (answer) => void sent.push(answer.toString()),
+    beginParts: (length) => void lengths.push(length),
+    sendWhole: (answer) => void sent.push(Buffer.from(answer as string, 'latin1')),
     beginEvents: () => undefined,
-    sendOn: (part) => void sent.push(part.toString()),
+    sendOn: (part) => void sent.push(part),
   };
   const reader = createAnswerReader(sink, { 'content-type': 'application/json', ...headers });
   assert.ok('push' in reader);
-  return { reader, sent };
+  return { reader, sent, lengths };
 }
 
 const BRACE = Buffer.from('}');
@@ -74,7 +78,7 @@ suite('an answer that only the end of the connection ends', () => {
       const { reader, sent } = read(headers);
       assert.equal(reader.push(Buffer.from(whole)), 'open');
       assert.equal(reader.end(), 'answered');
-      assert.deepEqual(JSON.parse(sent.join('')).id, 1);
+      assert.deepEqual(JSON.parse(Buffer.concat(sent).toString()).id, 1);
     });
 
     for (const [what, cut] of [
@@ -90,4 +94,51 @@ suite('an answer that only the end of the connection ends', () => {
       });
     }
   }
+});
+
+suite('a long answer', () => {
+  const result = `"result":{"content":"${'é'.repeat(50_000)}"}`;
+  const modern = { addedMembers: '"resultType":"complete"' };
+  for (const [place, text, options] of [
+    ['at its head', `{"jsonrpc":"2.0","id":"${ID}",${result}}\n`, {}],
+    ['at its end', `{${result},"jsonrpc":"2.0","id":"${ID}"}`, {}],
+    ['at its head, given members,', `{"jsonrpc":"2.0","id":"${ID}",${result}}`, modern],
+    ['at its end, given members,', `{${result},"id":"${ID}"}`, modern],
+  ] as const) {
+    const bytes = Buffer.from(text);
+    test(`with the id ${place} has the length that was said when it began`, () => {
+      for (const clientId of ['7', '"é"', `"${'x'.repeat(99)}"`]) {
+        const latin1 = Buffer.from(clientId).toString('latin1');
+        const { reader, sent, lengths } = read(
+          { 'content-length': String(bytes.length) },
+          { ...options, clientId: latin1 },
+        );
+        for (let at = 0; at < bytes.length; at += 30_000) reader.push(bytes.subarray(at, at + 30_000));
+        const answer = Buffer.concat(sent);
+        assert.deepEqual(lengths, [answer.length]);
+        assert.deepEqual(JSON.parse(answer.toString()).id, JSON.parse(clientId));
+      }
+    });
+  }
+
+  test('whose upstream says no length has none', () => {
+    const { reader, lengths } = read({ 'transfer-encoding': 'chunked' });
+    reader.push(Buffer.from(`{${result},"jsonrpc":"2.0","id":"${ID}"}`));
+    assert.equal(reader.end(), 'answered');
+    assert.deepEqual(lengths, [undefined]);
+  });
+
+  test('that begins like no answer is read whole, and is one if it has the id', () => {
+    const text = `{"x":[1],"jsonrpc":"2.0","id":"${ID}",${result}}`;
+    const { reader, sent, lengths } = read({ 'content-length': String(Buffer.byteLength(text)) });
+    assert.equal(reader.push(Buffer.from(text)), 'answered');
+    assert.deepEqual([lengths, Buffer.concat(sent).toString()], [[], text.replace(`"${ID}"`, '1')]);
+  });
+
+  test('that begins like no answer, and has the id of another call, is refused before anything is sent', () => {
+    const text = `{"x":[1],"jsonrpc":"2.0","id":"another",${result}}`;
+    const { reader, sent, lengths } = read({ 'content-length': String(Buffer.byteLength(text)) });
+    assert.equal(typeof reader.push(Buffer.from(text)), 'object');
+    assert.deepEqual([lengths, sent], [[], []]);
+  });
 });
