@@ -51,8 +51,7 @@ export interface AnswerSink {
   onSpecial(answer: Buffer): Verdict | undefined;
   sendWhole(answer: Buffer | string): void;
   beginEvents(): void;
-  /** `length`: how many bytes the parts will have, where the upstream has said it. */
-  beginParts(length: number | undefined): void;
+  beginParts(): void;
   /** Sends a part of an answer; has the upstream wait when the client does not keep up. */
   sendOn(part: Buffer): void;
 }
@@ -115,8 +114,9 @@ class JsonReader implements AnswerReader {
     if (this.#parts !== undefined) this.#sendPieces(this.#parts.push(chunk));
     else {
       this.#held.push(chunk);
-      if (this.#bytes > this.#maxHeldBytes) this.#holdOrPass();
-      else if (this.#length < 0 && this.#isForeign(chunk)) return UNANSWERED;
+      if (this.#bytes > this.#maxHeldBytes) {
+        if (!this.#holdOrPass()) return UNANSWERED;
+      } else if (this.#length < 0 && this.#isForeign(chunk)) return UNANSWERED;
     }
     return this.#bytes === this.#length ? this.end() : 'open';
   }
@@ -152,24 +152,23 @@ class JsonReader implements AnswerReader {
     this.#rewrite = this.#call.rewrite();
   }
 
-  /** What must be looked into is held on, as far as an answer can be walked through. */
-  #holdOrPass(): void {
-    if (this.#maxHeldBytes < MAX_WALKED_BYTES && this.#mustBeLookedInto()) this.#maxHeldBytes = MAX_WALKED_BYTES;
-    else this.#beginParts();
-  }
-
-  #mustBeLookedInto(): boolean {
+  /** What must be looked into is held on, as far as an answer can be walked through; `false` when it can be no answer. */
+  #holdOrPass(): boolean {
     const { mayAsk, upstreamId } = this.#call;
-    if (!beginsLikeAnswer(this.#held.beginning(HEAD_BYTES), upstreamId)) return true;
-    return mayAsk && this.#call.isSpecial(this.#held.whole());
+    const canBePassed = beginsLikeAnswer(this.#held.beginning(HEAD_BYTES), upstreamId);
+    const mayBeWalked = this.#maxHeldBytes < MAX_WALKED_BYTES;
+    if (mayBeWalked && (!canBePassed || (mayAsk && this.#call.isSpecial(this.#held.whole())))) {
+      this.#maxHeldBytes = MAX_WALKED_BYTES;
+      return true;
+    }
+    if (canBePassed) this.#beginParts();
+    return canBePassed;
   }
 
   #beginParts(): void {
-    const parts = new AnswerStream(this.#rewrite);
-    const begun = this.#held.pieces().map((piece) => parts.push(piece));
-    this.#call.beginParts(this.#length < 0 ? undefined : this.#length + parts.growth);
-    for (const pieces of begun) this.#sendPieces(pieces);
-    this.#parts = parts;
+    this.#call.beginParts();
+    this.#parts = new AnswerStream(this.#rewrite);
+    for (const piece of this.#held.pieces()) this.#sendPieces(this.#parts.push(piece));
     this.#held.clear();
   }
 

@@ -64,8 +64,8 @@ export class CallClient {
     if (!this.reply.hasBegun) this.reply.beginEvents(this.#timing(leg));
   }
 
-  beginParts(leg: UpstreamLeg | undefined, length: number | undefined): void {
-    this.reply.beginParts(this.#timing(leg), length);
+  beginParts(leg: UpstreamLeg | undefined): void {
+    this.reply.beginParts(this.#timing(leg));
   }
 
   /** Sends a message as an event of its own; `false` when that cannot be now. */

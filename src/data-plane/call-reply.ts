@@ -80,13 +80,15 @@ export class CallReply {
     this.#begin('events', 'sse', headers);
   }
 
-  /** An answer in parts begins, which may be the last event of a stream that has begun. `length`: of all parts, if it is known. */
-  beginParts(headers: readonly string[], length: number | undefined): void {
+  /**
+   * An answer in parts begins, which may be the last event of a stream that has begun. Its length is not said, even if it is
+   * known: between chunks there is room for bytes that find out whether the client is still there (../edge/half-closed.ts).
+   */
+  beginParts(headers: readonly string[]): void {
     if (this.#begun === 'events') {
       this.#begun = 'parts';
       this.#framing = 'sse';
-    } else if (this.#framing === 'sse' || length === undefined) this.#begin('parts', this.#framing, headers);
-    else this.#begin('parts', 'json', ['content-length', String(length), ...headers]);
+    } else this.#begin('parts', this.#framing, headers);
     if (this.#framing === 'sse') this.#write(EVENT_HEAD);
   }
 

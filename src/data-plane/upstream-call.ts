@@ -266,13 +266,13 @@ export class UpstreamCall implements AttemptsOwner, ClientOwner, QuestionedCall,
     this.#client.beginEvents(this.#leg);
   }
 
-  beginParts(length: number | undefined): void {
-    this.#client.beginParts(this.#leg, length);
+  beginParts(): void {
+    this.#client.beginParts(this.#leg);
   }
 
   sendOn(part: Buffer): void {
     if (part.length === 0 || this.#isAnswered) return;
-    if (!this.reply.hasBegun) this.beginParts(undefined);
+    if (!this.reply.hasBegun) this.beginParts();
     if (!this.reply.send(part)) this.#leg?.pause();
   }
 

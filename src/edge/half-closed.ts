@@ -32,10 +32,7 @@ export function watchHalfClosed(socket: AnsweringSocket): void {
   socket.once('close', () => clearTimeout(timer));
 }
 
-/**
- * Sends bytes that mean nothing. Those of an answer that still wait to be sent are as good; one whose length was said has
- * room for no others, and ends with its upstream's idle limit at the latest.
- */
+/** Sends bytes that mean nothing. Those of an answer that still wait to be sent are as good. */
 function probe(response: ServerResponse, socket: Socket): void {
   if (response.writableEnded || socket.writableLength > 0) return;
   if (!response.headersSent) {

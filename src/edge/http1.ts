@@ -142,12 +142,16 @@ class IdleLimit {
 
 /** Ends a connection on which a body is still coming. Nobody reads requests from it any more, not even one behind that body. */
 function linger(socket: Socket): void {
+  // The router's adapter asks for the end once more, half a second later.
+  socket.destroySoon = () => undefined;
   const before = socket.bytesRead;
   // Node's parser lets go of a connection that has another listener, and listens itself from then on.
   socket.removeAllListeners('data');
   socket.on('data', () => {
     if (socket.bytesRead - before > LINGER_BYTES) socket.pause();
   });
+  // A parser that waited for the body to be read has left the socket as if it were reading: this is the end of that read.
+  socket.push('');
   socket.resume();
   closeInTime(socket);
 }

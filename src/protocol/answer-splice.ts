@@ -120,11 +120,7 @@ function appendId(tail: string, tailAt: number, clientId: string): Edit | undefi
   const text = tail.trimEnd();
   if (!text.endsWith('}')) return undefined;
   const at = tailAt + text.length - 1;
-  return { start: at, end: at, text: toLastMember(clientId) };
-}
-
-function toLastMember(clientId: string): string {
-  return `,"id":${clientId}`;
+  return { start: at, end: at, text: `,"id":${clientId}` };
 }
 
 function findResultHead(head: string, addedMembers: string): Edit | undefined {
@@ -221,16 +217,9 @@ export class AnswerStream {
   #isHeadDone = false;
   #isIdCut = false;
   #isOutcomeFirst = false;
-  #headGrowth = 0;
 
   constructor(rewrite: AnswerRewrite) {
     this.#rewrite = rewrite;
-  }
-
-  /** By how many bytes a whole answer becomes longer; known once anything of it is returned. */
-  get growth(): number {
-    const { clientId, upstreamId } = this.#rewrite;
-    return this.#headGrowth + (this.#isIdCut ? toLastMember(clientId).length : clientId.length - upstreamId.length - 2);
   }
 
   /** Bytes that can be sent now. */
@@ -276,12 +265,12 @@ export class AnswerStream {
     this.#isIdCut = id !== undefined;
     const { addedMembers } = this.#rewrite;
     const type = addedMembers.length > 0 ? findResultHead(text, addedMembers) : undefined;
-    const edits = [id, type].filter((edit) => edit !== undefined);
-    const before = this.#held.subarray(0, 3 * EDGE_BYTES);
-    this.#held = this.#held.subarray(before.length);
-    const head = splice(before, edits);
-    this.#headGrowth = head.length - before.length;
-    return head;
+    const head = this.#held.subarray(0, 3 * EDGE_BYTES);
+    this.#held = this.#held.subarray(head.length);
+    return splice(
+      head,
+      [id, type].filter((edit) => edit !== undefined),
+    );
   }
 }
 

@@ -4,9 +4,19 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import type http from 'node:http';
 import { test } from 'node:test';
+import type { OnRequest } from '../../src/edge/request-gate.ts';
 import { eventually } from '../support/eventually.ts';
 import { answerOf } from '../support/raw-http2.ts';
-import { ask2, connectSession, dial, GET, neverCalled, refusalIn, startListener } from '../support/test-listener.ts';
+import {
+  ask2,
+  connectSession,
+  dial,
+  dialStubborn,
+  GET,
+  neverCalled,
+  refusalIn,
+  startListener,
+} from '../support/test-listener.ts';
 
 const REFUSED: readonly (readonly [title: string, request: string, status: number, message: RegExp])[] = [
   [
@@ -50,6 +60,21 @@ for (const [title, request, status, message] of REFUSED) {
     await eventually(() => listener.connections === 0);
   });
 }
+
+test('a body that had to wait is read on behind its refusal, so that the answer is not lost', async (t) => {
+  const asked = Promise.withResolvers<Parameters<OnRequest>>();
+  const { port } = await startListener(t, (...both) => asked.resolve(both));
+  const wire = await dialStubborn(t, port);
+  wire.write('POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 300000\r\n\r\n', Buffer.alloc(100_000));
+  const [request, response] = await asked.promise;
+  await eventually(() => request.readableLength >= request.readableHighWaterMark);
+  const { socket } = request;
+  response.statusCode = 413;
+  response.end();
+  await wire.until(/413/);
+  wire.write(Buffer.alloc(200_000));
+  await eventually(() => socket.bytesRead > 300_000);
+});
 
 test('a request without Host is refused with 400', async (t) => {
   const { port } = await startListener(t, neverCalled);

@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { after, afterEach, before, suite, test } from 'node:test';
 import { startGateway, type TestGateway } from '../support/gateway.ts';
 import { type Answer, BOTH, mcpRequest, type Sent, send, toolCall } from '../support/mcp-http.ts';
-import { exchangeRaw, pushBody, RawHttp1, toChunk } from '../support/raw-http1.ts';
+import { exchangeRaw, pushBody, RawHttp1, toChunk, toHttp1 } from '../support/raw-http1.ts';
 import { type RecordingUpstream, startRecordingUpstream } from '../support/recording-upstream.ts';
 
 const TOOLS = ['echo', 'hidden', 'narrowed'].map((name) => `{"name":"${name}","inputSchema":{"type":"object"}}`);
@@ -165,15 +165,14 @@ suite('bodies that are too large', () => {
   }
 
   test('the rest of a refused body resets no connection, and what follows it is no request (RFC 9112 §9.6)', async () => {
-    const body = Buffer.alloc(200_000, 0x20);
-    const head = (lines: string, length: number): string =>
-      `POST /mcp HTTP/1.1\r\nHost: ${new URL(gateway.url).host}\r\n${lines}Content-Length: ${length}\r\n\r\n`;
+    const rest = Buffer.alloc(200_000, 0x20);
     const client = await RawHttp1.connect(gateway.url);
     const failures: Error[] = [];
     client.socket.on('error', (error) => failures.push(error));
-    client.write(head('', body.length));
+    client.write(toHttp1(gateway.mcpUrl, { headers: { 'content-length': String(rest.length) } }).head);
     await client.until(/HTTP\/1\.1 401 [\s\S]*\}$/);
-    client.write(body, head(`Authorization: Bearer ${gateway.token()}\r\n`, 0));
+    const call = toHttp1(gateway.mcpUrl, { ...toolCall('rec.echo'), token: gateway.token() });
+    client.write(rest, call.head, call.body);
     client.socket.end();
     await once(client.socket, 'close');
     assert.deepEqual(failures, []);

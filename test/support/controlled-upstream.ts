@@ -61,8 +61,9 @@ interface Streaming {
 
 const STREAMED: Readonly<Record<string, (streaming: Streaming) => Promise<void>>> = {
   async parts({ response, idText, control }) {
-    const [begin, end] = toMessage(idText, `{"a":"${PIECE}${PIECE}|"}`).split('|');
-    response.writeHead(200, { 'content-type': 'application/json' }).write(begin);
+    const [begin = '', end = ''] = toMessage(idText, `{"a":"${PIECE}${PIECE}|"}`).split('|');
+    const headers = { 'content-type': 'application/json', 'content-length': begin.length + end.length };
+    response.writeHead(200, headers).write(begin);
     await control.gate.promise;
     response.end(end);
   },
