@@ -58,7 +58,7 @@ export class ClientNotices {
   /** How many calls of that name run, or wait to, in this process. */
   count(named: CallNamed): number {
     const { calls, waits } = this.#find(named);
-    return calls.length === 0 ? waits.length : calls.length;
+    return calls.length + waits.length;
   }
 
   /** Cancels the call of that name, or what waits to be one. */
@@ -78,16 +78,13 @@ export class ClientNotices {
     else this.#cancelOnly(named).catch(() => undefined);
   }
 
-  /** Cancels a call if it is the only one of its name, wherever it runs. */
+  /** Cancels a call if it is the only one of its name, wherever it runs or waits to. */
   async #cancelOnly(named: CallNamed): Promise<void> {
     const { siblings } = this.#deps;
-    if (this.#find(named).calls.length > 1) return;
-    if (siblings !== undefined) {
-      const elsewhere = await siblings.countCalls(named);
-      if (elsewhere + this.count(named) !== 1) return;
-      if (elsewhere === 1) siblings.cancelCall(named);
-    }
-    this.cancel(named);
+    const elsewhere = siblings === undefined ? 0 : await siblings.countCalls(named);
+    if (elsewhere + this.count(named) !== 1) return;
+    if (elsewhere === 1) siblings?.cancelCall(named);
+    else this.cancel(named);
   }
 
   #find({ conversation, idText }: CallNamed) {

@@ -42,7 +42,8 @@ interface Snapshot {
 interface Presented {
   readonly authorization: string;
   readonly principal: TokenPrincipal;
-  readonly snapshot: Snapshot;
+  /** Of the snapshot, which itself would be kept for as long as the connection. */
+  readonly generation: number;
 }
 
 const MAX_RECENT = 10_000;
@@ -57,6 +58,7 @@ export class Authenticator {
   readonly #pepper: Buffer;
   readonly #now: () => number;
   #snapshot: Snapshot = toSnapshot([]);
+  #generation = 0;
   /** What was last presented, and accepted, on a connection that is still open: comparing costs a tenth of hashing. */
   readonly #lastOn = new WeakMap<object, Presented>();
 
@@ -68,6 +70,7 @@ export class Authenticator {
   /** From here on these accounts' tokens and keys are known, and no others. */
   replace(accounts: readonly AccountConfiguration[]): void {
     this.#snapshot = toSnapshot(accounts);
+    this.#generation++;
   }
 
   /**
@@ -76,14 +79,14 @@ export class Authenticator {
    */
   authenticateToken(authorization: string | undefined, connection?: object): TokenPrincipal | Denied {
     if (connection === undefined) return this.#authenticate(authorization);
-    const snapshot = this.#snapshot;
+    const generation = this.#generation;
     const last = this.#lastOn.get(connection);
-    if (last !== undefined && last.snapshot === snapshot && last.authorization === authorization) {
+    if (last !== undefined && last.generation === generation && last.authorization === authorization) {
       return this.#refuseToken(last.principal) ?? last.principal;
     }
     const principal = this.#authenticate(authorization);
     if (principal.kind === 'token' && authorization !== undefined) {
-      this.#lastOn.set(connection, { authorization, principal, snapshot });
+      this.#lastOn.set(connection, { authorization, principal, generation });
     }
     return principal;
   }

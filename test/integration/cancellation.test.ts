@@ -101,6 +101,22 @@ async function assertNeverCalled(running: Running, era: Era): Promise<void> {
   assert.ok(running.upstream.calls.every(({ body }) => !body.includes('"hang"')));
 }
 
+/** Keeps the first list from being answered until it is told to. */
+function holdFirstList(era: Era) {
+  let answer: (() => void) | undefined;
+  const intercept = ({ body }: RecordedRequest, response: ServerResponse): boolean => {
+    if (!body.includes('"tools/list"') || answer !== undefined) return false;
+    const { id } = JSON.parse(body.toString());
+    const tools = listResult(era, ['{"name":"echo","inputSchema":{"type":"object"}}'], undefined, 1);
+    answer = () => {
+      response.writeHead(200, { 'content-type': 'application/json' });
+      response.end(toMessage(JSON.stringify(id), tools));
+    };
+    return true;
+  };
+  return { intercept, listAsked: () => eventually(() => answer) };
+}
+
 function arrived({ upstream }: Running): Promise<RecordedCall> {
   return eventually(() => upstream.calls.find(({ body }) => body.includes('"hang"')));
 }
@@ -200,6 +216,22 @@ for (const era of ERAS) {
       }
     });
 
+    test('gets both of two calls with one id, of which a client without a session gave up one while they waited', async (t) => {
+      const { intercept, listAsked } = holdFirstList(era);
+      const running = await start(t, era, { intercept });
+      const clients = [await begin(running, 'legacy'), await begin(running, 'legacy')];
+      const answer = await listAsked();
+      await pings(running);
+      await cancel(running);
+      answer();
+      await eventually(() => running.upstream.calls.length === 2);
+      running.release();
+      for (const client of clients) {
+        await client.until(/"id":1\}$/);
+        client.socket.destroy();
+      }
+    });
+
     for (const client of ERAS) {
       test(`gets no call that a ${client} client gave up while it was still being connected to`, async (t) => {
         const held: ServerResponse[] = [];
@@ -222,21 +254,10 @@ for (const era of ERAS) {
       });
 
       test(`gets no call that a ${client} client gave up while its tool was still looked for`, async (t) => {
-        let list: (() => void) | undefined;
-        const running = await start(t, era, {
-          intercept: ({ body }, response) => {
-            if (!body.includes('"tools/list"') || list !== undefined) return false;
-            const { id } = JSON.parse(body.toString());
-            const tools = listResult(era, ['{"name":"echo","inputSchema":{"type":"object"}}'], undefined, 1);
-            list = () => {
-              response.writeHead(200, { 'content-type': 'application/json' });
-              response.end(toMessage(JSON.stringify(id), tools));
-            };
-            return true;
-          },
-        });
+        const { intercept, listAsked } = holdFirstList(era);
+        const running = await start(t, era, { intercept });
         const leaving = await begin(running, client);
-        const answer = await eventually(() => list);
+        const answer = await listAsked();
         await pings(running);
         await giveUp(running, client, leaving);
         await pings(running);

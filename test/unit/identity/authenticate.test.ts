@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { crc32 } from 'node:zlib';
 import fc from 'fast-check';
 import type { AccountId } from '../../../src/domain/mcp-config.ts';
@@ -7,6 +8,7 @@ import type { StoredApiKey, StoredToken } from '../../../src/domain/principal.ts
 import { Authenticator } from '../../../src/identity/authenticate.ts';
 import { classifyBearer, hashToken, mintToken } from '../../../src/identity/tokens.ts';
 import type { AccountConfiguration } from '../../../src/store/store.ts';
+import { collectGarbage } from '../../support/held-memory.ts';
 
 const pepper = Buffer.alloc(32, 7);
 const start = Date.UTC(2026, 10, 20, 12, 0, 0);
@@ -108,6 +110,20 @@ describe('a token', () => {
     authenticator.replace([anAccount('acct_a', [aToken(agent.text, { nameStyle: 'bare' })])]);
     const after = authenticator.authenticateToken(`Bearer ${agent.text}`);
     assert.ok(after.kind === 'token' && after !== before && after.token.nameStyle === 'bare');
+  });
+
+  test('is remembered by a connection without the other tokens of its time', async () => {
+    const other = mintToken('agt');
+    const { authenticator } = setUp([aToken(agent.text), aToken(other.text, { id: 'tok_2' })]);
+    const connection = {};
+    authenticator.authenticateToken(`Bearer ${agent.text}`, connection);
+    const gone = new WeakRef(authenticator.authenticateToken(`Bearer ${other.text}`));
+    authenticator.replace([anAccount('acct_a', [aToken(agent.text)])]);
+    await nextTurn();
+    collectGarbage();
+    assert.equal(gone.deref(), undefined);
+    // It has lived on, and was what might have kept the others.
+    assert.equal(authenticator.authenticateToken(`Bearer ${agent.text}`, connection).kind, 'token');
   });
 
   test('with any bit flipped, or cut anywhere, is never accepted', () => {
