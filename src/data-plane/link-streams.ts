@@ -120,7 +120,7 @@ export class LinkStreams {
     const question = requests.onRequest(message);
     if (question === undefined || session === undefined) return;
     if (this.#options.sendTo(session, question) || askable.at(-1)?.tell(question)) return;
-    requests.fail('The client has no stream open on which it could be asked.');
+    requests.onUndelivered(message, 'The client has no stream open on which it could be asked.');
   }
 
   #onCancelled({ session, calls, requests }: LinkCalls, message: Message): void {

@@ -80,11 +80,12 @@ export class ServerRequests {
   /** The client cannot answer any more; `why` is what the upstream is told. */
   fail(why: string): void {
     for (const body of this.inputs.fail(why)) this.#call.respond(body);
-    for (const [idText, id] of [...this.#open]) {
-      this.#clientRequests.drop(id);
-      this.#close(idText);
-      this.#answer(idText, clientError(why));
-    }
+    for (const idText of [...this.#open.keys()]) this.#refuse(idText, why);
+  }
+
+  /** The client could not be sent what `onRequest` has returned for this request. */
+  onUndelivered({ bytes, id }: Message, why: string): void {
+    if (id !== undefined) this.#refuse(toText(bytes, id.start, id.end), why);
   }
 
   /** The call has ended, and whatever the upstream wanted to know with it. */
@@ -110,6 +111,14 @@ export class ServerRequests {
     this.#open.set(idText, id);
     this.#call.setAsked(true);
     return toClientRequest(request, id);
+  }
+
+  #refuse(idText: string, why: string): void {
+    const id = this.#open.get(idText);
+    if (id === undefined) return;
+    this.#clientRequests.drop(id);
+    this.#close(idText);
+    this.#answer(idText, clientError(why));
   }
 
   #withdraw(idText: string, id: string): Buffer {

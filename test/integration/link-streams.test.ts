@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import http from 'node:http';
+import http2 from 'node:http2';
 import { describe, type TestContext, test } from 'node:test';
 import { ALL, callModern, LegacyCall, needed, textOf } from '../support/asked-clients.ts';
 import { eventually } from '../support/eventually.ts';
@@ -10,6 +11,7 @@ import { BOTH, send } from '../support/mcp-http.ts';
 import { LegacySession } from '../support/session-client.ts';
 import { SessionUpstream, type SessionUpstreamOptions } from '../support/session-upstream.ts';
 import type { Asked } from '../support/watched-upstream.ts';
+import { metricOf } from '../support/worker-connections.ts';
 
 const FORM = { message: 'How many?', requestedSchema: { type: 'object', properties: {} } };
 const ACCEPTED = { action: 'accept', content: {} };
@@ -189,6 +191,26 @@ test('without a call the session is asked if it listens, and the upstream is tol
   const stream = await session.listen();
   upstream.say(called!, { ...QUESTION, id: 'again' });
   await eventually(() => stream.text.includes('elicitation/create'));
+});
+
+test('a question that finds no stream to be asked on is refused alone: the one before it can still be answered', async (t) => {
+  const { upstream, gateway } = await start(t);
+  const session = await open(gateway);
+  const calling = call(session);
+  const [called] = await upstream.called();
+  upstream.finish(called!);
+  await calling.ended();
+  const connection = http2.connect(gateway.url);
+  const stream = await session.listen2(connection);
+  upstream.say(called!, QUESTION);
+  await eventually(() => stream.text.includes('elicitation/create'));
+  const id = /"id":"([\w-]+)"/.exec(stream.text)?.[1];
+  connection.destroy();
+  await eventually(async () => (await metricOf(gateway.url, 'client_streams')) === 0);
+  upstream.say(called!, { ...QUESTION, id: 'unheard' });
+  assert.match(JSON.stringify((await upstream.responseTo('unheard')).error), /has no stream open/);
+  assert.equal((await tell(session, { id, result: ACCEPTED })).status, 202);
+  assert.deepEqual((await upstream.responseTo('q')).result, ACCEPTED);
 });
 
 test('logs reach the session that listens, from the level on that it has set', async (t) => {
