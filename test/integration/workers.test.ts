@@ -1,6 +1,7 @@
 // The life of `switchboard serve --workers 2`: how work is shared out, what the death of a process costs, and the end.
 
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import { Agent } from 'node:http';
 import { join } from 'node:path';
@@ -115,6 +116,36 @@ suite('two workers', () => {
   test('have written a log of calls that is whole', async () => {
     assert.match(await child.command('audit', 'verify'), /^The audit is as it was written/m);
   });
+});
+
+test('operators are told on their listener that two workers stop, until the last call is done', async () => {
+  const child = await startWorkers(upstreams, { admin: { listen: { host: '127.0.0.1', port: 0 } } });
+  const [, operators = ''] = /^Operators connect to (\S+)$/m.exec(child.output.stdout) ?? [];
+  const hang = call(child, 'ctl.hang');
+  await eventually(async () => (await metricOf(operators, 'calls_in_flight', 'service="ctl"')) === 1);
+  const stopped = child.stop();
+  await eventually(() => call(child, 'ctl.quick').catch(({ code }) => code === 'ECONNREFUSED'));
+  for (let count = 0; count < 4; count++) {
+    const ready = await fetch(`${operators}/readyz`, { signal: AbortSignal.timeout(2_000) });
+    assert.equal(ready.status, 503);
+  }
+  upstreams.control.gate.resolve();
+  assert.equal((await hang).status, 200);
+  assert.equal((await stopped).code, 0);
+  upstreams.control.reset();
+});
+
+test('a worker that there are no descriptors for is started when there are some', async () => {
+  const child = await startWorkers(upstreams);
+  const limit = (count: string) => execFileSync('prlimit', [`--pid=${child.pid}`, `--nofile=${count}:`]);
+  const [killed = 0, other] = workersOf(child);
+  limit('3');
+  process.kill(killed, 'SIGKILL');
+  await eventually(() => /"worker not started".*EMFILE|EMFILE.*"worker not started"/.test(child.output.stderr));
+  assert.deepEqual(workersOf(child), [other]);
+  limit('1024');
+  await eventually(() => workersOf(child).length === 2);
+  await eventually(async () => (await workerOf(child.url, new Agent())) === 1);
 });
 
 test('two workers keep one limit between them, and end when the process that started them is killed', async () => {

@@ -20,23 +20,21 @@ export class Connections {
   }
 
   /** Throws `GatewayError` `invalid_argument` for an address that cannot be bound. */
-  async open(port: PortName, { host, port: number }: Address): Promise<Address> {
+  open(port: PortName, { host, port: number }: Address): Promise<Address> {
     // A connection that is read from could not be handed on whole.
     const source = openPort({ host, port: number, maxConnections: MAX_WAITING, pauseOnConnect: true });
-    const address = await source.open((socket) => this.#give({ socket, port }));
     this.#ports.set(port, source);
-    return address;
+    return source.open((socket) => this.#give({ socket, port }));
   }
 
-  /** Takes no further ones; those that wait are dropped. */
+  /** Takes no further ones; those that wait, or come back from a worker, are dropped. */
   close(port: PortName): void {
     this.#ports.get(port)?.close();
-    const dropped = this.#waiting.filter((each) => each.port === port);
-    this.#waiting = this.#waiting.filter((each) => each.port !== port);
-    for (const { socket } of dropped) socket.destroy();
+    this.#ports.delete(port);
+    this.giveAgain([]);
   }
 
-  /** Those that a worker has not taken, and those that wait when another worker accepts. */
+  /** Those that a worker has not taken, and those that wait: another worker accepts, or none will. */
   giveAgain(returned: readonly Pending[]): void {
     const due = [...returned, ...this.#waiting];
     this.#waiting = [];
@@ -44,6 +42,10 @@ export class Connections {
   }
 
   #give(connection: Pending): void {
+    if (!this.#ports.has(connection.port)) {
+      connection.socket.destroy();
+      return;
+    }
     const worker = this.#choose(connection.port);
     if (worker === undefined) {
       this.#waiting.push(connection);

@@ -39,8 +39,8 @@ export type FromWorker =
   | { readonly tell: 'accepting'; readonly port: PortName }
   /** Its configuration is in force. */
   | { readonly tell: 'ready' }
-  /** It serves what it has, and takes nothing more. */
-  | { readonly tell: 'leaving' }
+  /** Of this port it serves what it has, and takes nothing more. */
+  | { readonly tell: 'closed'; readonly port: PortName }
   /** `open`: how many connections it has. */
   | { readonly tell: 'taken'; readonly number: number; readonly open: number }
   | { readonly tell: 'refused'; readonly number: number }

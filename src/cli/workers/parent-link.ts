@@ -67,7 +67,7 @@ export class ParentLink {
       },
       close: () => {
         this.#ports.delete(port);
-        if (port === 'main') this.tell({ tell: 'leaving' });
+        this.tell({ tell: 'closed', port });
       },
     };
   }

@@ -14,6 +14,11 @@ export interface Pending {
   readonly port: PortName;
 }
 
+/** How the process ended, or why there never was one. */
+export type WorkerEnd =
+  | { readonly code: number | null; readonly signal: NodeJS.Signals | null }
+  | { readonly error: unknown };
+
 export interface WorkerHooks {
   /** Whether it accepts or serves is another than before. */
   onState(worker: WorkerProcess): void;
@@ -21,7 +26,7 @@ export interface WorkerHooks {
   onReturned(connections: readonly Pending[]): void;
   /** It wants to know what the others say. */
   onQuestion(worker: WorkerProcess, question: Question): Promise<readonly unknown[]>;
-  onEnd(worker: WorkerProcess, code: number | null, signal: NodeJS.Signals | null): void;
+  onEnd(worker: WorkerProcess, end: WorkerEnd): void;
 }
 
 export class WorkerProcess {
@@ -38,14 +43,18 @@ export class WorkerProcess {
   #open = 0;
   #count = 0;
 
+  /** Throws where the system has no room for another process, but for want of descriptors, which is told by `onEnd`. */
   constructor(start: WorkerStart, hooks: WorkerHooks) {
     this.index = start.index;
     this.#hooks = hooks;
     const [, program = ''] = process.argv;
     this.#child = fork(program, [WORKER, JSON.stringify(start)], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
     this.#child.on('message', (message) => this.#receive(message as FromWorker));
-    this.#child.once('error', () => this.#child.kill('SIGKILL'));
-    this.#child.once('exit', (code, signal) => this.#onExit(code, signal));
+    this.#child.once('error', (error) => {
+      if (this.pid === undefined) this.#onEnd({ error });
+      else this.kill();
+    });
+    this.#child.once('exit', (code, signal) => this.#onEnd({ code, signal }));
   }
 
   get pid(): number | undefined {
@@ -53,7 +62,7 @@ export class WorkerProcess {
   }
 
   accepts(port: PortName): boolean {
-    return this.#accepting.has(port) && this.state !== 'leaving' && this.state !== 'ended';
+    return this.#accepting.has(port) && this.state !== 'ended';
   }
 
   /** Connections that it has or is about to have. */
@@ -101,8 +110,13 @@ export class WorkerProcess {
         this.#hooks.onState(this);
         return;
       case 'ready':
-      case 'leaving':
-        this.state = message.tell;
+        this.state = 'ready';
+        this.#hooks.onState(this);
+        return;
+      case 'closed':
+        this.#accepting.delete(message.port);
+        // Operators are still told on theirs that it stops.
+        if (message.port === 'main') this.state = 'leaving';
         this.#hooks.onState(this);
         return;
       case 'taken':
@@ -132,13 +146,13 @@ export class WorkerProcess {
     if (connection !== undefined) this.#hooks.onReturned([connection]);
   }
 
-  #onExit(code: number | null, signal: NodeJS.Signals | null): void {
+  #onEnd(end: WorkerEnd): void {
     this.state = 'ended';
     const returned = [...this.#pending.values()];
     this.#pending.clear();
     for (const answer of [...this.#asked.values()]) answer(undefined);
     this.#hooks.onState(this);
     this.#hooks.onReturned(returned);
-    this.#hooks.onEnd(this, code, signal);
+    this.#hooks.onEnd(this, end);
   }
 }

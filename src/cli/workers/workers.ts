@@ -5,13 +5,14 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { GatewayError } from '../../domain/errors.ts';
 import type { Question } from '../../gateway/worker-place.ts';
 import type { Address } from '../../settings/environment.ts';
 import type { Settings } from '../../settings/settings.ts';
 import { createLogger, type Logger } from '../../telemetry/logger.ts';
 import { Connections } from './connections.ts';
 import { Counted } from './counted.ts';
-import { WorkerProcess } from './worker-process.ts';
+import { type WorkerEnd, type WorkerHooks, WorkerProcess } from './worker-process.ts';
 
 export interface WorkersOptions {
   readonly config: string;
@@ -111,17 +112,26 @@ export class Workers {
   #start(index: number): WorkerProcess | undefined {
     const { config, count } = this.#options;
     if (this.#place === undefined) return undefined;
-    const worker = new WorkerProcess(
-      { config, index, count, ...this.#place },
-      {
-        onState: () => this.#onState(),
-        onReturned: (connections) => this.#connections.giveAgain(connections),
-        onQuestion: (asking, question) => this.#askOthers(asking, question),
-        onEnd: (ended, code, signal) => this.#onEnd(ended, code, signal),
-      },
-    );
-    this.#workers.set(index, worker);
-    return worker;
+    const hooks: WorkerHooks = {
+      onState: () => this.#onState(),
+      onReturned: (connections) => this.#connections.giveAgain(connections),
+      onQuestion: (asking, question) => this.#askOthers(asking, question),
+      onEnd: (ended, end) => this.#onEnd(ended, end),
+    };
+    try {
+      const worker = new WorkerProcess({ config, index, count, ...this.#place }, hooks);
+      this.#workers.set(index, worker);
+      return worker;
+    } catch (error) {
+      this.#logNotStarted(index, error);
+      return undefined;
+    }
+  }
+
+  #logNotStarted(index: number, cause: unknown): void {
+    const { code = '' } = cause as NodeJS.ErrnoException;
+    const error = new GatewayError('internal', `The system has no room for another process (${code}).`, { cause });
+    this.log.error('worker not started', { worker: index + 1, error });
   }
 
   #onState(): void {
@@ -139,14 +149,15 @@ export class Workers {
     return answers.filter((answer) => answer !== undefined);
   }
 
-  #onEnd(worker: WorkerProcess, code: number | null, signal: NodeJS.Signals | null): void {
+  #onEnd(worker: WorkerProcess, end: WorkerEnd): void {
     const { index, startedMs, pid } = worker;
     this.#counted.onEnd(worker);
     this.#workers.delete(index);
     this.#onChange();
+    if ('error' in end) this.#logNotStarted(index, end.error);
     // One that never served is the start's to give up.
     if (this.#isStopping || !this.#hasStarted) return;
-    this.log[code === 0 ? 'info' : 'warn']('worker ended', { worker: index + 1, pid, code: code ?? undefined, signal });
+    if ('code' in end) this.log[end.code === 0 ? 'info' : 'warn']('worker ended', { worker: index + 1, pid, ...end });
     const lived = performance.now() - startedMs;
     const pauseMs = lived > LONG_LIFE_MS ? 0 : (this.#pauses.get(index) ?? 0);
     this.#pauses.set(index, Math.min(Math.max(2 * pauseMs, FIRST_PAUSE_MS), MAX_PAUSE_MS));
@@ -157,7 +168,8 @@ export class Workers {
     if (pauseMs > 0) await delay(pauseMs);
     if (this.#isStopping) return;
     const worker = this.#start(index);
-    worker?.tell({ tell: 'go' });
-    this.log.info('worker started', { worker: index + 1, pid: worker?.pid });
+    if (worker === undefined) return this.#replace(index, MAX_PAUSE_MS);
+    worker.tell({ tell: 'go' });
+    this.log.info('worker started', { worker: index + 1, pid: worker.pid });
   }
 }
