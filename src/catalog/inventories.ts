@@ -39,6 +39,8 @@ interface Entry {
   list: Inventory | undefined;
   joined: JoinedLists | undefined;
   storedAtMs: number;
+  /** Whether it waits to be stored. */
+  isQueued: boolean;
   /** When the upstream was first asked. */
   askedAtMs: number | undefined;
   /** When the upstream last confirmed the list, or last failed to. */
@@ -163,9 +165,10 @@ export class Inventories {
     }
   }
 
-  /** Asks no upstream again. */
-  close(): void {
+  /** Asks no upstream again, and resolves when what is known of them has been stored. */
+  async close(): Promise<void> {
     this.keepOnly(new Set());
+    await this.#keeping;
   }
 
   async #fetch(account: AccountId, upstream: Upstream, entry: Entry): Promise<void> {
@@ -184,10 +187,7 @@ export class Inventories {
       if (isChange) onChange();
       if (same === undefined) this.#report(upstream, list);
       const isOld = entry.checkedAtMs - entry.storedAtMs >= STORED_AGAIN_MS;
-      if (same === undefined || isOld) {
-        this.#keeping = this.#keeping.then(() => this.#keep(account, upstream, entry, joined.bytes));
-        await this.#keeping;
-      }
+      if (same === undefined || isOld) this.#keepSoon(account, upstream, entry);
     } catch (error) {
       this.#fail(upstream, entry, error);
     }
@@ -247,12 +247,26 @@ export class Inventories {
     if (unsaid > 0) log.warn('and more with such problems', { service, count: unsaid });
   }
 
+  /** Nobody waits for the store, so each list is in the queue once, and what is written is what is known by then. */
+  #keepSoon(account: AccountId, upstream: Upstream, entry: Entry): void {
+    if (entry.isQueued) return;
+    entry.isQueued = true;
+    this.#keeping = this.#keeping.then(() => this.#keep(account, upstream, entry));
+  }
+
   /** A store that is down costs the memory of the list across a restart, and nothing else. */
-  async #keep(account: AccountId, upstream: Upstream, entry: Entry, tools: Buffer): Promise<void> {
+  async #keep(account: AccountId, upstream: Upstream, entry: Entry): Promise<void> {
     while (this.#slice.isOver) await this.#slice.rest();
+    entry.isQueued = false;
+    const { joined, checkedAtMs } = entry;
+    if (joined === undefined) return;
     try {
-      await this.#options.store.putToolList(account, { key: upstream.key, tools, fetchedAtMs: entry.checkedAtMs });
-      entry.storedAtMs = entry.checkedAtMs;
+      await this.#options.store.putToolList(account, {
+        key: upstream.key,
+        tools: joined.bytes,
+        fetchedAtMs: checkedAtMs,
+      });
+      entry.storedAtMs = checkedAtMs;
     } catch (error) {
       this.#options.log.warn('tool list not stored', { service: upstream.service, error });
     }
@@ -270,6 +284,7 @@ export class Inventories {
         ttlMs: this.#options.ttlMs,
         freshUntilMs: Number.NEGATIVE_INFINITY,
         failures: 0,
+        isQueued: false,
         schedule: undefined,
         changes: new ToolChanges(),
       };

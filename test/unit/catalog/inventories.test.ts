@@ -16,8 +16,11 @@ const RESULTS: Results = {
   'resources/templates/list': '{"resourceTemplates":[{"uriTemplate":"d:{x}","name":"d"}]}',
 };
 
-/** A modern upstream whose answers are `results`; what is missing there is an error. */
-async function start(t: TestContext, stored: StoredToolList[] = []) {
+/**
+ * A modern upstream whose answers are `results`; what is missing there is an error. The store waits with each write for
+ * `taken`.
+ */
+async function start(t: TestContext, stored: StoredToolList[] = [], taken?: Promise<void>) {
   const results: Results = { ...RESULTS };
   const about =
     '{"supportedVersions":["2026-07-28"],"capabilities":{"prompts":{},"resources":{}},"instructions":"Ask."}';
@@ -40,7 +43,10 @@ async function start(t: TestContext, stored: StoredToolList[] = []) {
   const inventories = new Inventories({
     store: {
       readToolLists: async () => stored,
-      putToolList: async (_account, list) => void stored.splice(0, 1, list),
+      putToolList: async (_account, list) => {
+        await taken;
+        stored.unshift(list);
+      },
       deleteToolLists: async () => {},
     },
     ttlMs: 5_000,
@@ -49,7 +55,7 @@ async function start(t: TestContext, stored: StoredToolList[] = []) {
     onChange: () => void changes++,
   });
   t.after(async () => {
-    inventories.close();
+    await inventories.close();
     await upstream.close(0);
     await recording.close();
   });
@@ -100,6 +106,21 @@ describe('an inventory', () => {
     assert.equal(shown(), 'a b c: d:{x}');
     assert.equal(inventories.get(upstream)?.about?.instructions, 'Ask.');
     assert.equal(inventories.isUnconfirmed(upstream), true);
+  });
+
+  test('waits for no store, and writes what it is when that is there again', async (t) => {
+    const store = Promise.withResolvers<void>();
+    const { refresh, results, stored, inventories } = await start(t, [], store.promise);
+    for (const name of ['x', 'y', 'z']) {
+      results['prompts/list'] = `{"prompts":[{"name":"${name}"}]}`;
+      assert.equal(await refresh(5_000), `a ${name} c: d:{x}`);
+    }
+    store.resolve();
+    await inventories.close();
+    assert.deepEqual(
+      stored.map(({ tools }) => /"(?:x|y|z)"/.exec(tools.toString())?.[0]),
+      ['"z"', '"x"'],
+    );
   });
 
   test('that an earlier version has stored is its tools', async (t) => {
