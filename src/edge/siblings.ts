@@ -76,7 +76,8 @@ export class Siblings implements SiblingDoor {
   /** Where the others connect to this process. */
   socket(): ConnectionSource {
     const file = siblingSocket(this.#options.folder, this.index);
-    const server = createServer({ allowHalfOpen: true });
+    // Once it listens, an error is one connection that could not be accepted, such as for want of descriptors.
+    const server = createServer({ allowHalfOpen: true }).on('error', () => undefined);
     return {
       open(onConnection) {
         // Of the process before this one, which was killed.

@@ -41,6 +41,8 @@ class WholeReader implements ControlReader {
   readonly #length: number;
   readonly #body = new HeldBytes();
   #triedBytes = 0;
+  /** In a body that is whole. */
+  #found: Found;
 
   constructor(read: Read, length: number) {
     this.#read = read;
@@ -50,7 +52,10 @@ class WholeReader implements ControlReader {
   push(chunk: Buffer): Found {
     const body = this.#body;
     body.push(chunk);
-    if (body.length === this.#length) return this.end();
+    if (body.length === this.#length) {
+      this.#found = this.end();
+      return this.#found;
+    }
     if (!Number.isNaN(this.#length) || !endsInBrace(chunk)) return undefined;
     if (this.#triedBytes + body.length > MAX_TRIED_BYTES) return undefined;
     this.#triedBytes += body.length;
@@ -58,7 +63,7 @@ class WholeReader implements ControlReader {
   }
 
   end(): Found {
-    return this.#read(this.#body.whole());
+    return this.#found ?? this.#read(this.#body.whole());
   }
 }
 

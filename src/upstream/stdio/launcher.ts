@@ -134,6 +134,8 @@ export class Launcher {
     // Its mode is 0700: nobody else's processes can pose as a stream.
     const folder = await mkdtemp(join(tmpdir(), 'switchboard-'));
     const server = net.createServer({ allowHalfOpen: true, pauseOnConnect: true }, (socket) => this.#welcome(socket));
+    // Once it listens, an error is one connection that could not be accepted, such as for want of descriptors.
+    server.on('error', () => undefined);
     const cleanUp = (): void => {
       server.close();
       void rm(folder, { recursive: true, force: true });
