@@ -1,13 +1,12 @@
 // The client's side of one call: a whole answer, an answer in parts, or events, in the framing the client reads.
 
 import { SHORT_BYTES, toText } from '../protocol/splice.ts';
-import { EVENT_CUT, EVENT_END, EVENT_HEAD } from '../protocol/sse-relay.ts';
+import { COMMENT, EVENT_CUT, EVENT_END, EVENT_HEAD } from '../protocol/sse.ts';
 import type { CallEvents, EventBuffers } from './event-buffer.ts';
 import type { RpcRequest } from './exchange.ts';
 import {
   beginStream,
   breakOff,
-  COMMENT,
   type Framing,
   type HttpResponse,
   isGone,

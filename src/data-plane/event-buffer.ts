@@ -2,7 +2,7 @@
 // the rest (2025-11-25 basic/transports#resumability-and-redelivery). Bounded: of a stream that is too much nothing is kept.
 
 import { HeldBytes } from '../protocol/held-bytes.ts';
-import { EVENT_HEAD } from '../protocol/sse-relay.ts';
+import { EVENT_HEAD } from '../protocol/sse.ts';
 import { UpstreamIds } from '../protocol/upstream-id.ts';
 import type { Session } from './sessions.ts';
 

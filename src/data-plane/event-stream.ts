@@ -2,7 +2,8 @@
 // the client has taken that, so nothing grows here for a client that does not read.
 
 import type { ServerResponse } from 'node:http';
-import { breakOff, COMMENT, end, type HttpResponse, isGone, STREAM_HEADERS, writeHead } from './reply.ts';
+import { COMMENT } from '../protocol/sse.ts';
+import { breakOff, end, type HttpResponse, isGone, STREAM_HEADERS, writeHead } from './reply.ts';
 
 /** A stream that is silent this long gets a comment, for proxies that cut what is idle. */
 const KEEP_ALIVE_MS = 15_000;

@@ -3,13 +3,14 @@
 import { hash } from 'node:crypto';
 import { performance } from 'node:perf_hooks';
 import type { TokenPrincipal } from '../identity/authenticate.ts';
+import { COMMENT } from '../protocol/sse.ts';
 import { PRIMING_REVISION } from './event-buffer.ts';
 import { EventStream } from './event-stream.ts';
 import type { Exchange } from './exchange.ts';
 import { Listener, type ListeningDeps, methodOf, toNotification } from './listener.ts';
 import type { OpenStream } from './open-streams.ts';
 import { Outbox } from './outbox.ts';
-import { COMMENT, type HttpResponse, toEvent } from './reply.ts';
+import { type HttpResponse, toEvent } from './reply.ts';
 import type { Session } from './sessions.ts';
 
 /** Requests of servers outside a call that are kept to be sent again; the oldest makes room. */

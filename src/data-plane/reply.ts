@@ -4,6 +4,7 @@
 import { type IncomingMessage, ServerResponse } from 'node:http';
 import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
 import { SHORT_BYTES, toText } from '../protocol/splice.ts';
+import { EVENT_END, EVENT_HEAD } from '../protocol/sse.ts';
 
 export type HttpRequest = IncomingMessage | Http2ServerRequest;
 export type HttpResponse = ServerResponse | Http2ServerResponse;
@@ -189,11 +190,6 @@ export function end(response: HttpResponse, bytes?: Buffer): void {
 export function toEvent(body: Buffer): Buffer {
   return Buffer.concat([EVENT_HEAD, toDataLines(body), EVENT_END]);
 }
-
-/** Ends no event and begins none: bytes that mean nothing to whoever reads events. */
-export const COMMENT = Buffer.from(':\n\n');
-export const EVENT_HEAD = Buffer.from('event: message\ndata: ');
-export const EVENT_END = Buffer.from('\n\n');
 
 /**
  * JSON holds no line end inside a string, so cutting there changes nothing but white space. CR ends a line, too: it

@@ -2,11 +2,11 @@
 
 import { performance } from 'node:perf_hooks';
 import type { TokenPrincipal } from '../identity/authenticate.ts';
+import { COMMENT } from '../protocol/sse.ts';
 import type { CallEvents, Taker } from './event-buffer.ts';
 import { EventStream } from './event-stream.ts';
 import type { Exchange } from './exchange.ts';
 import type { OpenStream, OpenStreams } from './open-streams.ts';
-import { COMMENT } from './reply.ts';
 import type { Session } from './sessions.ts';
 
 class ResumedStream implements OpenStream, Taker {

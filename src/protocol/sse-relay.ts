@@ -13,6 +13,7 @@ import { findMember, stringAt } from './json-scan.ts';
 import { type Message, scanMessage } from './jsonrpc.ts';
 import { type LogLevel, passesLog } from './log-level.ts';
 import { type Pieces, SHORT_BYTES, splice } from './splice.ts';
+import { COMMENT, EVENT_CUT, EVENT_END, EVENT_HEAD, readEventId, readRetry } from './sse.ts';
 import { SseLines } from './sse-lines.ts';
 
 /** From here on a line is passed on in parts if it is the answer. */
@@ -20,11 +21,6 @@ const LONG_LINE_BYTES = 64 * 1024;
 /** What is no answer must fit: it is read whole. */
 const MAX_EVENT_BYTES = 4 * 1024 * 1024;
 
-export const EVENT_HEAD = Buffer.from('event: message\ndata: ');
-export const EVENT_END = Buffer.from('\n\n');
-/** Ends an event whose data is then no JSON. */
-export const EVENT_CUT = Buffer.from('\ndata: (cut off)\n\n');
-const COMMENT = Buffer.from(':\n\n');
 const DATA = 'data:';
 const EVENT = 'event:';
 const MESSAGE = 'message';
@@ -329,15 +325,4 @@ function fieldValue(line: Buffer, name: string): Buffer {
 /** Events of other types are not for an MCP client (WHATWG HTML §9.2.6: the default type is `message`). */
 function isMessageType(type: Buffer): boolean {
   return type.length === 0 || (type.length === MESSAGE.length && hasName(type, MESSAGE));
-}
-
-/** An id that a header can carry back; others are as if they had not been sent. */
-function readEventId(value: Buffer): string | undefined {
-  const text = value.toString('latin1');
-  return /^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/.test(text) && text.length <= 1024 ? text : undefined;
-}
-
-function readRetry(value: Buffer): number | undefined {
-  const text = value.toString('latin1');
-  return /^\d{1,9}$/.test(text) ? Number(text) : undefined;
 }

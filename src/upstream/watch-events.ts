@@ -1,13 +1,11 @@
 // Reads the event stream of a watch: whole events of bounded size, and what it takes to resume the stream.
 
 import { HeldBytes } from '../protocol/held-bytes.ts';
+import { readEventId, readRetry } from '../protocol/sse.ts';
 import { SseLines } from '../protocol/sse-lines.ts';
 
 /** Notifications are short: an event is held whole, and a larger one could only be meant to fill the memory. */
 const MAX_EVENT_BYTES = 4 * 1024 * 1024;
-/** An upstream that asks for a longer pause gets this one, or it could silence its watch for good. */
-const MAX_RETRY_MS = 5 * 60 * 1000;
-const MAX_ID_CHARACTERS = 1024;
 
 const SPACE = 0x20;
 const NEWLINE = Buffer.from('\n');
@@ -69,16 +67,4 @@ export class WatchEvents {
     this.#data.clear();
     if (isMessage) this.#onData(data);
   }
-}
-
-/** Only ids that the header Last-Event-ID can carry back; others are ignored. */
-function readEventId(value: Buffer): string | undefined {
-  if (value.length > MAX_ID_CHARACTERS) return undefined;
-  const text = value.toString('latin1');
-  return /^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/.test(text) ? text : undefined;
-}
-
-function readRetry(value: Buffer): number | undefined {
-  const text = value.toString('latin1', 0, 10);
-  return /^\d{1,9}$/.test(text) && value.length < 10 ? Math.min(Number(text), MAX_RETRY_MS) : undefined;
 }

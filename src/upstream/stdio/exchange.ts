@@ -3,7 +3,7 @@
 
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Dispatcher } from 'undici';
-import { EVENT_END, EVENT_HEAD } from '../../protocol/sse-relay.ts';
+import { EVENT_END, EVENT_HEAD } from '../../protocol/sse.ts';
 import type { Requester } from './process.ts';
 
 /** Lines are handed over in parts of this size, so that the reader can pause within one. */

@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import { type CallEvents, EventBuffers, type Taker } from '../../../src/data-plane/event-buffer.ts';
 import { toEvent } from '../../../src/data-plane/reply.ts';
 import type { Session } from '../../../src/data-plane/sessions.ts';
-import { EVENT_END, EVENT_HEAD } from '../../../src/protocol/sse-relay.ts';
+import { EVENT_END, EVENT_HEAD } from '../../../src/protocol/sse.ts';
 
 function sessionOf(nonce: string, revision = '2025-11-25'): Session {
   return { nonce, revision, expiresAtMs: 0 } as Session;

@@ -7,7 +7,7 @@ import { createServer as createHttp2Server, type Http2ServerResponse } from 'nod
 import { connect, type Socket } from 'node:net';
 import { suite, type TestContext, test } from 'node:test';
 import { EventStream } from '../../../src/data-plane/event-stream.ts';
-import { COMMENT } from '../../../src/data-plane/reply.ts';
+import { COMMENT } from '../../../src/protocol/sse.ts';
 import { eventually } from '../../support/eventually.ts';
 import { closeServer, listenLocally } from '../../support/local-server.ts';
 import { connectHttp2 } from '../../support/raw-http2.ts';

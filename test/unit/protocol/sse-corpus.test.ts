@@ -4,7 +4,8 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import { createParser } from 'eventsource-parser';
-import { EVENT_CUT, type RelayRewrite, type RelayState, SseRelay } from '../../../src/protocol/sse-relay.ts';
+import { EVENT_CUT } from '../../../src/protocol/sse.ts';
+import { type RelayRewrite, type RelayState, SseRelay } from '../../../src/protocol/sse-relay.ts';
 import { type CorpusCase, readCorpus, reportCounts } from '../../support/corpus.ts';
 import { heldMemoryBytes } from '../../support/held-memory.ts';
 

@@ -4,7 +4,8 @@ import { createParser } from 'eventsource-parser';
 import fc from 'fast-check';
 import { COMPLETE } from '../../../src/protocol/answer-splice.ts';
 import { toText } from '../../../src/protocol/splice.ts';
-import { EVENT_CUT, type RelayRewrite, type RelayState, SseRelay } from '../../../src/protocol/sse-relay.ts';
+import { EVENT_CUT } from '../../../src/protocol/sse.ts';
+import { type RelayRewrite, type RelayState, SseRelay } from '../../../src/protocol/sse-relay.ts';
 
 const ID = 'Zk3-pQ_9aVbX0LmN7yTc2w';
 const OTHER = 'Yj2-oP_8ZuaW9KlM6xSb1v';
