@@ -1,7 +1,7 @@
 // The REST door: authenticates API keys, reads requests by the operations' schemas, and turns errors into answers.
 
 import { type Context, Hono } from 'hono';
-import { ERRORS, GatewayError } from '../domain/errors.ts';
+import { GatewayError } from '../domain/errors.ts';
 import type { Authenticator, Operator } from '../identity/authenticate.ts';
 import type { RateLimiter } from '../rate-limiter.ts';
 import type { Expected } from './change.ts';
@@ -147,10 +147,4 @@ async function readText(context: RestContext): Promise<string> {
   } catch {
     throw new GatewayError('parse_error', 'The body is not valid UTF-8.');
   }
-}
-
-/** The body of every refusal of the control plane: `message` on top, as Runloop's clients show it. */
-export function problemBody(error: GatewayError): Record<string, unknown> {
-  const { code, message, status, problems } = error;
-  return { message, code, title: ERRORS[code].title, status, ...(problems.length === 0 ? {} : { errors: problems }) };
 }

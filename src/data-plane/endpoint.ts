@@ -1,6 +1,7 @@
 // `/mcp`: authenticates, reads the body once, decides the era once and hands the message to that era's methods.
 
 import { performance } from 'node:perf_hooks';
+import { toProblemBody } from '../domain/errors.ts';
 import type { Authenticator } from '../identity/authenticate.ts';
 import { isBatch, scanBatch } from '../protocol/batch-scan.ts';
 import { classify, type Era } from '../protocol/era.ts';
@@ -263,7 +264,7 @@ export class McpEndpoint {
     telemetry.httpRefusals.labels('not_found').add();
     // Its body is not read, as that of a client without a token.
     if (request.httpVersionMajor === 1) response.setHeader('connection', 'close');
-    const body = JSON.stringify({ message: NO_SUCH_VIEW, code: 'not_found', status: 404 });
+    const body = toProblemBody(404, 'not_found', NO_SUCH_VIEW);
     reply(response, 404, Buffer.from(body), 'json');
   }
 
@@ -272,7 +273,7 @@ export class McpEndpoint {
     this.#deps.telemetry.httpRefusals.labels('unauthenticated').add();
     const challenge = `Bearer error="invalid_token", error_description="${message.replace(/[^\x20-\x7e]|["\\]/g, "'")}"`;
     if (request.httpVersionMajor === 1) response.setHeader('connection', 'close');
-    const body = JSON.stringify({ message, code: 'unauthenticated', status: 401 });
+    const body = toProblemBody(401, 'unauthenticated', message);
     reply(response, 401, Buffer.from(body), 'json', ['www-authenticate', challenge]);
   }
 }

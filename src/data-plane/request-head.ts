@@ -1,5 +1,6 @@
 // What the endpoint reads of a request before its body: method, media types, revision, spelling.
 
+import { toProblemBody } from '../domain/errors.ts';
 import { NAME_STYLES, type NameStyle } from '../domain/principal.ts';
 import { LEGACY_REVISIONS, MODERN_REVISION } from '../protocol/era.ts';
 import { quoted } from '../protocol/quoted.ts';
@@ -65,7 +66,7 @@ export function refuseHttpMethod({ method }: HttpRequest, response: HttpResponse
   const message = isGet
     ? 'GET opens the stream of a legacy session: send its Mcp-Session-Id, accept text/event-stream, and send no body. Messages are sent by POST.'
     : 'This endpoint serves POST, and for legacy sessions GET to open their stream and DELETE to end them.';
-  const body = JSON.stringify({ message, code: 'method_not_allowed', status: 405 });
+  const body = toProblemBody(405, 'method_not_allowed', message);
   const allowed = isGet ? 'POST, DELETE' : 'GET, POST, DELETE';
   reply(response, 405, Buffer.from(body), 'json', ['allow', allowed]);
 }

@@ -1,7 +1,7 @@
 // The closed table of errors the gateway makes itself. One row gives the HTTP status and the JSON-RPC code;
 // an upstream handler's own error never passes through here, it travels as the bytes it came in.
 
-/** Whose mistake it is: decides whether a retry, a breaker strike or a bug report is due. */
+/** Whose mistake it is, for those who read the table in the README. */
 export type Fault = 'client' | 'gateway' | 'upstream';
 
 export type ErrorCode =
@@ -87,6 +87,20 @@ export const ERRORS: Readonly<Record<ErrorCode, ErrorRow>> = {
   store_unavailable: { status: 503, jsonRpcCode: -32603, fault: 'gateway', title: 'Store unavailable' },
   internal: { status: 500, jsonRpcCode: -32603, fault: 'gateway', title: 'Internal error' },
 };
+
+/**
+ * The body of a refusal that is no JSON-RPC: `message` on top, as Runloop's clients show it. The status may be another than
+ * the code's own, as 431 is.
+ */
+export function toProblemBody(
+  status: number,
+  code: ErrorCode,
+  message: string,
+  problems: readonly Problem[] = [],
+): string {
+  const errors = problems.length === 0 ? {} : { errors: problems };
+  return JSON.stringify({ message, code, title: ERRORS[code].title, status, ...errors });
+}
 
 /** Why a call could not be answered by its upstream: the closed set of `data.reason` and of the metric label. */
 export const UPSTREAM_FAILURE_REASONS = [

@@ -6,8 +6,8 @@ import { type Context, Hono } from 'hono';
 import { METHOD_NAME_ALL } from 'hono/router';
 import type { ClaimDoor } from '../control-plane/claim-door.ts';
 import type { ManagementDoor } from '../control-plane/management-mcp.ts';
-import { problemBody, type RestDoor, takePermit } from '../control-plane/rest.ts';
-import { ERRORS, GatewayError, toRetryAfter } from '../domain/errors.ts';
+import { type RestDoor, takePermit } from '../control-plane/rest.ts';
+import { ERRORS, GatewayError, toProblemBody, toRetryAfter } from '../domain/errors.ts';
 import { isConfigName } from '../domain/mcp-config.ts';
 import type { Authenticator, Operator } from '../identity/authenticate.ts';
 import type { RateLimiter } from '../rate-limiter.ts';
@@ -17,7 +17,7 @@ import { type FamilySnapshot, METRICS_CONTENT_TYPE, renderMetrics } from '../tel
 import type { Telemetry } from '../telemetry/telemetry.ts';
 import type { ServeCors } from './cors.ts';
 import { type FindOriginProblem, isLocalPeer } from './origin.ts';
-import { refusalBody, writeRefusal } from './refusal.ts';
+import { writeRefusal } from './refusal.ts';
 import type { EdgeRequest, OnRequest } from './request-gate.ts';
 
 export interface AppDeps {
@@ -157,7 +157,7 @@ export function createRequestHandler(deps: RequestHandlerDeps): OnRequest {
 function refuseHost(): Response {
   const message = 'The Host header is not that of a URL. Send the name or address as the URL has it.';
   const headers = { 'content-type': 'application/json' };
-  return new Response(refusalBody(400, 'invalid_request', message), { status: 400, headers });
+  return new Response(toProblemBody(400, 'invalid_request', message), { status: 400, headers });
 }
 
 /** Why this listener serves nothing at the target, where that is known without looking at the routes. */
@@ -232,7 +232,7 @@ function toResponse(
   }
   // Runloop's clients try what may be transient five times, over half a minute, unless they are told.
   if (status === 429 || status >= 500) headers['x-should-retry'] = String(error.retryAfterMs !== undefined);
-  return context.body(JSON.stringify(problemBody(error)), status as 400, headers);
+  return context.body(toProblemBody(error.status, error.code, error.message, error.problems), status as 400, headers);
 }
 
 /** A path as it may stand in an error; a token that was put into it by mistake is not repeated to a log. */

@@ -4,8 +4,8 @@ import type { IncomingMessage, OutgoingHttpHeader, OutgoingHttpHeaders, Server }
 import { createServer, ServerResponse, STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { toProblemBody } from '../domain/errors.ts';
 import { Http1Request } from './http1-request.ts';
-import { refusalBody } from './refusal.ts';
 import type { OnRequest, RequestGate } from './request-gate.ts';
 
 export interface Http1Options {
@@ -208,7 +208,7 @@ function refuseInTurn(error: ParserError, socket: AnsweringSocket): void {
 
 function refuseMalformed(error: ParserError, socket: Socket): void {
   const { status, message } = toRefusal(error.code, error.reason);
-  const body = refusalBody(status, 'invalid_request', message);
+  const body = toProblemBody(status, 'invalid_request', message);
   const head = [
     // The space stays where there is no phrase behind it (RFC 9112 §4).
     `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}`,

@@ -2,12 +2,7 @@
 
 import type { ServerResponse } from 'node:http';
 import { constants, Http2ServerResponse } from 'node:http2';
-import { ERRORS, type ErrorCode } from '../domain/errors.ts';
-
-/** A body in the shape of the control plane's problems. The status may be another than the code's own, as 431 is. */
-export function refusalBody(status: number, code: ErrorCode, message: string): string {
-  return JSON.stringify({ message, code, title: ERRORS[code].title, status });
-}
+import { type ErrorCode, toProblemBody } from '../domain/errors.ts';
 
 /**
  * Answers a request whose headers have not been answered yet, and reads no more of its body: HTTP/1.1 ends the
@@ -19,7 +14,7 @@ export function writeRefusal(
   code: ErrorCode,
   message: string,
 ): void {
-  const body = refusalBody(status, code, message);
+  const body = toProblemBody(status, code, message);
   response.statusCode = status;
   response.setHeader('content-type', 'application/json');
   response.setHeader('content-length', Buffer.byteLength(body));

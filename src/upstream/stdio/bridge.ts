@@ -61,8 +61,7 @@ class StdioBridge extends Dispatcher {
 
   stats(): UpstreamPoolStats {
     const { count: connected, idle: free } = this.#processes;
-    const running = this.#exchanges.size;
-    return { connected, free, pending: 0, running, queued: 0, size: running };
+    return { connected, free };
   }
 
   override dispatch(options: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler): boolean {
