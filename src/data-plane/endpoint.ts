@@ -48,7 +48,7 @@ export class McpEndpoint {
     this.#methods = new Methods({ ...deps, overload: this.#overload }, this.#subscriptions);
   }
 
-  /** Serves one request to `/mcp`. Never throws. */
+  /** Serves one request to `/mcp`. */
   handle(request: HttpRequest, response: HttpResponse): void {
     const startedMs = performance.now();
     this.#overload.noteRequest(startedMs);

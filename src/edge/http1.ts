@@ -48,6 +48,7 @@ export function createHttp1Server(options: Http1Options, gate: RequestGate): Ser
     IncomingMessage: Http1Request,
     ServerResponse: createResponseClass(options.isDraining, idleLimit),
   });
+  server.on('connection', (socket) => idleLimit.watch(socket));
   server.once('close', () => idleLimit.close());
   server.maxRequestsPerSocket = options.maxRequests;
   server.on('request', inTurn(gate.request));
@@ -104,7 +105,8 @@ function createResponseClass(isDraining: () => boolean, idleLimit: IdleLimit): t
 }
 
 /**
- * How long a connection may take from an answer to its next request with all its headers. Node ends its keep-alive timeout
+ * How long a connection may take from an answer to its next request with all its headers, and for how long its client may
+ * take nothing of an answer that waits: Node has no limit for that, and each would be held forever. Node ends its keep-alive timeout
  * at the first byte and starts the headers timeout at the first that is no empty line (RFC 9112 §2.2): between them, a
  * connection could be held forever. One timer looks at all of them, for to set one at every answer costs more than a look.
  */
@@ -119,12 +121,12 @@ class IdleLimit {
     this.#timer = setInterval(() => this.#look(limit), checkIntervalMs).unref();
   }
 
+  watch(socket: AnsweringSocket): void {
+    this.#sockets.add(socket);
+    socket.once('close', () => this.#sockets.delete(socket));
+  }
+
   answered(socket: AnsweringSocket): void {
-    if (socket.destroyed) return;
-    if (socket[ANSWERED] === undefined) {
-      this.#sockets.add(socket);
-      socket.once('close', () => this.#sockets.delete(socket));
-    }
     socket[ANSWERED] = this.#now;
   }
 
@@ -135,8 +137,22 @@ class IdleLimit {
   #look(limit: number): void {
     this.#now++;
     for (const socket of this.#sockets) {
-      if (!socket._httpMessage && this.#now - (socket[ANSWERED] ?? 0) > limit) socket.destroy();
+      const isIdle = !socket._httpMessage && this.#now - (socket[ANSWERED] ?? this.#now) > limit;
+      if (isIdle || this.#now - this.#takenAt(socket) > limit) socket.destroy();
     }
+  }
+
+  /** When the client was last seen to have taken something, or to have nothing to take. */
+  #takenAt(socket: AnsweringSocket): number {
+    if (socket.writableLength === 0) {
+      socket[TAKEN] = undefined;
+      return this.#now;
+    }
+    const bytes = socket.bytesWritten - (socket._handle?.writeQueueSize ?? 0);
+    const last = socket[TAKEN];
+    if (last?.bytes === bytes) return last.at;
+    socket[TAKEN] = { bytes, at: this.#now };
+    return this.#now;
   }
 }
 
@@ -174,10 +190,16 @@ interface ParserError extends Error {
 /** When a connection was last answered, as its idle limit counts. */
 const ANSWERED = Symbol('answered');
 
+/** How much a client had taken of what waits for it, and when that was first seen. */
+const TAKEN = Symbol('taken');
+
 interface AnsweringSocket extends Socket {
   /** Node keeps the response being written on a socket here, and tells it to nobody else. */
   readonly _httpMessage?: ServerResponse | null;
+  /** Of what counts as written, so much is still to be taken by the system. Node's own timeouts look there, too. */
+  readonly _handle?: { readonly writeQueueSize?: number } | null;
   [ANSWERED]?: number;
+  [TAKEN]?: { readonly bytes: number; readonly at: number } | undefined;
 }
 
 /** Refuses what is no request, behind the answers to the requests before it. */

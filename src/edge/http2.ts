@@ -71,13 +71,17 @@ export function feedHttp2(server: Http2Server, socket: Socket): void {
 /**
  * Not by the session's own timeout: Node clears that too late to clear it, and a dead session is kept until it is over.
  * The socket is destroyed here, because a session waits for a peer that reads nothing to take what is left, for ever.
+ * Answers that wait to be taken keep a session only while something of them is.
  */
 function limitIdleTime(session: ServerHttp2Session, socket: Socket, timeoutMs: number): void {
   const open = new Set<ServerHttp2Stream>();
+  let bytesBefore = 0;
   const timer = setTimeout(() => {
-    // A stream that we have closed stays as long as its peer takes nothing.
+    const isTaking = socket.bytesWritten > bytesBefore;
+    bytesBefore = socket.bytesWritten;
     for (const stream of open) {
-      if (stream.closed) continue;
+      // A stream that we have closed stays as long as its peer takes nothing.
+      if (stream.closed || (stream.writableEnded && !isTaking)) continue;
       timer.refresh();
       return;
     }

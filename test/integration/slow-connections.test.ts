@@ -9,6 +9,7 @@ import type { Server } from 'node:http';
 import net from 'node:net';
 import { buffer } from 'node:stream/consumers';
 import { after, before, suite, type TestContext, test } from 'node:test';
+import { setTimeout as nextTime } from 'node:timers/promises';
 import { createListener, type Listener, type ListenerOptions } from '../../src/edge/listener.ts';
 import type { OnRequest } from '../../src/edge/request-gate.ts';
 import { trackSockets } from '../support/accepted-sockets.ts';
@@ -16,7 +17,7 @@ import { eventually } from '../support/eventually.ts';
 import { startGateway, type TestGateway } from '../support/gateway.ts';
 import { mcpRequest, send } from '../support/mcp-http.ts';
 import { pushBody, RawHttp1, toChunk } from '../support/raw-http1.ts';
-import { answerOf, beginHttp2, connectHttp2, sendHttp2 } from '../support/raw-http2.ts';
+import { answerOf, beginHttp2, connectHttp2, openHttp2, sendHttp2 } from '../support/raw-http2.ts';
 
 const MIB = 1024 * 1024;
 const GIB = 1024 * MIB;
@@ -203,6 +204,39 @@ suite('a listener', { concurrency: true }, () => {
       }
       assert.equal(client.isEnded, false);
       client.socket.destroy();
+    });
+
+    const LONG = Buffer.alloc(32 * MIB, ' ');
+    const answersLong: OnRequest = (_request, response) => void response.end(LONG);
+
+    test('nothing of a long answer is taken: cut in its time, on either protocol', async (t) => {
+      const { listener, url } = await start(t, TIMES, answersLong);
+      const client = await RawHttp1.connect(url);
+      client.socket.pause();
+      client.write(GET, GET);
+      const { session, socket } = await connectHttp2(url);
+      t.after(() => session.destroy());
+      openHttp2(session, url, { method: 'GET' }).on('error', () => undefined);
+      assert.equal(listener.connections, 2);
+      await eventually(() => listener.connections === 0);
+      client.socket.destroy();
+      socket.destroy();
+    });
+
+    test('a long answer that is taken little by little arrives whole', async (t) => {
+      const { url } = await start(t, TIMES, answersLong);
+      const { hostname, port } = new URL(url);
+      const socket = net.connect({ host: hostname, port: Number(port) }).on('error', () => undefined);
+      socket.write(GET);
+      const startedMs = performance.now();
+      let taken = 0;
+      while (taken < LONG.length && !socket.readableEnded) {
+        await once(socket, 'readable');
+        taken += socket.read()?.length ?? 0;
+        await nextTime(2);
+      }
+      assert.ok(taken >= LONG.length, `${taken} bytes`);
+      assert.ok(performance.now() - startedMs > TIMES.keepAliveTimeoutMs + TIMES.headersTimeoutMs);
     });
 
     test('an answer may take longer than every limit of its connection', async (t) => {
