@@ -62,8 +62,8 @@ async function epoch(): Promise<number> {
   return (view as { epoch: number }).epoch;
 }
 
-function write(wikiTools: readonly string[], more: readonly object[] = []): Promise<void> {
-  const wiki = { name: 'wiki-ro', endpoint: upstream.url, allowed_tools: wikiTools, description: 'pages' };
+function write(wikiTools: readonly string[], more: readonly object[] = [], endpoint = upstream.url): Promise<void> {
+  const wiki = { name: 'wiki-ro', endpoint, allowed_tools: wikiTools, description: 'pages' };
   const grants = [{ mcp_config: 'wiki-ro', secret: 'WIKI_KEY', allowed_tools: ['read_*', 'wiki.delete_*'] }];
   const document = {
     secrets: [{ name: 'WIKI_KEY', value_from: { env: 'WIKI_KEY' } }],
@@ -151,6 +151,31 @@ describe('a file', () => {
     const pruned = await run(`apply ${FILE} --prune -y`);
     assert.deepEqual([pruned.code, pruned.stdout], [1, gone + stuck]);
     assert.deepEqual((await listedTools(gateway.url, VALUES.CI_TOKEN)).sort(), ['wiki.delete_page', 'wiki.read_page']);
+  });
+
+  test('that moves an endpoint says whose grants that suspends and what is to be done, before and after', async () => {
+    const moved = upstream.url.replace('127.0.0.1', '127.0.0.2');
+    await write(['read_*', 'wiki.delete_*'], [], moved);
+    const before = await epoch();
+    const dry = await run(`apply ${FILE} --dry-run`);
+    assert.deepEqual([dry.code, await epoch()], [0, before], dry.stderr);
+    const [problem, warning, next, ...rest] = dry.stdout.split('\n').slice(2);
+    assert.equal(
+      problem,
+      '    tools: not known (no secret is sent to another origin before an owner has confirmed it)',
+    );
+    assert.match(
+      String(warning),
+      /^ {4}warning: endpoint moves .* suspends the grants of token ci \(secret WIKI_KEY\)/,
+    );
+    assert.deepEqual([next, ...rest], ['    then: switchboard configs confirm wiki-ro', '']);
+    const applied = await run(`apply ${FILE}`);
+    assert.deepEqual([applied.code, applied.stdout], [0, dry.stdout]);
+    assert.match(
+      applied.stderr,
+      /^warning: ~ mcp_config wiki-ro: endpoint moves to another origin: the grants of token ci are suspended until /m,
+    );
+    assert.deepEqual(await listedTools(gateway.url, VALUES.CI_TOKEN), []);
   });
 
   test('with problems is told them with their places, and what the API does not take as well', async () => {

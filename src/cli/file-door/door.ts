@@ -1,7 +1,8 @@
 // `diff` and `apply`: reads the file and the account, plans, says what each step would do to tools, and does it.
 
 import { GatewayError } from '../../domain/errors.ts';
-import type { RestClient } from '../rest-client.ts';
+import { toLine } from '../output.ts';
+import type { RestClient, View } from '../rest-client.ts';
 import type { Outcome } from '../rest-command.ts';
 import { readAccount } from './account.ts';
 import { type DeclaredFile, readDeclaredFile } from './declared-file.ts';
@@ -83,7 +84,9 @@ function toBody({ kind, name, body, hasValue }: Step, declared: DeclaredFile): o
 async function carryOut(client: RestClient, steps: readonly Step[], bodies: readonly object[]): Promise<void> {
   for (const [index, step] of steps.entries()) {
     try {
-      await client.post(step.path, bodies[index], step.ifMatch);
+      const { warnings = [] } = await client.post(step.path, bodies[index], step.ifMatch);
+      for (const { path, message } of warnings as readonly View[])
+        process.stderr.write(`warning: ${titleOf(step)}: ${toLine(`${path} ${message}`)}\n`);
     } catch (error) {
       if (!(error instanceof GatewayError)) throw error;
       const done = steps.slice(0, index).map(titleOf).join(', ') || 'nothing';

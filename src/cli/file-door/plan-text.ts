@@ -16,7 +16,7 @@ export function titleOf({ action, kind, name }: Pick<Step, 'action' | 'kind' | '
 /** `remark` follows the name; lines end with line breaks. */
 export function toStepText(step: Step, effect: ToolEffect | undefined, remark = ''): string {
   const value = step.action === 'update' && step.hasValue ? ['    value: as in the file'] : [];
-  const effects = effect === undefined ? [] : toEffectLines(effect);
+  const effects = effect === undefined ? [] : toEffectLines(effect, step.name);
   return joined([
     paint(PAINTS[step.action], titleOf(step)) + remark,
     ...step.changes.map(toChangeLine),
@@ -39,12 +39,15 @@ function describe(field: string, value: unknown): string {
   return toLine(field === 'expire_time_ms' ? toTime(value) : toText(value));
 }
 
-function toEffectLines(effect: ToolEffect): string[] {
-  if (effect.problem !== null) return [`    tools: not known (${toLine(effect.problem)})`];
+function toEffectLines(effect: ToolEffect, config: string): string[] {
+  const warnings = effect.warnings.map((each) => paint('yellow', `    warning: ${toLine(each)}`));
+  const next = effect.suspends.length > 0 ? [`    then: switchboard configs confirm ${config}`] : [];
+  if (effect.problem !== null) return [`    tools: not known (${toLine(effect.problem)})`, ...warnings, ...next];
   const others = (['prompts', 'resources'] as const).filter(
     (what) => effect[what].appear_count + effect[what].disappear_count > 0,
   );
-  return [...toListLines('tools', effect), ...others.flatMap((what) => toListLines(what, effect[what]))];
+  const lists = [...toListLines('tools', effect), ...others.flatMap((what) => toListLines(what, effect[what]))];
+  return [...lists, ...warnings, ...next];
 }
 
 function toListLines(what: string, { appear, disappear, appear_count, disappear_count }: ListEffect): string[] {

@@ -19,6 +19,10 @@ export interface ToolEffect extends ListEffect {
   readonly resources: ListEffect;
   /** Why nobody can say. */
   readonly problem: string | null;
+  /** Grants that the step would suspend. */
+  readonly suspends: readonly View[];
+  /** What else an operator should know before the step is done, as lines. */
+  readonly warnings: readonly string[];
 }
 
 /** Of a config that is made or changed; one after the other, for a preview may ask an upstream. */
@@ -51,7 +55,7 @@ async function preview(
   } catch (error) {
     // A config that names a secret of the same file cannot be asked about before the secret is there.
     if (!(error instanceof GatewayError)) throw error;
-    return { ...NOTHING, prompts: NOTHING, resources: NOTHING, problem: error.message };
+    return { ...NOTHING, prompts: NOTHING, resources: NOTHING, problem: error.message, suspends: [], warnings: [] };
   }
 }
 
@@ -59,12 +63,24 @@ const NOTHING: ListEffect = { appear: [], disappear: [], appear_count: 0, disapp
 
 function toEffect(view: View): ToolEffect {
   const list = view.list as View;
+  const suspends = view.suspends as readonly View[];
+  const warnings = (view.warnings as readonly View[]).map(({ path, message }) => `${path} ${message}`);
+  const isUnknown = list.source === 'none';
   return {
     ...toListEffect(view),
     prompts: toListEffect(view.prompts as View),
     resources: toListEffect(view.resources as View),
-    problem: list.source === 'none' ? String(list.problem ?? 'its upstream was never seen') : null,
+    problem: isUnknown ? whyUnknown(list, suspends) : null,
+    suspends,
+    // Why the list is not known is its problem, and not said twice.
+    warnings: isUnknown ? warnings.filter((each) => !each.endsWith(String(list.problem))) : warnings,
   };
+}
+
+/** The gateway's own words name a field of its API, which no file has. */
+function whyUnknown(list: View, suspends: readonly View[]): string {
+  if (suspends.length > 0) return 'no secret is sent to another origin before an owner has confirmed it';
+  return String(list.problem ?? 'its upstream was never seen');
 }
 
 function toListEffect(view: View): ListEffect {
