@@ -9,7 +9,7 @@ import { ACTIONS, ACTOR_KINDS, type Revision } from '../domain/revision.ts';
 import type { Store, StoredRevision } from '../store/store.ts';
 import { type Change, find } from './change.ts';
 import { effectView, toEffectView } from './effect-view.ts';
-import { mcpConfigView, requireAdmitted, toListedConfig, toMcpConfigView } from './mcp-configs.ts';
+import { mcpConfigView, requireAdmitted, toChangedView, toListedConfig, toMcpConfigView } from './mcp-configs.ts';
 import { NOTHING, type Operation, read, write } from './operation.ts';
 import { readRevision } from './revision-chain.ts';
 import { addedSendings, bindSecrets, sendingsOf } from './secret-binding.ts';
@@ -115,7 +115,7 @@ export function historyOperations(deps: UseCaseDeps): Operation[] {
         requireSecrets(config, change.before.secrets);
         await bindSecrets(change, addedSendings(current, config));
         await change.put('mcp_config', config, 'revert');
-        return toMcpConfigView(config);
+        return current === undefined ? toMcpConfigView(config) : toChangedView(current, config, change.before);
       },
     }),
     write({

@@ -138,9 +138,7 @@ export function mcpConfigOperations(deps: UseCaseDeps): Operation[] {
         if (next.endpoint !== current.endpoint) requireAdmitted(deps, next.endpoint);
         await bindSecrets(change, addedSendings(current, next));
         await change.put('mcp_config', next, 'update');
-        const view = toMcpConfigView(next);
-        const warnings = [...findMoveWarnings(current, next, change.before), ...(view.warnings ?? [])];
-        return warnings.length === 0 ? view : { ...view, warnings };
+        return toChangedView(current, next, change.before);
       },
     }),
     write({
@@ -189,6 +187,17 @@ export function toMcpConfig(
 export function toMcpConfigView(config: McpConfig): z.input<typeof mcpConfigView> {
   const warnings = findWarnings(config);
   return { ...toListedConfig(config), ...(warnings.length === 0 ? {} : { warnings }) };
+}
+
+/** Of one that was another before, with whom that breaks. */
+export function toChangedView(
+  was: McpConfig,
+  is: McpConfig,
+  configuration: AccountConfiguration,
+): z.input<typeof mcpConfigView> {
+  const view = toMcpConfigView(is);
+  const warnings = [...findMoveWarnings(was, is, configuration), ...(view.warnings ?? [])];
+  return warnings.length === 0 ? view : { ...view, warnings };
 }
 
 /** Without warnings: to judge the patterns of thousands of configs takes seconds. */

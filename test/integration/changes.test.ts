@@ -259,6 +259,8 @@ test('a rename that changes the service says whose names it changes', async () =
     `changes the service from '${service}' to 'renamed': its tools are 'renamed.…' now, and agents of token user must use the new names`,
   );
   assert.equal((await owner.post(`/v1/mcp-configs/${id}`, { name: 'renamed-again' })).body.warnings, undefined);
+  const { body: back } = await owner.post(`/v1/mcp-configs/${id}/revert`, { revision: 1 });
+  assert.match(back.warnings[0].message, /^changes the service from 'renamed' to .* agents of token user must use/);
 });
 
 test('an endpoint that moves suspends its grants until an owner confirms it', async () => {
@@ -288,6 +290,8 @@ test('an endpoint that moves suspends its grants until an owner confirms it', as
     const { body } = await confirm(origin);
     assert.deepEqual([body.origin, body.tokens], [origin, [token.id]]);
     assert.equal(await isSuspended(), false);
+    const { body: back } = await editor.post(`/v1/mcp-configs/${config.id}/revert`, { revision: 1 });
+    assert.deepEqual([back.warnings, await isSuspended()], [moved.warnings, true], 'going back is a move as well');
   } finally {
     await other.close();
   }
