@@ -12,20 +12,29 @@ export interface Target {
 
 /**
  * `--url`, else `SWITCHBOARD_URL`, else the demo of this folder. A URL and its key belong together: the demo's key goes to
- * the demo alone, and no other key to a URL out of its file. Throws `invalid_argument` when either is not known.
+ * the demo alone, and no other key to a URL out of its file, which may have come with a folder of somebody else. Nor is the
+ * demo's used in the place of another. Throws `invalid_argument` when either is not known.
  */
 export async function findTarget(option: string | undefined): Promise<Target> {
   const environment = readEnvironment();
   const url = option ?? (environment.url === undefined ? undefined : parseGatewayUrl(environment.url));
   const demo = await readDemoCredentials();
-  if (url === undefined && demo !== undefined) return { url: demo.url, key: demo.api_key };
+  const given = environment.apiKey?.reveal();
+  if (url === undefined && demo !== undefined) {
+    if (given === undefined || given === demo.api_key) return { url: demo.url, key: demo.api_key };
+    throw new GatewayError(
+      'invalid_argument',
+      'SWITCHBOARD_API_KEY is set and SWITCHBOARD_URL is not: say which gateway the key is for. ' +
+        `It is SWITCHBOARD_URL=${demo.url} for the demo of this folder, which needs neither.`,
+    );
+  }
   if (url === undefined) {
     throw new GatewayError(
       'invalid_argument',
       'Which gateway? Set SWITCHBOARD_URL and SWITCHBOARD_API_KEY, or run this in the folder where the demo was started.',
     );
   }
-  const key = environment.apiKey?.reveal() ?? (url === demo?.url ? demo.api_key : undefined);
+  const key = given ?? (url === demo?.url ? demo.api_key : undefined);
   if (key !== undefined) return { url, key };
   throw new GatewayError(
     'invalid_argument',

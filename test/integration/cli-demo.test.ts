@@ -116,6 +116,20 @@ describe('the first start', () => {
     assert.match(elsewhere.stderr, /^switchboard: Set SWITCHBOARD_API_KEY to an API key of http:\/\/localhost/);
   });
 
+  test('a key in the environment is used in its place, and only with the URL that it is for', async () => {
+    const viewer = await runCli(['keys', 'create', 'look', '--role', 'viewer'], { cwd });
+    const revoke = (env: Record<string, string>) => runCli(['keys', 'revoke', 'look'], { cwd, env });
+    const key = { SWITCHBOARD_API_KEY: viewer.stdout.trim() };
+    const alone = await revoke(key);
+    assert.deepEqual([alone.code, alone.stdout], [1, '']);
+    assert.match(alone.stderr, /^switchboard: SWITCHBOARD_API_KEY is set and SWITCHBOARD_URL is not: .*\n$/);
+    assert.ok(alone.stderr.includes(`SWITCHBOARD_URL=${demo.url}`), alone.stderr);
+    const both = await revoke({ ...key, SWITCHBOARD_URL: demo.url });
+    assert.match(both.stderr, /The gateway refused \(HTTP 403\): The API key "look" has the role viewer/);
+    const own = await revoke({ SWITCHBOARD_API_KEY: printed.apiKey });
+    assert.equal(own.code, 0, own.stderr);
+  });
+
   test('a second start prints the same token and key, and finds the values kept', async () => {
     await callTool(demo.url, printed.token, 'toolbox.kv_set', { key: 'colour', value: 'blue' });
     const stopped = await demo.stop();
