@@ -2,11 +2,11 @@
 
 import { InvalidArgumentError } from 'commander';
 import type { GrantInput } from '../control-plane/tokens.ts';
+import { parseIsoDate } from '../domain/iso-date.ts';
 import { TOKEN_NAME } from '../domain/principal.ts';
 import { EXPECTED_WORKERS, parseWorkers, type Workers } from '../settings/workers.ts';
 
 const UNIT_MS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
-const ISO_DATE = /^\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d(?:\.\d{1,3})?)?(?:Z|[+-]\d\d:\d\d))?$/;
 
 /** The name of a token or an API key. */
 export function parseName(text: string): string {
@@ -23,8 +23,10 @@ export function parseGrant(text: string, earlier: readonly GrantInput[] = []): r
 
 /** Milliseconds since 1970; a date alone is 00:00 UTC of that day. */
 export function parseFutureDate(text: string): number {
-  const timeMs = ISO_DATE.test(text) ? Date.parse(text) : Number.NaN;
-  return timeMs > Date.now() ? timeMs : refuse('Write a date in the future as 2027-01-31 or 2027-01-31T18:00:00Z.');
+  const timeMs = parseIsoDate(text);
+  return timeMs !== undefined && timeMs > Date.now()
+    ? timeMs
+    : refuse('Write a date in the future as 2027-01-31 or 2027-01-31T18:00:00Z.');
 }
 
 /** Where a gateway is: the URL without a trailing slash, and without the `/mcp` that agents are given. */
@@ -60,8 +62,7 @@ export function parseSeconds(text: string): number {
 export function parsePastDate(text: string): number {
   const [, digits, unit = ''] = /^(\d{1,6})([smhd])$/.exec(text) ?? [];
   if (digits !== undefined) return Date.now() - Number(digits) * (UNIT_MS[unit] ?? 0);
-  const timeMs = ISO_DATE.test(text) ? Date.parse(text) : Number.NaN;
-  return Number.isNaN(timeMs) ? refuse('Write a date as 2026-01-31T18:00:00Z, or how long ago: 30m, 12h, 7d.') : timeMs;
+  return parseIsoDate(text) ?? refuse('Write a date as 2026-01-31T18:00:00Z, or how long ago: 30m, 12h, 7d.');
 }
 
 export interface HeaderInput {

@@ -6,6 +6,7 @@ import { findPatternProblem } from '../catalog/allow-list.ts';
 import type { PatternProblem } from '../catalog/glob-syntax.ts';
 import { findUriPatternProblem } from '../catalog/uri-allow-list.ts';
 import { isHeaderName, isReservedHeader } from '../domain/header-name.ts';
+import { parseIsoDate } from '../domain/iso-date.ts';
 import { isConfigName } from '../domain/mcp-config.ts';
 import { NAME_STYLES, TOKEN_NAME } from '../domain/principal.ts';
 import { checkedBy, condition, exactlyOne, secretName } from './schema-parts.ts';
@@ -14,7 +15,6 @@ import { configLimitsSchema, configTlsSchema, proxySchema, proxySecretSchema } f
 const HEADER_VALUE = /^[\t\x20-\x7e]{0,8192}$/;
 /** A portable name of an environment variable (POSIX.1-2024, Base Definitions 8.1). */
 export const VARIABLE_NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
-const ISO_DATE = /^\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:Z|[+-]\d\d:\d\d))?$/;
 
 /** What runs on the gateway's own machine is decided by who writes its file, and by no API key. */
 export const STDIO_IS_OF_FILE =
@@ -54,7 +54,7 @@ function toMessage(problem: PatternProblem | undefined): string | undefined {
 }
 
 function findDateProblem(text: string): string | undefined {
-  return ISO_DATE.test(text) && !Number.isNaN(Date.parse(text))
+  return parseIsoDate(text) !== undefined
     ? undefined
     : 'is not a date: write 2027-01-31 (00:00 UTC of that day) or 2027-01-31T18:00:00Z';
 }

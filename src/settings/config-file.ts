@@ -11,6 +11,7 @@ import { type SettingsDocument, settingsSchema, toJsonSchema } from './schema.ts
 import { findSchemaProblems } from './schema-findings.ts';
 import { findMisusedSecrets } from './secret-use-findings.ts';
 import { findStdioProblems, findStdioWarnings } from './stdio-findings.ts';
+import { findTokenWarnings } from './token-findings.ts';
 import { openValues } from './value-from.ts';
 import { parseYamlSource, toPathText, type YamlSource } from './yaml-source.ts';
 
@@ -111,7 +112,11 @@ export async function readConfigFile(file: string, lookup: Lookup = readEnvironm
     tokens: opened.tokens,
     certificates,
     positions: source,
-    warnings: place([...findWarnings(value), ...stdioWarnings], file, source).sort(byPosition),
+    warnings: place(
+      [...findWarnings(value), ...findTokenWarnings(value, Date.now()), ...stdioWarnings],
+      file,
+      source,
+    ).sort(byPosition),
     digest: digestOf(read.bytes),
   };
 }

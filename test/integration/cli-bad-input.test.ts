@@ -294,8 +294,8 @@ describe('a command that was called wrongly exits with 2 and says what is wrong'
       "option '--grant <config[=secret]>' argument 'b=' is invalid. Write CONFIG or CONFIG=SECRET.",
     ],
     [
-      'tokens create a --grant b --expires tomorrow',
-      "option '--expires <date>' argument 'tomorrow' is invalid. Write a date in the future as 2027-01-31 or 2027-01-31T18:00:00Z.",
+      'tokens create a --grant b --expires 2099-02-31',
+      "option '--expires <date>' argument '2099-02-31' is invalid. Write a date in the future as 2027-01-31 or 2027-01-31T18:00:00Z.",
     ],
     ['configs create --name a --endpoint b', "required option '--allowed-tools <patterns>' not specified"],
     [

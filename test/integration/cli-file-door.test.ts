@@ -185,8 +185,20 @@ describe('a file', () => {
     );
     const far = { name: 'far', endpoint: 'https://far.example/mcp', allowed_tools: ['*'], limits: { calls: 3 } };
     await write(['read_*'], [far]);
-    const [bad, limited] = await Promise.all([run('diff bad.yaml'), run(`diff ${FILE}`)]);
+    const grants = [{ mcp_config: 'wiki-ro' }, { mcp_config: 'wiki-ro' }];
+    const token = { name: 'twice', value_from: { env: 'CI_TOKEN' }, expires_at: '2001-01-01', grants };
+    const wiki = { name: 'wiki-ro', endpoint: upstream.url, allowed_tools: ['*'] };
+    await writeFile(join(cwd, 'refused.yaml'), stringify({ mcp_configs: [wiki], tokens: [token] }));
+    const before = await epoch();
+    const [bad, limited, refused] = await Promise.all([
+      run('diff bad.yaml'),
+      run(`diff ${FILE}`),
+      run('apply refused.yaml', VALUES),
+    ]);
     assert.deepEqual([bad.code, limited.code, bad.stdout + limited.stdout], [1, 1, '']);
+    assert.deepEqual([refused.code, refused.stdout, await epoch()], [1, '', before], 'nothing is written');
+    assert.match(refused.stderr, /^refused\.yaml:\d+:\d+ tokens\[0\]\.grants\[1\] is the same as grants\[0\]/m);
+    assert.match(refused.stderr, /^refused\.yaml:\d+:\d+ tokens\[0\]\.expires_at is past/m);
     assert.match(
       bad.stderr,
       /^bad\.yaml:1:26 mcp_configs\[0\]\.endpint is not a known key \(did you mean endpoint\?\)$/m,

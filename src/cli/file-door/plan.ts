@@ -1,6 +1,8 @@
 // What would have to be written so that an account has what a file declares. Nothing is written here.
 
 import { isDeepStrictEqual } from 'node:util';
+import type { Finding } from '../../settings/file-problem.ts';
+import { findTokenWarnings } from '../../settings/token-findings.ts';
 import { FileError } from '../command-errors.ts';
 import type { Account } from './account.ts';
 import type { DeclaredFile } from './declared-file.ts';
@@ -63,7 +65,10 @@ const LISTS: Readonly<Record<Kind, string>> = { secret: 'secrets', mcp_config: '
 /** Of a config in a file; they say what the gateway's own machine holds or reaches. */
 const FILE_ONLY = ['stdio', 'tls', 'proxy', 'proxy_secret', 'limits'] as const;
 
-/** Throws `FileError` for a config that could only be made by the gateway's own file. */
+/**
+ * Throws `FileError` for a config that could only be made by the gateway's own file, and for what of a token the gateway
+ * would refuse when half of the plan is done.
+ */
 export function makePlan(file: DeclaredFile, account: Account, options: PlanOptions): Plan {
   const { secrets, mcp_configs: configs, tokens } = file.document;
   const wanted: readonly Wanted[] = [
@@ -76,6 +81,10 @@ export function makePlan(file: DeclaredFile, account: Account, options: PlanOpti
   const extra = findExtra(account, wanted);
   const deleted = options.prune ? extra.filter(({ isFromFile }) => !isFromFile) : [];
   const compared = wanted.map((each) => compare(each, account[each.kind].get(each.name), options));
+  requireTakenTokens(
+    file,
+    compared.flatMap(({ step }) => step ?? []),
+  );
   return {
     steps: [...compared.flatMap(({ step }) => step ?? []), ...deleted.map(toDeletion)],
     stuck: compared.flatMap(({ stuck }) => stuck ?? []),
@@ -112,6 +121,17 @@ function changesBetween(before: Fields, after: Fields): FieldChange[] {
   return Object.keys(after)
     .map((field) => ({ field, before: before[field] ?? null, after: after[field] ?? null }))
     .filter((each) => !isDeepStrictEqual(each.before, each.after));
+}
+
+/** What a gateway serves when its own file has it, and takes from nobody else. */
+function requireTakenTokens({ document, lineAt }: DeclaredFile, steps: readonly Step[]): void {
+  const isWritten = ({ path: [, index, field] }: Finding): boolean => {
+    const { name } = document.tokens[Number(index)] ?? {};
+    const body = steps.find((step) => step.kind === 'token' && step.name === name)?.body ?? {};
+    return Object.hasOwn(body, field === 'expires_at' ? 'expire_time_ms' : 'grants');
+  };
+  const refused = findTokenWarnings(document, Date.now()).filter(isWritten);
+  if (refused.length > 0) throw new FileError(refused.map(({ path, message }) => lineAt(path, message)));
 }
 
 type Extra = There & { readonly kind: Kind };

@@ -285,12 +285,18 @@ test('what is valid but probably not meant is a warning', async () => {
   - { name: docs, endpoint: https://example.com/, allowed_tools: [], allowed_prompts: ["doc.*"], allowed_resources: [a] }
 tokens:
   - { name: t, value_from: { env: DEVBOX_CI_TOKEN }, grants: [] }
+  - name: u
+    value_from: { env: TRIAGE_BOT_TOKEN }
+    expires_at: 2001-01-01
+    grants: [{ mcp_config: docs }, { mcp_config: tracker }, { mcp_config: docs, allowed_tools: [a] }]
 `),
     [
       "config.yaml:4:37 mcp_configs[0].allowed_tools[1] `githb.*` admits nothing: it names the service `githb` and this is `github`; write `github.*`, or `github.githb.*` if the dot is part of the tool's own name",
       'config.yaml:5:69 mcp_configs[1].allowed_tools is empty: no tool of this upstream is listed or can be called',
       "config.yaml:6:88 mcp_configs[2].allowed_prompts[0] `doc.*` admits nothing: it names the service `doc` and this is `docs`; write `docs.*`, or `docs.doc.*` if the dot is part of the prompt's own name",
       'config.yaml:8:62 tokens[0].grants is empty: the token may use nothing',
+      'config.yaml:11:17 tokens[1].expires_at is past: the token is refused',
+      'config.yaml:12:61 tokens[1].grants[2] is the same as grants[0], of one McpConfig and secret: make them one',
     ],
   );
 });
