@@ -2,7 +2,7 @@
 // the look-up a call would make, and the steps are read from what that catalog was built from.
 
 import type { AccountId } from '../domain/mcp-config.ts';
-import type { StoredToken } from '../domain/principal.ts';
+import { NAME_STYLES, type StoredToken } from '../domain/principal.ts';
 import type { Catalogs } from './catalogs.ts';
 import { type Absence, explainHiddenName, explainHiddenResource } from './explain-absence.ts';
 import type { Route } from './route.ts';
@@ -53,6 +53,8 @@ export function explain(question: Question): Omit<Explanation, 'token' | 'epoch'
   const header = `token '${token.name}' (${token.id}) has ${catalog.grants.length} grant(s), at epoch ${catalog.epoch}`;
   const route = findRoute(question);
   if (route === undefined) {
+    const respelled = explainSpelling(question);
+    if (respelled !== undefined) return { ...respelled, steps: [header, ...respelled.steps] };
     const verdict = `'${name}' is hidden: ${hidden}, as for a ${thing} that does not exist`;
     const absence = feature === 'resource' ? explainHiddenResource(question) : explainHiddenName(question, feature);
     return { is_callable: false, verdict, ...absence, steps: [header, ...absence.steps] };
@@ -68,6 +70,19 @@ export function explain(question: Question): Omit<Explanation, 'token' | 'epoch'
   const what = feature === 'resource' ? '' : `it is ${route.canonicalName}, `;
   const verdict = `'${name}' ${can}: ${what}served by McpConfig '${config.name}'`;
   return { is_callable: true, verdict, ...explanation };
+}
+
+/** Of a name that is hidden under the token's own spelling of names, and shown under one that a URL may ask for. */
+function explainSpelling(question: Question): Omit<Explanation, 'token' | 'epoch'> | undefined {
+  const { token, feature, name } = question;
+  for (const nameStyle of NAME_STYLES) {
+    const route = feature === 'resource' ? undefined : findRoute({ ...question, token: { ...token, nameStyle } });
+    if (route === undefined) continue;
+    const verdict = `'${name}' can be ${WORDS[feature].done} as '${route.canonicalName}'; by this name only at a URL with \`?names=${nameStyle}\``;
+    const steps = [`the token spells names in the style '${token.nameStyle}'`, ...explainRoute(question, route)];
+    return { is_callable: false, verdict, steps, suggestion: null, would_admit: null };
+  }
+  return undefined;
 }
 
 function explainRoute(question: Question, route: Route): string[] {
