@@ -6,6 +6,7 @@ import type { UpstreamFailure } from '../upstream/failure.ts';
 import type { Serving } from './catalogs.ts';
 import type { GrantTrouble } from './grant.ts';
 import type { Issue, IssueCode, IssueSeverity, Looked } from './issues.ts';
+import { NEEDS_TASK } from './listed-tool.ts';
 import { named } from './named.ts';
 import { findConfigFindings, namesIn, type PatternFindingKind } from './pattern-findings.ts';
 
@@ -69,6 +70,8 @@ function ofPatterns({ catalogs }: Looked, config: McpConfig, serving: readonly S
   );
 }
 
+const NO_TASKS = 'The gateway relays no tasks: use another tool, or ask that upstream without the gateway.';
+
 function ofTools({ catalogs, accountId }: Looked, config: McpConfig, serving: readonly Serving[], make: Make): Issue[] {
   const lists = serving.flatMap(({ upstream }) => catalogs.lists.get(upstream) ?? []);
   const leftOut = Map.groupBy(
@@ -80,6 +83,8 @@ function ofTools({ catalogs, accountId }: Looked, config: McpConfig, serving: re
     if (first === undefined) return [];
     const names = [...new Set(alike.map(({ name }) => (name === '' ? '(no name)' : name)))].sort();
     const message = `${first.kind} of its upstream are left out, ${named(names)}: ${first.reason}`;
+    // Nothing is broken there, and nobody can do anything about it.
+    if (first.reason === NEEDS_TASK) return make('tool_left_out', 'info', message, NO_TASKS);
     return make('tool_left_out', 'warning', message, 'Have the upstream mended: clients would refuse the whole list.');
   });
   const allowList = catalogs.snapshot(accountId)?.configs.get(config.id)?.allowList;

@@ -144,8 +144,13 @@ export class Change {
     const found = this.find(kind, idOrName);
     if (found.managedBy === 'api') return found;
     const position = this.#deps.positionOf?.(kind, found.name);
-    const place = position === undefined ? 'in the config file of the gateway' : `at ${position}`;
-    throw new GatewayError('conflict', `The ${NAMES[kind]} '${found.name}' is declared ${place}: change it there.`);
+    const what = `The ${NAMES[kind]} '${found.name}' is declared`;
+    throw new GatewayError(
+      'conflict',
+      position === undefined
+        ? `${what} in the config file of the gateway, or by the demo: change it in the file, or make one of your own.`
+        : `${what} at ${position}: change it there.`,
+    );
   }
 
   async put<K extends Exclude<ObjectKind, 'account'>>(kind: K, object: Objects[K], action: Action): Promise<void> {

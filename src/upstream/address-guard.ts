@@ -61,7 +61,12 @@ const AMBIGUOUS_CHARACTER = /[\u0000-\u0020\u007f\\]/;
 const WITH_AUTHORITY = /^[a-z]+:\/\/[^/?#]/i;
 const WITH_USER = /^[a-z]+:\/\/[^/?#]*@/i;
 
-const ONLY_OPERATOR = "only the operator's config file or settings can admit it";
+const ONLY_OPERATOR = "only the operator's config file can admit it, by declaring the config itself";
+/** The words of what no range admits. */
+const NEVER_ALLOWED: ReadonlySet<string> = new Set([
+  'metadata name',
+  ...CLASSES.filter(({ isNeverAllowed }) => isNeverAllowed).map(({ word }) => word),
+]);
 
 /**
  * Says why an endpoint is refused when it is saved, or `undefined`. Judges scheme, shape, literal addresses in every
@@ -82,7 +87,9 @@ export function judgeEndpoint(endpoint: string | URL, policy: AddressPolicy): st
   if (url.port === '0') return 'its port is 0; write the port the upstream listens on';
   const own = policyFor(url, policy);
   if (own.admitted !== undefined) return undefined;
-  if (url.protocol === 'http:' && !policy.allowHttp) return `it uses plain http instead of https; ${ONLY_OPERATOR}`;
+  if (url.protocol === 'http:' && !policy.allowHttp) {
+    return `it uses plain http instead of https; ${ONLY_OPERATOR} or with upstreams.allow_http`;
+  }
   return judgeHost(url.hostname, own);
 }
 
@@ -112,7 +119,9 @@ function judgeHost(hostname: string, policy: AddressPolicy): string | undefined 
   const isLiteral = parseIp(hostname) !== undefined;
   if (!isLiteral && !DNS_NAME.test(name)) return 'its host is not a DNS name; write one such as mcp.example.com';
   const word = isLiteral ? judgeAddress(hostname, policy) : judgeName(name, policy);
-  return word === undefined ? undefined : `its host is refused (${word}); ${ONLY_OPERATOR}`;
+  if (word === undefined) return undefined;
+  const setting = NEVER_ALLOWED.has(word) ? '' : ' or with upstreams.allow_cidrs';
+  return `its host is refused (${word}); ${ONLY_OPERATOR}${setting}`;
 }
 
 function judgeName(name: string, policy: AddressPolicy): string | undefined {

@@ -64,7 +64,7 @@ describe('the first start', () => {
       `  export SWITCHBOARD_TOKEN=${printed.token}\n`,
       `  codex mcp add switchboard --url ${dotless} --bearer-token-env-var SWITCHBOARD_TOKEN\n`,
       "  code --add-mcp '{",
-      `  npx @modelcontextprotocol/inspector --cli ${printed.url} --transport http --method tools/list --header "${bearer}"\n`,
+      `  npx @modelcontextprotocol/inspector@latest --cli ${printed.url} --transport http --method tools/list --header "${bearer}"\n`,
       '  npx switchboard explain everything.get-env --token demo\n',
     ]) {
       assert.ok(stdout.includes(line), `${line} is not in ${stdout}`);
@@ -114,6 +114,25 @@ describe('the first start', () => {
     assert.match(stdout, /^'everything\.get-env' is hidden: .*To admit it: add 'everything\.get-env'/s);
     const elsewhere = await runCli([...args, '--url', demo.url.replace('127.0.0.1', 'localhost')], { cwd });
     assert.match(elsewhere.stderr, /^switchboard: Set SWITCHBOARD_API_KEY to an API key of http:\/\/localhost/);
+  });
+
+  test('its own configuration has no issue that anybody should mend, and refusals say what is possible', async () => {
+    const headers = { authorization: `Bearer ${printed.apiKey}`, 'content-type': 'application/json' };
+    const ask = async (path: string, body?: object) => {
+      const how = body === undefined ? {} : { method: 'POST', body: JSON.stringify(body) };
+      return (await (await fetch(`${demo.url}/v1${path}`, { ...how, headers })).json()) as {
+        issues: Record<string, string>[];
+        message: string;
+      };
+    };
+    const { issues } = await ask('/issues');
+    const found = issues.map(({ severity, code, message }) => [severity, code, message]);
+    const left = 'tools of its upstream are left out, simulate-research-query: ';
+    assert.deepEqual(found, [['info', 'tool_left_out', `${left}its 'execution' asks for tasks, which are not served`]]);
+    const update = await ask('/mcp-configs/toolbox-demo', { allowed_tools: ['time'] });
+    assert.match(update.message, /or by the demo: change it in the file, or make one of your own\.$/);
+    const own = { name: 'own', endpoint: 'http://127.0.0.1:9301/mcp', allowed_tools: [] };
+    assert.match((await ask('/mcp-configs', own)).message, / or with upstreams\.allow_http\.$/);
   });
 
   test('a key in the environment is used in its place, and only with the URL that it is for', async () => {

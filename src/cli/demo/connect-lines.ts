@@ -23,7 +23,8 @@ export function connectLines({ url, token, name = 'switchboard' }: ConnectLinesO
     'VS Code',
     `  code --add-mcp ${quote(vsCode)}`,
     'MCP Inspector',
-    `  npx @modelcontextprotocol/inspector --cli ${quote(url)} --transport http --method tools/list --header ${header}`,
+    // Without a tag, npm takes one of years ago that says it runs on the machine's own Node.
+    `  npx @modelcontextprotocol/inspector@latest --cli ${quote(url)} --transport http --method tools/list --header ${header}`,
   ].join('\n');
 }
 

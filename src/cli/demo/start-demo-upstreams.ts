@@ -17,7 +17,7 @@ const MAX_STDERR_CHARS = 2048;
 const EVERYTHING_FACTORY = '@modelcontextprotocol/server-everything/dist/server/index.js';
 const LEGACY_TRANSPORT = '@modelcontextprotocol/sdk/server/streamableHttp.js';
 
-/** Every tool of server-everything but `get-env`, which prints the environment. */
+/** Every tool of server-everything but `get-env`, which prints the environment, and one that cannot do without tasks. */
 const EVERYTHING_TOOLS = [
   'echo',
   'get-annotated-message',
@@ -26,7 +26,6 @@ const EVERYTHING_TOOLS = [
   'get-sum',
   'get-tiny-image',
   'gzip-file-as-resource',
-  'simulate-research-query',
   'toggle-*',
   'trigger-*',
 ];

@@ -77,8 +77,14 @@ describe('address guard: what the operator admits', () => {
     const policy = allow('10.0.0.0/8');
     assert.equal(judgeEndpoint('https://mcp.default.svc.cluster.local/', policy), undefined);
     assert.equal(judgeEndpoint('https://mcp/', policy), undefined);
-    assert.match(judgeEndpoint('https://metadata.google.internal/', policy) ?? '', /metadata name/);
-    assert.match(judgeEndpoint('https://localhost/', policy) ?? '', /localhost name/);
+    assert.match(
+      judgeEndpoint('https://metadata.google.internal/', policy) ?? '',
+      /\(metadata name\); .* by declaring the config itself$/,
+    );
+    assert.match(
+      judgeEndpoint('https://localhost/', policy) ?? '',
+      /\(localhost name\); .* or with upstreams\.allow_cidrs$/,
+    );
     assert.equal(judgeEndpoint('https://localhost/', allow('127.0.0.0/8')), undefined);
   });
 
