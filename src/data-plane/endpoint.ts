@@ -271,7 +271,8 @@ export class McpEndpoint {
   /** An unauthenticated client cannot push a body: the connection closes behind the answer. */
   #refuseUnauthenticated(request: HttpRequest, response: HttpResponse, message: string): void {
     this.#deps.telemetry.httpRefusals.labels('unauthenticated').add();
-    const challenge = `Bearer error="invalid_token", error_description="${message.replace(/[^\x20-\x7e]|["\\]/g, "'")}"`;
+    const description = message.replaceAll('…', '...').replace(/[^\x20-\x7e]|["\\]/g, "'");
+    const challenge = `Bearer error="invalid_token", error_description="${description}"`;
     if (request.httpVersionMajor === 1) response.setHeader('connection', 'close');
     const body = toProblemBody(401, 'unauthenticated', message);
     reply(response, 401, Buffer.from(body), 'json', ['www-authenticate', challenge]);

@@ -69,6 +69,8 @@ function assertUnauthenticated(answer: Answer, message: RegExp): void {
   assert.deepEqual([answer.status, answer.kind], [401, 'json']);
   assert.equal(answer.headers.connection, 'close');
   assert.match(String(answer.headers['www-authenticate']), /^Bearer /);
+  // What is no ASCII is replaced, and no example ends in what looks like a quote of it.
+  assert.doesNotMatch(String(answer.headers['www-authenticate']), /swb_agt_(?!\.\.\.)/);
   const body = answer.message;
   assert.deepEqual([body.code, body.status], ['unauthenticated', 401]);
   assert.match(String(body.message), message);
