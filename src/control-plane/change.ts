@@ -145,11 +145,13 @@ export class Change {
     if (found.managedBy === 'api') return found;
     const position = this.#deps.positionOf?.(kind, found.name);
     const what = `The ${NAMES[kind]} '${found.name}' is declared`;
+    const revocation =
+      kind === 'token' ? ` To revoke it at once: switchboard tokens revoke ${found.name} --config FILE.` : '';
     throw new GatewayError(
       'conflict',
       position === undefined
         ? `${what} in the config file of the gateway, or by the demo: change it in the file, or make one of your own.`
-        : `${what} at ${position}: change it there.`,
+        : `${what} at ${position}: change it there.${revocation}`,
     );
   }
 

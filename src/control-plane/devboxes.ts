@@ -27,7 +27,7 @@ export const mountInput = z.strictObject({
 export const createBody = z.strictObject({
   name: z.string().max(256, 'is longer than 256 characters').optional(),
   metadata: z
-    .record(z.string().max(256), z.string().max(4096))
+    .record(z.string().max(256), z.string().max(4096, 'is longer than 4096 characters'))
     .refine((metadata) => Object.keys(metadata).length <= MAX_METADATA, `holds more than ${MAX_METADATA} keys`)
     .optional(),
   mcp: z

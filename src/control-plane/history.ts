@@ -128,7 +128,7 @@ export function historyOperations(deps: UseCaseDeps): Operation[] {
       body: z.strictObject({
         origin: z
           .string()
-          .max(2048)
+          .max(2048, 'is longer than 2048 characters')
           .describe('Where it points now, such as `https://mcp.example.com`, as it was seen.'),
       }),
       view: z.object({

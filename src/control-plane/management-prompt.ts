@@ -4,6 +4,7 @@ export const INSTRUCTIONS = [
   'Switchboard is an MCP gateway: agents get one URL and one token, and each token grants McpConfigs (upstream MCP servers with allow-lists).',
   'Read before you write: begin with get-account-context, preview before you create or update, and call list-issues after a change.',
   'What destroys or widens access asks for confirm_revision, the revision that a read just before has shown. Say to the person what will change before you confirm it.',
+  'What only an owner may decide, such as sending a secret somewhere else, is for a person to do over REST or the command line: here an owner key does what an editor may.',
   'Allow only the tools that the task needs. Never ask for the value of a secret or a token, and never open the link that create-token gives: hand it to the person.',
 ].join(' ');
 

@@ -104,7 +104,20 @@ function dropKey(value: unknown, path: readonly PropertyKey[], key: string): voi
 }
 
 function toRefusal(issues: readonly Issue[], given: unknown): GatewayError {
-  return toError(issues.map((issue) => ({ path: toPath(issue.path), message: describe(issue, given) })));
+  return toError(
+    withoutLooserBounds(issues).map((issue) => ({ path: toPath(issue.path), message: describe(issue, given) })),
+  );
+}
+
+/** A number that is too large for two bounds is told the one to keep to. */
+function withoutLooserBounds(issues: readonly Issue[]): Issue[] {
+  const bounds = new Map<string, number>();
+  for (const issue of issues) {
+    if (issue.code !== 'too_big') continue;
+    const path = toPath(issue.path);
+    bounds.set(path, Math.min(bounds.get(path) ?? Infinity, Number(issue.maximum)));
+  }
+  return issues.filter((issue) => issue.code !== 'too_big' || Number(issue.maximum) === bounds.get(toPath(issue.path)));
 }
 
 function toError(problems: readonly Problem[]): GatewayError {
@@ -132,6 +145,9 @@ function describe(issue: Issue, given: unknown): string {
     return `must be one of ${issue.options.map(String).join(', ')}`;
   }
   if (issue.code === 'too_small' && issue.origin !== 'string') return `must be at least ${issue.minimum}`;
+  if (issue.code === 'too_big' && (issue.origin === 'number' || issue.origin === 'int')) {
+    return `must be at most ${issue.maximum}`;
+  }
   return issue.message;
 }
 

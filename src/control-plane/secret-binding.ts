@@ -16,7 +16,7 @@ export interface Sending {
 export function requireBound(secrets: readonly StoredSecret[], { secretId, origin, path }: Sending): void {
   const secret = secrets.find(({ id }) => id === secretId);
   if (secret === undefined || secret.origins.length === 0 || secret.origins.includes(origin)) return;
-  const message = `the secret '${secret.name}' is bound to ${secret.origins.join(', ')}, where it was granted, and this would send it elsewhere: an owner must do it, or use another secret`;
+  const message = `the secret '${secret.name}' is bound to ${secret.origins.join(', ')}, where it was granted, and this would send it elsewhere: an owner must do it, over REST or the command line, or use another secret`;
   throw new GatewayError('forbidden', `${path}: ${message}.`, { problems: [{ path, message }] });
 }
 

@@ -244,6 +244,9 @@ suite('a token', () => {
     const { body: made } = await make(8_640_000_000_000_000);
     const update = { expire_time_ms: Number.MAX_SAFE_INTEGER };
     assert.equal((await owner.post(`/v1/mcp-tokens/${made.id}`, update)).status, 400);
+    const beyond = await make(100_000_000_000_000_000);
+    const message = 'must be at most 8640000000000000';
+    assert.deepEqual(beyond.body.errors, [{ path: 'expire_time_ms', message }]);
     assert.equal((await owner.get('/v1/export')).status, 200);
   });
 });

@@ -175,8 +175,15 @@ test('what the config file declares is shown as its own, and not changed', async
   for (const path of [`/v1/mcp-configs/${body.id}`, `/v1/mcp-configs/${body.id}/delete`]) {
     const told = await post(path, { description: 'mine' });
     assert.equal(told.status, 400);
-    assert.match(told.body.message, /is declared at switchboard\.json:\d+:\d+: change it there/);
+    assert.match(told.body.message, /is declared at switchboard\.json:\d+:\d+: change it there\.$/);
   }
+  const { body: tokens } = await get('/v1/mcp-tokens');
+  const own = tokens.mcp_tokens.find(({ managed_by }: { managed_by: string }) => managed_by === 'file');
+  const kept = await post(`/v1/mcp-tokens/${own.id}/revoke`);
+  assert.match(
+    kept.body.message,
+    / change it there\. To revoke it at once: switchboard tokens revoke \S+ --config FILE\.$/,
+  );
 });
 
 test('an McpConfig that a live token is granted is not deleted, and the token is named', async () => {
