@@ -112,7 +112,6 @@ export const UPSTREAM_FAILURE_REASONS = [
   'address_refused',
   'session_lost',
   'breaker_open',
-  'suspended',
   'rate_limited',
   'overloaded',
 ] as const;

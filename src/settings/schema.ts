@@ -49,7 +49,11 @@ function listenSchema(defaultPort: number) {
 }
 
 const limitsSchema = z.strictObject({
-  body_bytes: z.int().min(1024).default(4_194_304).describe('Largest request body, in bytes.'),
+  body_bytes: z
+    .int()
+    .min(1024)
+    .default(4_194_304)
+    .describe('Largest body of a request to `/mcp`, in bytes; elsewhere it is 1 MiB.'),
   call_timeout_ms: callTimeout.default(300_000).describe('Longest duration of one call, all included.'),
   connect_timeout_ms: milliseconds().default(5000).describe('Longest wait for a connection to an upstream.'),
   header_timeout_ms: milliseconds()

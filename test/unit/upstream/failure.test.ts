@@ -13,7 +13,6 @@ const EXPECTED: Readonly<Record<UpstreamFailureReason, 'failing' | 'answering' |
   session_lost: 'answering',
   address_refused: undefined,
   breaker_open: undefined,
-  suspended: undefined,
   overloaded: undefined,
 };
 
