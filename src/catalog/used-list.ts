@@ -49,7 +49,7 @@ export const NO_LIST: UsedList = {
   secret: null,
   source: 'none',
   fetched_at: null,
-  problem: 'no grant says which secret may be sent to its endpoint: name one in `secret`, and it is asked with that',
+  problem: 'no grant says which secret may be sent to its endpoint; a preview that names one asks it with that',
 };
 
 interface TakenList {

@@ -162,7 +162,7 @@ describe('a file', () => {
     const [problem, warning, next, ...rest] = dry.stdout.split('\n').slice(2);
     assert.equal(
       problem,
-      '    tools: not known (no secret is sent to another origin before an owner has confirmed it)',
+      '    tools: not known (no grant says which secret may be sent to its endpoint; a preview that names one asks it with that)',
     );
     assert.match(
       String(warning),

@@ -63,24 +63,17 @@ const NOTHING: ListEffect = { appear: [], disappear: [], appear_count: 0, disapp
 
 function toEffect(view: View): ToolEffect {
   const list = view.list as View;
-  const suspends = view.suspends as readonly View[];
   const warnings = (view.warnings as readonly View[]).map(({ path, message }) => `${path} ${message}`);
   const isUnknown = list.source === 'none';
   return {
     ...toListEffect(view),
     prompts: toListEffect(view.prompts as View),
     resources: toListEffect(view.resources as View),
-    problem: isUnknown ? whyUnknown(list, suspends) : null,
-    suspends,
+    problem: isUnknown ? String(list.problem ?? 'its upstream was never seen') : null,
+    suspends: view.suspends as readonly View[],
     // Why the list is not known is its problem, and not said twice.
     warnings: isUnknown ? warnings.filter((each) => !each.endsWith(String(list.problem))) : warnings,
   };
-}
-
-/** The gateway's own words name a field of its API, which no file has. */
-function whyUnknown(list: View, suspends: readonly View[]): string {
-  if (suspends.length > 0) return 'no secret is sent to another origin before an owner has confirmed it';
-  return String(list.problem ?? 'its upstream was never seen');
 }
 
 function toListEffect(view: View): ListEffect {
