@@ -4,7 +4,7 @@
 import type { NameStyle } from '../domain/principal.ts';
 import type { ListKind } from '../protocol/list-kind.ts';
 import { type Catalog, troubledUpstreams, type UpstreamState } from './catalog.ts';
-import { POLICIES } from './feature-policy.ts';
+import { FEATURE_OF, POLICIES } from './feature-policy.ts';
 import type { Route } from './route.ts';
 
 export const CATALOG_KINDS = ['tools', 'prompts', 'resources'] as const;
@@ -107,8 +107,6 @@ export function viewCatalog(catalog: Catalog, style: NameStyle, query: CatalogQu
     upstreams: troubledUpstreams(catalog),
   };
 }
-
-const FEATURE_OF = { tools: 'tool', prompts: 'prompt', resources: 'resource' } as const;
 
 function listedOf(catalog: Catalog, kind: CatalogKind): Listed[] {
   const all = POLICIES[FEATURE_OF[kind]].shownIn.flatMap((list) =>

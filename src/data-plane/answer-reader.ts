@@ -12,16 +12,16 @@ import {
   rewriteShortAnswer,
 } from '../protocol/answer-splice.ts';
 import { HeldBytes } from '../protocol/held-bytes.ts';
+import { endsInBrace, MAX_TRIED_BYTES } from '../protocol/json-bytes.ts';
 import { JsonScanner } from '../protocol/json-scan.ts';
 import type { Message } from '../protocol/jsonrpc.ts';
+import { mediaType } from '../protocol/media-type.ts';
 import { rewritePlainAnswer } from '../protocol/plain-answer.ts';
 import { type Pieces, SHORT_BYTES, toText } from '../protocol/splice.ts';
 import { type RelayRewrite, SseRelay } from '../protocol/sse-relay.ts';
 
 /** Answers up to this size are held and leave in one write; larger ones stream. */
 export const HELD_BYTES = 64 * 1024;
-/** So many bytes are searched for the end of somebody else's answer: an upstream may send each of its braces in a chunk of its own. */
-const MAX_TRIED_BYTES = 512 * 1024;
 
 /** Why there is no answer. `message` is a clause about the upstream. */
 export interface AnswerFailure {
@@ -56,7 +56,6 @@ export interface AnswerSink {
   sendOn(part: Buffer): void;
 }
 
-const CLOSING_BRACE = 0x7d;
 const UNANSWERED: AnswerFailure = { reason: 'broken_answer', message: 'its answer is not an answer to this call' };
 
 /** The reader for an answer with these headers, or why there can be none. */
@@ -179,9 +178,7 @@ class JsonReader implements AnswerReader {
 
   /** A whole message without our id: the answer to somebody else's request. */
   #isForeign(chunk: Buffer): boolean {
-    let last = chunk.length - 1;
-    while (last > 0 && (chunk[last] ?? 0) <= 0x20) last--;
-    if (chunk[last] !== CLOSING_BRACE) return false;
+    if (!endsInBrace(chunk)) return false;
     if (this.#triedBytes + this.#bytes > MAX_TRIED_BYTES) return false;
     this.#triedBytes += this.#bytes;
     const bytes = this.#held.whole();
@@ -252,9 +249,4 @@ function isWholeMessage(bytes: Buffer): boolean {
   const scan = new JsonScanner(bytes);
   const end = scan.skipValue(scan.skipSpace(0), 0);
   return end >= 0 && scan.skipSpace(end) === bytes.length;
-}
-
-function mediaType(header: string | undefined): string {
-  if (header === 'application/json' || header === 'text/event-stream') return header;
-  return ((header ?? '').split(';', 1)[0] ?? '').trim().toLowerCase();
 }

@@ -5,7 +5,7 @@ import type { AuditLog } from '../audit-log/audit-log.ts';
 import type { Catalog } from '../catalog/catalog.ts';
 import type { Route } from '../catalog/route.ts';
 import { readInputs } from '../protocol/input-required.ts';
-import type { ListKind } from '../protocol/list-kind.ts';
+import { CHANGED_LISTS } from '../protocol/list-kind.ts';
 import type { Counter } from '../telemetry/metrics.ts';
 import type { CallOutcome, Telemetry } from '../telemetry/telemetry.ts';
 import type { Upstream } from '../upstream/upstream.ts';
@@ -276,8 +276,3 @@ export class Calls {
 
 /** An upstream that needs several things of a client asks for them at once, but not in one message. */
 const PARKING_MS = 20;
-const CHANGED_LISTS: ReadonlyMap<string, ListKind> = new Map([
-  ['notifications/tools/list_changed', 'tools'],
-  ['notifications/prompts/list_changed', 'prompts'],
-  ['notifications/resources/list_changed', 'resources'],
-]);

@@ -3,12 +3,11 @@
 
 import { findMember, JsonScanner, type Member } from '../protocol/json-scan.ts';
 import { rawText } from '../protocol/jsonrpc.ts';
+import { saysForgotten } from '../upstream/forgotten.ts';
 import type { Link } from '../upstream/handshake.ts';
 import type { AnswerFailure } from './answer-reader.ts';
 import { readRequired } from './unasked.ts';
 
-/** Texts of the SDKs' servers for a session they do not have (400, where the specification asks for 404). */
-const FORGETFUL = /session|not initialized/i;
 const HEADER_MISMATCH = -32020;
 const MISSING_CLIENT_CAPABILITY = -32021;
 const UNSUPPORTED_PROTOCOL_VERSION = -32022;
@@ -57,8 +56,7 @@ function failed(reason: AnswerFailure['reason'], message: string): UpstreamRefus
 
 function isForgotten(link: Link, status: number, code: number | undefined, body: Buffer): boolean {
   if (link.era === 'modern') return status === 400 && code === UNSUPPORTED_PROTOCOL_VERSION;
-  if (link.sessionId !== undefined && (status === 404 || status === 410)) return true;
-  return status === 400 && FORGETFUL.test(body.toString('latin1', 0, 1024));
+  return (link.sessionId !== undefined || status === 400) && saysForgotten(status, body);
 }
 
 /** The members of `error` of a JSON-RPC error answer; none of anything else. */

@@ -4,9 +4,10 @@ import { performance } from 'node:perf_hooks';
 import type { Catalog } from '../catalog/catalog.ts';
 import type { Route } from '../catalog/route.ts';
 import { TimeSlice } from '../domain/time-slice.ts';
+import type { ChangedList } from '../protocol/list-kind.ts';
 import { toUpdate } from '../upstream/resource-update.ts';
 import type { Upstream } from '../upstream/upstream.ts';
-import type { ChangedList, Watch } from '../upstream/watch-sink.ts';
+import type { Watch } from '../upstream/watch-sink.ts';
 import { ChangeDebounce, type Pace } from './change-debounce.ts';
 
 /** A client that is told of changes. */

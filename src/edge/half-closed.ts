@@ -7,8 +7,8 @@ import type { Socket } from 'node:net';
 /** After the client's last byte, then twice as long each time. Of two writes the second fails, so leaving is noticed soon. */
 const FIRST_PROBE_MS = 20;
 
-/** Node keeps the response being written on a socket here, and tells it to nobody else. */
-interface AnsweringSocket extends Socket {
+export interface AnsweringSocket extends Socket {
+  /** Node keeps the response being written on a socket here, and tells it to nobody else. */
   readonly _httpMessage?: ServerResponse | null;
 }
 

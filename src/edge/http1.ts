@@ -5,6 +5,7 @@ import { createServer, ServerResponse, STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { toProblemBody } from '../domain/errors.ts';
+import type { AnsweringSocket } from './half-closed.ts';
 import { Http1Request } from './http1-request.ts';
 import type { OnRequest, RequestGate } from './request-gate.ts';
 
@@ -111,7 +112,7 @@ function createResponseClass(isDraining: () => boolean, idleLimit: IdleLimit): t
  * connection could be held forever. One timer looks at all of them, for to set one at every answer costs more than a look.
  */
 class IdleLimit {
-  readonly #sockets = new Set<AnsweringSocket>();
+  readonly #sockets = new Set<TimedSocket>();
   readonly #timer: NodeJS.Timeout;
   /** How often was looked. */
   #now = 0;
@@ -121,12 +122,12 @@ class IdleLimit {
     this.#timer = setInterval(() => this.#look(limit), checkIntervalMs).unref();
   }
 
-  watch(socket: AnsweringSocket): void {
+  watch(socket: TimedSocket): void {
     this.#sockets.add(socket);
     socket.once('close', () => this.#sockets.delete(socket));
   }
 
-  answered(socket: AnsweringSocket): void {
+  answered(socket: TimedSocket): void {
     socket[ANSWERED] = this.#now;
   }
 
@@ -143,7 +144,7 @@ class IdleLimit {
   }
 
   /** When the client was last seen to have taken something, or to have nothing to take. */
-  #takenAt(socket: AnsweringSocket): number {
+  #takenAt(socket: TimedSocket): number {
     if (socket.writableLength === 0) {
       socket[TAKEN] = undefined;
       return this.#now;
@@ -193,9 +194,7 @@ const ANSWERED = Symbol('answered');
 /** How much a client had taken of what waits for it, and when that was first seen. */
 const TAKEN = Symbol('taken');
 
-interface AnsweringSocket extends Socket {
-  /** Node keeps the response being written on a socket here, and tells it to nobody else. */
-  readonly _httpMessage?: ServerResponse | null;
+interface TimedSocket extends AnsweringSocket {
   /** Of what counts as written, so much is still to be taken by the system. Node's own timeouts look there, too. */
   readonly _handle?: { readonly writeQueueSize?: number } | null;
   [ANSWERED]?: number;
@@ -207,7 +206,7 @@ function createMalformedRefusal(): (error: ParserError, stream: Duplex) => void 
   /** What a connection had received when it was first refused: the parser reports every further chunk of it. */
   const bytesAtRefusal = new WeakMap<Socket, number>();
   return (error, stream) => {
-    const socket = stream as AnsweringSocket;
+    const socket = stream as TimedSocket;
     const before = bytesAtRefusal.get(socket);
     if (before !== undefined) {
       if (socket.bytesRead - before > LINGER_BYTES) socket.destroy();
@@ -220,7 +219,7 @@ function createMalformedRefusal(): (error: ParserError, stream: Duplex) => void 
 }
 
 /** An answer is read as the one to the first request that has none yet; in the middle of another it would be a part of it. */
-function refuseInTurn(error: ParserError, socket: AnsweringSocket): void {
+function refuseInTurn(error: ParserError, socket: TimedSocket): void {
   const pending = socket._httpMessage;
   if (pending?.headersSent && !pending.writableEnded) socket.destroy();
   else if (pending && (pending.headersSent || pending.req.complete)) {

@@ -3,6 +3,8 @@
 
 import type { IncomingHttpHeaders } from 'node:http';
 import { HeldBytes } from '../protocol/held-bytes.ts';
+import { endsInBrace, MAX_TRIED_BYTES } from '../protocol/json-bytes.ts';
+import { mediaType } from '../protocol/media-type.ts';
 import { SseLines } from '../protocol/sse-lines.ts';
 import { type RpcAnswer, readAnswer } from './control-answer.ts';
 
@@ -27,13 +29,6 @@ export function createControlReader(headers: IncomingHttpHeaders, id: string, st
 type Read = (bytes: Buffer) => Found;
 
 const SPACE = 0x20;
-const CLOSING_BRACE = 0x7d;
-/**
- * A body without a length is read at every chunk that may be its last one, until so many bytes have been read in vain:
- * an upstream that sends nothing but closing braces, each in a chunk of its own, would hold everybody up.
- */
-const MAX_TRIED_BYTES = 512 * 1024;
-
 class WholeReader implements ControlReader {
   /** undici destroys a connection on which bytes come behind the end of an answer. */
   readonly isOverrun = false;
@@ -65,13 +60,6 @@ class WholeReader implements ControlReader {
   end(): Found {
     return this.#found ?? this.#read(this.#body.whole());
   }
-}
-
-/** White space may follow. */
-function endsInBrace(chunk: Buffer): boolean {
-  let at = chunk.length - 1;
-  while (at > 0 && (chunk[at] ?? 0) <= SPACE) at--;
-  return chunk[at] === CLOSING_BRACE;
 }
 
 const DATA = 'data:';
@@ -116,10 +104,4 @@ class EventsReader implements ControlReader {
     this.#hasData = false;
     this.#data.clear();
   }
-}
-
-/** RFC 9110 §8.3.1: case-insensitive, and parameters may follow. Of several headers the first counts. */
-function mediaType(header: string | string[] | undefined): string {
-  const [first = ''] = [header].flat();
-  return (first.split(';', 1)[0] ?? '').trim().toLowerCase();
 }

@@ -3,6 +3,7 @@
 
 import { type Message, rawText, scanMessage } from '../protocol/jsonrpc.ts';
 import { type ControlAnswer, sendControlRequest } from './control-request.ts';
+import { saysForgotten } from './forgotten.ts';
 import type { Link } from './handshake.ts';
 import { type Channel, type ChannelEnd, type ChannelOwner, isRefusedForGood, type WatchWire } from './watch-channel.ts';
 import { type StreamEnd, WatchStream } from './watch-stream.ts';
@@ -21,8 +22,6 @@ const MAX_ANSWERS = 16;
 const MAX_ANSWER_BYTES = 64 * 1024;
 /** Servers may end a stream on purpose and expect it to be resumed: after this pause, if they name none. */
 const DEFAULT_RETRY_MS = 1_000;
-/** Servers made with the SDKs say with HTTP 400 and such a text that they do not have a session. */
-const FORGETFUL = /session|not initialized/i;
 
 export class SessionChannel implements Channel {
   readonly #wire: WatchWire;
@@ -133,7 +132,7 @@ export class SessionChannel implements Channel {
     const body = `{"jsonrpc":"2.0","id":"${id}","method":"${method}","params":{"uri":${JSON.stringify(uri)}}}`;
     // One that got no answer counts as refused: tried again and again, it would keep the loop of `#subscribe` going for ever.
     const answered = await this.#send(body, id).catch(() => undefined);
-    if (answered !== undefined && isForgotten(answered.status, Buffer.alloc(0))) this.#end(FORGOTTEN);
+    if (answered !== undefined && saysForgotten(answered.status, Buffer.alloc(0))) this.#end(FORGOTTEN);
     else if (method === 'resources/unsubscribe' || answered?.answer?.result !== undefined) onDone();
     else this.#state.refused.add(uri);
   }
@@ -153,7 +152,7 @@ export class SessionChannel implements Channel {
     }
     // Perhaps it has only forgotten the event: the next attempt asks for a stream from now on.
     if (this.#resumeFrom !== undefined) return { why: 'ended', message };
-    if (isForgotten(status, body)) return FORGOTTEN;
+    if (saysForgotten(status, body)) return FORGOTTEN;
     return { why: isRefusedForGood(status) ? 'unsupported' : 'ended', message };
   }
 
@@ -165,8 +164,3 @@ export class SessionChannel implements Channel {
 }
 
 const FORGOTTEN: ChannelEnd = { why: 'forgotten', message: 'it has forgotten its session with this gateway' };
-
-function isForgotten(status: number, body: Buffer): boolean {
-  if (status === 404 || status === 410) return true;
-  return status === 400 && FORGETFUL.test(body.toString('latin1', 0, 1024));
-}

@@ -1,7 +1,6 @@
 // What whoever watches an upstream is told, and can ask for.
 
-/** A list that an upstream says has changed. There is no notice for templates: they change with the resources. */
-export type ChangedList = 'tools' | 'prompts' | 'resources';
+import type { ChangedList } from '../protocol/list-kind.ts';
 
 export interface WatchSink {
   onListChanged(list: ChangedList): void;

@@ -4,6 +4,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { performance } from 'node:perf_hooks';
 import type { Dispatcher } from 'undici';
 import { HeldBytes } from '../protocol/held-bytes.ts';
+import { mediaType } from '../protocol/media-type.ts';
 import { classifyUpstreamError } from './pool.ts';
 import { WatchEvents } from './watch-events.ts';
 
@@ -67,7 +68,7 @@ export class WatchStream implements Dispatcher.DispatchHandler {
   onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: IncomingHttpHeaders): void {
     if (status < 200 || this.#isOver) return;
     this.#status = status;
-    this.#isStream = status === 200 && /^\s*text\/event-stream\s*(;|$)/i.test(headers['content-type'] ?? '');
+    this.#isStream = status === 200 && mediaType(headers['content-type']) === 'text/event-stream';
     if (this.#isStream) this.#sink.onOpen();
   }
 

@@ -4,6 +4,7 @@
 import { performance } from 'node:perf_hooks';
 import { findMember, stringAt } from '../protocol/json-scan.ts';
 import type { Message } from '../protocol/jsonrpc.ts';
+import { CHANGED_LISTS } from '../protocol/list-kind.ts';
 import type { Link } from './handshake.ts';
 import { readUpdate } from './resource-update.ts';
 import { WantedUris } from './wanted-uris.ts';
@@ -11,7 +12,7 @@ import type { Channel, ChannelEnd, ChannelOwner, Resumption, WatchWire } from '.
 import { ListenChannel } from './watch-listen.ts';
 import { PACE, type WatchPace } from './watch-pace.ts';
 import { SessionChannel, type SessionState } from './watch-session.ts';
-import type { ChangedList, Watch, WatchSink } from './watch-sink.ts';
+import type { Watch, WatchSink } from './watch-sink.ts';
 
 export interface UpstreamWatchOptions extends WatchWire {
   /** The link of the gateway's own conversation with the upstream, kept from closing until `release`. */
@@ -24,12 +25,6 @@ export interface UpstreamWatchOptions extends WatchWire {
   /** From 0 to 1. */
   readonly random?: () => number;
 }
-
-const LISTS: ReadonlyMap<string, ChangedList> = new Map([
-  ['notifications/tools/list_changed', 'tools'],
-  ['notifications/prompts/list_changed', 'prompts'],
-  ['notifications/resources/list_changed', 'resources'],
-]);
 
 export class UpstreamWatch implements Watch, ChannelOwner {
   readonly #options: UpstreamWatchOptions;
@@ -146,7 +141,7 @@ export class UpstreamWatch implements Watch, ChannelOwner {
   }
 
   onNotification(message: Message): void {
-    const list = LISTS.get(message.method);
+    const list = CHANGED_LISTS.get(message.method);
     if (this.#sink === undefined) this.#isGap = true;
     else if (list !== undefined) this.#sink.onListChanged(list);
     else if (message.method === 'notifications/resources/updated') this.#onUpdated(message, this.#sink);
