@@ -7,6 +7,7 @@ import type { LoadReport } from '../load/load-figures.ts';
 import { openSession } from '../load/open-session.ts';
 import { type RpcRequestOptions, toRpcRequest } from '../load/rpc-request.ts';
 import type { Era } from '../protocol/era.ts';
+import { UsageError } from './command-errors.ts';
 import { type OutputFormat, print } from './output.ts';
 
 export interface BenchOptions {
@@ -14,7 +15,7 @@ export interface BenchOptions {
   readonly era: Era;
   readonly tool?: string;
   /** Raw JSON. */
-  readonly arguments: string;
+  readonly arguments?: string;
   /** Requests per second; absent for a closed loop. */
   readonly rate?: number;
   readonly arrivals: ArrivalPattern;
@@ -28,9 +29,12 @@ export interface BenchOptions {
 
 /** Ends with exit code 1 when anything but results came back. Throws `GatewayError` when nothing can be measured. */
 export async function bench(url: URL, options: BenchOptions): Promise<void> {
-  const sessionId = options.era === 'legacy' ? await open(url, options.token) : undefined;
-  const { token, era, tool } = options;
-  const asked: RpcRequestOptions = { url, token, era, tool, args: options.arguments, sessionId };
+  const { token, era, tool, arguments: args } = options;
+  if (args !== undefined && tool === undefined) {
+    throw new UsageError('--arguments are those of a tool: name it with --tool, or leave them out.');
+  }
+  const sessionId = era === 'legacy' ? await open(url, token) : undefined;
+  const asked: RpcRequestOptions = { url, token, era, tool, args: args ?? '{}', sessionId };
   const stop = new AbortController();
   process.once('SIGINT', () => stop.abort());
   const report = await generateLoad({

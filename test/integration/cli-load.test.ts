@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { runCli, scratchFolder, startCli } from '../support/cli.ts';
 import { startGateway } from '../support/gateway.ts';
 
-const SECOND = ['--duration', '1', '--warm-up', '1'];
+const SHORT = ['--duration', '0.5', '--warm-up', '0', '--seed', '0'];
 
 test('a bench through a gateway to a mock upstream reports what was answered', async (t) => {
   const cwd = await scratchFolder();
@@ -15,16 +15,16 @@ test('a bench through a gateway to a mock upstream reports what was answered', a
   t.after(() => gateway.close());
   const to = ['bench', gateway.mcpUrl, '--token', gateway.token()];
 
-  const asked = await runCli([...to, '--tool', 'mock.echo', '--rate', '50', '--arrivals', 'even', ...SECOND], { cwd });
+  const asked = await runCli([...to, '--tool', 'mock.echo', '--rate', '50', '--arrivals', 'even', ...SHORT], { cwd });
   assert.equal(asked.code, 0, asked.stderr + asked.stdout);
   const [head, answered, latency, generator, ...more] = asked.stdout.trimEnd().split('\n');
-  assert.match(head ?? '', /^tools\/call mock\.echo \(legacy\) at http:.*: 50\/s over at most 64 connections, 1\.0 s$/);
-  assert.match(answered ?? '', /^answered {3}50 of 50, 50\.0\/s, \d\.\d\d MB$/);
+  assert.match(head ?? '', /^tools\/call mock\.echo \(legacy\) at http:.*: 50\/s over at most 64 connections, 0\.5 s$/);
+  assert.match(answered ?? '', /^answered {3}25 of 25, 50\.0\/s, \d\.\d\d MB$/);
   assert.match(latency ?? '', /^latency {4}p50 \d+\.\d\d ms {2}p90 .* max \d+\.\d\d ms$/);
   assert.match(generator ?? '', /^generator {2}p99 \d+\.\d\d ms late$/);
   assert.deepEqual(more, []);
 
-  const hidden = await runCli([...to, '--tool', 'mock.none', '--rate', '20', '-o', 'json', ...SECOND], { cwd });
+  const hidden = await runCli([...to, '--tool', 'mock.none', '--rate', '20', '-o', 'json', ...SHORT], { cwd });
   assert.equal(hidden.code, 1);
   const { due, problems, latencyUs } = JSON.parse(hidden.stdout);
   assert.deepEqual([problems, latencyUs.p99], [{ 'error -32602': due }, 0]);
@@ -37,23 +37,33 @@ test('a bench that cannot begin says why in one line', async (t) => {
   const cwd = await scratchFolder();
   const gateway = await startGateway({ configs: [] });
   t.after(() => gateway.close());
-  const refused = await runCli(['bench', gateway.mcpUrl, '--token', 'wrong', ...SECOND], { cwd });
+  const refused = await runCli(['bench', gateway.mcpUrl, '--token', 'wrong', ...SHORT], { cwd });
   assert.deepEqual([refused.code, refused.stdout], [1, '']);
   assert.match(
     refused.stderr,
     /^switchboard: No session can be opened at http:.*: it answered initialize with HTTP 401: /,
   );
+});
+
+test('a bench or a mock upstream that is called wrongly says what to write', async () => {
+  const cwd = await scratchFolder();
+  const url = 'http://127.0.0.1:9/mcp';
   const wrong: [string[], RegExp][] = [
-    [['gateway:8080'], /'gateway:8080' is invalid.* Write an http\(s\) URL/],
-    [[gateway.mcpUrl, '--arguments', '[1]'], /Write a JSON object/],
-    [[gateway.mcpUrl, '--rate', '0'], /Write a whole number from 1 on/],
+    [['bench', 'gateway:8080'], /'gateway:8080' is invalid.* Write an http\(s\) URL/],
+    [['bench', url, '--tool', 'a.b', '--arguments', '[1]'], /Write a JSON object/],
+    [['bench', url, '--arguments', '{}'], /^switchboard: --arguments are those of a tool: name it with --tool/],
+    [['bench', url, '--rate', '999999999'], /Write a number from 0\.01 to 100000/],
+    [
+      ['bench', url, '--era', 'modern', '--token', 'a\r\nx-evil: 1'],
+      /^switchboard: --token must be visible ASCII[^\r]+$/,
+    ],
+    [['mock-upstream', '--latency', '9..1'], /Write milliseconds, such as 20, or a range, such as 5\.\.50/],
+    [['mock-upstream', '--progress-events', '2'], /^switchboard: --progress-events .*: add --answer sse/],
   ];
-  for (const [args, said] of wrong) {
-    const { code, stderr } = await runCli(['bench', ...args], { cwd });
-    assert.equal(code, 2);
-    assert.match(stderr, said);
+  const ended = await Promise.all(wrong.map(([args]) => runCli(args, { cwd })));
+  for (const [index, { code, stdout, stderr }] of ended.entries()) {
+    assert.deepEqual([code, stdout], [2, ''], stderr);
+    assert.match(stderr, wrong[index]?.[1] as RegExp);
+    assert.doesNotMatch(stderr, /x-evil/);
   }
-  const { code, stderr } = await runCli(['mock-upstream', '--latency', '9..1'], { cwd });
-  assert.equal(code, 2);
-  assert.match(stderr, /Write milliseconds, such as 20, or a range, such as 5\.\.50/);
 });

@@ -2,29 +2,39 @@
 
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { MOCK_DEFAULTS } from '../../load/mock-options.ts';
-import { parseCount } from '../arguments.ts';
+import { UsageError } from '../command-errors.ts';
 import { examples, outputOption } from '../rest-command.ts';
 
 const ERAS = ['legacy', 'modern'];
+/** More than one process can send, and few enough to be remembered while they wait. */
+const MOST_PER_SECOND = 100_000;
+const MOST_CONNECTIONS = 10_000;
+const DAY_SECONDS = 86_400;
+const MOST_SEED = 2 ** 31;
 
 export function addLoadCommands(program: Command): void {
   program
     .command('bench')
     .description('Put load on an MCP endpoint: a fixed rate, or a closed loop without one.')
     .argument('<url>', 'its URL, such as http://127.0.0.1:8080/mcp', parseEndpoint)
-    .option('--token <token>', 'bearer token of an agent')
+    .option('--token <token>', 'bearer token of an agent', parseToken)
     .option('--tool <name>', 'tool to call, which must be harmless (default: tools/list is asked for)')
-    .option('--arguments <json>', 'arguments of the tool', parseArguments, '{}')
+    .option('--arguments <json>', 'arguments of the tool (default: {})', parseArguments)
     .addOption(new Option('--era <era>', 'protocol of the client').choices(ERAS).default('legacy'))
-    .option('--rate <n>', 'requests per second, sent when they are due', parseCount)
+    .option('--rate <n>', 'requests per second, sent when they are due', parseNumber(0.01, MOST_PER_SECOND, true))
     .addOption(
       new Option('--arrivals <pattern>', 'how they are spread').choices(['poisson', 'even']).default('poisson'),
     )
-    .option('--connections <n>', 'connections of a closed loop, most connections at a rate', parseCount, 64)
-    .option('--duration <seconds>', 'length of the measurement', parseCount, 10)
-    .option('--warm-up <seconds>', 'load before it that is not counted', parseCount, 1)
-    .option('--timeout <seconds>', 'when an answer counts as missing', parseCount, 30)
-    .option('--seed <n>', 'same seed, same arrivals', parseCount, 1)
+    .option(
+      '--connections <n>',
+      'connections of a closed loop, most connections at a rate',
+      parseNumber(1, MOST_CONNECTIONS),
+      64,
+    )
+    .option('--duration <seconds>', 'length of the measurement', parseNumber(0.1, DAY_SECONDS, true), 10)
+    .option('--warm-up <seconds>', 'load before it that is not counted', parseNumber(0, DAY_SECONDS, true), 1)
+    .option('--timeout <seconds>', 'when an answer counts as missing', parseNumber(0.1, DAY_SECONDS, true), 30)
+    .option('--seed <n>', 'same seed, same arrivals', parseNumber(0, MOST_SEED), 1)
     .addOption(outputOption())
     .addHelpText(
       'after',
@@ -52,7 +62,7 @@ export function addLoadCommands(program: Command): void {
     )
     .option(
       '--progress-events <n>',
-      'progress in front of an answer by events',
+      'progress in front of an answer by events (--answer sse)',
       parseNumber(0, 100_000),
       MOCK_DEFAULTS.progressEvents,
     )
@@ -73,7 +83,7 @@ export function addLoadCommands(program: Command): void {
       parseNumber(0, 1, true),
       MOCK_DEFAULTS.stallRate,
     )
-    .option('--seed <n>', 'same seed, same failures', parseNumber(0, 2 ** 31), MOCK_DEFAULTS.seed)
+    .option('--seed <n>', 'same seed, same failures', parseNumber(0, MOST_SEED), MOCK_DEFAULTS.seed)
     .addHelpText(
       'after',
       examples('switchboard mock-upstream', 'switchboard mock-upstream --latency 5..50 --error-rate 0.01 --port 9000'),
@@ -89,6 +99,14 @@ function parseEndpoint(text: string): URL {
   return url;
 }
 
+/** It goes into a head as it is. Not commander's error, which would print it. */
+function parseToken(text: string): string {
+  if (/^[\x21-\x7e]+$/.test(text)) return text;
+  throw new UsageError(
+    '--token must be visible ASCII characters, without blanks or line ends: write it as it was given.',
+  );
+}
+
 function parseArguments(text: string): string {
   try {
     const value: unknown = JSON.parse(text);
@@ -99,11 +117,11 @@ function parseArguments(text: string): string {
   throw new InvalidArgumentError('Write a JSON object, such as \'{"text":"hello"}\'.');
 }
 
-function parseNumber(least: number, most: number, isShare = false): (text: string) => number {
+function parseNumber(least: number, most: number, isFraction = false): (text: string) => number {
   return (text) => {
     const value = /^\d+(?:\.\d+)?$/.test(text) ? Number(text) : Number.NaN;
-    if (value >= least && value <= most && (isShare || Number.isInteger(value))) return value;
-    throw new InvalidArgumentError(`Write a ${isShare ? '' : 'whole '}number from ${least} to ${most}.`);
+    if (value >= least && value <= most && (isFraction || Number.isInteger(value))) return value;
+    throw new InvalidArgumentError(`Write a ${isFraction ? '' : 'whole '}number from ${least} to ${most}.`);
   };
 }
 
