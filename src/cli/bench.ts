@@ -27,7 +27,7 @@ export interface BenchOptions {
   readonly output: OutputFormat;
 }
 
-/** Ends with exit code 1 when anything but results came back. Throws `GatewayError` when nothing can be measured. */
+/** Ends with exit code 1 when anything but results came back, or nothing. Throws `GatewayError` when nothing can be measured. */
 export async function bench(url: URL, options: BenchOptions): Promise<void> {
   const { token, era, tool, arguments: args } = options;
   if (args !== undefined && tool === undefined) {
@@ -53,6 +53,16 @@ export async function bench(url: URL, options: BenchOptions): Promise<void> {
   clearProgress();
   await print(options.output, { url: url.href, ...describe(options), ...report }, toText(url, options, report));
   if (Object.keys(report.problems).length > 0) process.exitCode = 1;
+  else if (report.answered === 0) {
+    throw new GatewayError('invalid_argument', `Nothing was answered: ${whyNothing(options, report)}.`);
+  }
+}
+
+/** Where there is no problem to tell of. */
+function whyNothing({ rate, duration }: BenchOptions, { seconds }: LoadReport): string {
+  if (seconds === 0) return 'it was stopped in the warm-up';
+  if (rate !== undefined) return `nothing was due in ${duration} s at ${rate}/s: raise --rate or --duration`;
+  return `the calls of the warm-up outlasted the ${duration} s behind it: raise --duration`;
 }
 
 async function open(url: URL, token: string | undefined): Promise<string | undefined> {

@@ -107,7 +107,10 @@ class LoadRun {
 
   #arrive(dueMs: number): void {
     const { connections } = this.#options;
-    if (this.#isCounted(dueMs)) this.#figures.noteDue(performance.now() - dueMs);
+    if (this.#isCounted(dueMs)) {
+      this.#figures.noteDue();
+      this.#figures.noteLag(performance.now() - dueMs);
+    }
     const connection = this.#free.pop() ?? (this.#busy.size < connections ? this.#connection() : undefined);
     if (connection === undefined) this.#waiting.push(dueMs);
     else this.#send(connection, dueMs);
@@ -131,10 +134,8 @@ class LoadRun {
   #onAnswer(connection: LoadConnection, { problem, bytes }: LoadOutcome): void {
     const nowMs = performance.now();
     this.#busy.delete(connection);
-    if (this.#isCounted(connection.dueMs)) {
-      if (problem === undefined) this.#figures.noteAnswered(nowMs - connection.dueMs, bytes);
-      else this.#figures.noteProblem(problem);
-    }
+    if (problem !== undefined) this.#noteProblem(connection.dueMs, problem);
+    else if (this.#isCounted(connection.dueMs)) this.#figures.noteAnswered(nowMs - connection.dueMs, bytes);
     const waiting = this.#nextWaiting(nowMs);
     if (waiting !== undefined) this.#send(connection, waiting);
     else if (this.#options.rate === undefined && nowMs < this.#endMs) this.#again(connection, problem);
@@ -144,6 +145,13 @@ class LoadRun {
     }
   }
 
+  /** Also of what was due in the warm-up: a closed loop that hangs from there on would have nothing else to show. */
+  #noteProblem(dueMs: number, problem: string): void {
+    if (!this.#isCounted(performance.now())) return;
+    if (!this.#isCounted(dueMs)) this.#figures.noteDue();
+    this.#figures.noteProblem(problem);
+  }
+
   /** The one that has waited longest and is still in its time; who waited beyond it is counted as unanswered. */
   #nextWaiting(nowMs: number): number | undefined {
     for (;;) {
@@ -151,7 +159,7 @@ class LoadRun {
       if (dueMs === undefined) return undefined;
       this.#waitingFrom++;
       if (nowMs - dueMs <= this.#options.timeoutMs) return dueMs;
-      if (this.#isCounted(dueMs)) this.#figures.noteProblem(UNANSWERED);
+      this.#noteProblem(dueMs, UNANSWERED);
     }
   }
 
@@ -174,7 +182,7 @@ class LoadRun {
   /** In a closed loop a request is due when there is a connection for it. */
   #sendNow(connection: LoadConnection): void {
     const nowMs = performance.now();
-    if (this.#isCounted(nowMs)) this.#figures.noteDue(0);
+    if (this.#isCounted(nowMs)) this.#figures.noteDue();
     this.#send(connection, nowMs);
   }
 

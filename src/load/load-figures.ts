@@ -14,7 +14,7 @@ export interface Latency {
 
 export interface LoadReport {
   readonly seconds: number;
-  /** Requests that were due, and those of them that were answered with a result. */
+  /** Requests that were due, or due before and failed since, and those of them that were answered with a result. */
   readonly due: number;
   readonly answered: number;
   readonly perSecond: number;
@@ -36,9 +36,12 @@ export class LoadFigures {
   #bytes = 0;
   #due = 0;
 
-  /** One was due so long ago, and is sent now if there is a connection for it. */
-  noteDue(lagMs: number): void {
+  noteDue(): void {
     this.#due++;
+  }
+
+  /** One was due so long ago, and is sent now if there is a connection for it. */
+  noteLag(lagMs: number): void {
     this.#lag.record(toMicroseconds(lagMs));
   }
 

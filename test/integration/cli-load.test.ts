@@ -2,6 +2,8 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { MOCK_DEFAULTS } from '../../src/load/mock-options.ts';
+import { MockUpstream } from '../../src/load/mock-upstream.ts';
 import { runCli, scratchFolder, startCli } from '../support/cli.ts';
 import { startGateway } from '../support/gateway.ts';
 
@@ -43,6 +45,22 @@ test('a bench that cannot begin says why in one line', async (t) => {
     refused.stderr,
     /^switchboard: No session can be opened at http:.*: it answered initialize with HTTP 401: /,
   );
+});
+
+test('a bench without an answer fails, and says why there is none', async (t) => {
+  const cwd = await scratchFolder();
+  const upstream = new MockUpstream({ ...MOCK_DEFAULTS, port: 0, era: 'modern', latency: { fromMs: 700, toMs: 700 } });
+  const to = ['bench', `http://127.0.0.1:${await upstream.listen()}/mcp`, '--era', 'modern', '--tool', 'echo'];
+  t.after(() => upstream.close());
+  const rare = runCli([...to, '--rate', '0.01', '--duration', '0.1', '--warm-up', '0.1'], { cwd });
+  const slow = runCli([...to, '--duration', '0.1', '--warm-up', '0.1'], { cwd });
+  for (const [{ code, stdout, stderr }, why] of [
+    [await rare, 'nothing was due in 0.1 s at 0.01/s: raise --rate or --duration.'],
+    [await slow, 'the calls of the warm-up outlasted the 0.1 s behind it: raise --duration.'],
+  ] as const) {
+    assert.match(stdout, /^answered {3}0 of 0, /m);
+    assert.deepEqual([code, stderr], [1, `switchboard: Nothing was answered: ${why}\n`]);
+  }
 });
 
 test('a bench or a mock upstream that is called wrongly says what to write', async () => {

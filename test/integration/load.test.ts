@@ -67,6 +67,13 @@ test('errors, missing answers and dead ports are counted by their words', async 
   for (const { answered, perSecond } of [errors, missing, refused]) assert.deepEqual([answered, perSecond], [0, 0]);
 });
 
+test('what fails once the warm-up is over is counted, also if it was due before', async (t) => {
+  const { url } = await startUpstream(t, { stallRate: 1 });
+  const report = await load(url, { rate: undefined, connections: 2, warmUpMs: 50, durationMs: 100, timeoutMs: 200 });
+  const { due, answered, problems } = report;
+  assert.deepEqual([due, answered, problems], [2, 0, { 'no answer in time': 2 }]);
+});
+
 test('the same seed fails the same calls', async (t) => {
   const counts = async () => {
     const { url } = await startUpstream(t, { errorRate: 0.3, seed: 5 });
