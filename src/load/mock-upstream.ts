@@ -1,14 +1,16 @@
 // An MCP server that costs as little as it can, to be put behind what is measured. It finds the id of a request by native
-// search and splices it in front of a prepared result; only rare messages are parsed, and nothing is checked.
+// search and splices it in front of a prepared result; only rare messages are parsed, and little is checked.
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { createRandom } from './arrivals.ts';
 import type { MockUpstreamOptions } from './mock-options.ts';
+import { idText, type MockRequest, parseRequest } from './mock-request.ts';
 import { MOCK_INFO, MODERN_CACHEABLE, toMockList, toMockResult } from './mock-result.ts';
 
 const NOT_INITIALIZED =
   '{"jsonrpc":"2.0","error":{"code":-32000,"message":"Bad Request: Server not initialized"},"id":null}';
+const NO_REQUEST = '{"jsonrpc":"2.0","error":{"code":-32700,"message":"The body is no JSON-RPC message"},"id":null}';
 const TOOL_FAILED = '{"code":-32000,"message":"The mock upstream was told to fail."}';
 const PROGRESS_TOKEN = /"progressToken": ?("(?:[^"\\]|\\.)*"|-?\d+)/;
 /** A larger result is sent in pieces, as fast as it is taken: a hundred at once must not be a hundred copies. */
@@ -16,12 +18,6 @@ const WHOLE_BYTES = 1024 * 1024;
 const PIECE_BYTES = 64 * 1024;
 /** Longer than any pause between two loads: a connection that is closed while idle would count as an error of the target. */
 const KEEP_ALIVE_MS = 120_000;
-
-interface Message {
-  readonly id?: unknown;
-  readonly method?: string;
-  readonly params?: { readonly protocolVersion?: string };
-}
 
 export class MockUpstream {
   /** Calls it was sent. What answers a call that did not come here is found out by this count, at `GET /calls`. */
@@ -78,20 +74,26 @@ export class MockUpstream {
 
   #answer(response: ServerResponse, body: string): void {
     if (!body.includes('"tools/call"')) {
-      this.#answerRare(response, body, JSON.parse(body) as Message);
+      const request = parseRequest(body);
+      if (request === undefined) send(response, 400, NO_REQUEST);
+      else this.#answerRare(response, body, request);
+      return;
+    }
+    const id = idText(body);
+    if (id === undefined) {
+      send(response, 400, NO_REQUEST);
       return;
     }
     this.calls++;
     const { fromMs, toMs } = this.#options.latency;
-    if (toMs === 0) this.#answerCall(response, body);
-    else setTimeout(() => this.#answerCall(response, body), fromMs + this.#random() * (toMs - fromMs));
+    if (toMs === 0) this.#answerCall(response, body, id);
+    else setTimeout(() => this.#answerCall(response, body, id), fromMs + this.#random() * (toMs - fromMs));
   }
 
-  #answerCall(response: ServerResponse, body: string): void {
+  #answerCall(response: ServerResponse, body: string, id: string): void {
     const { errorRate, stallRate, answer, progressEvents } = this.#options;
     if (stallRate > 0 && this.#random() < stallRate) return;
     const isError = errorRate > 0 && this.#random() < errorRate;
-    const id = idText(body);
     if (!isError && this.#largeResult !== undefined) {
       const events = answer === 'sse' ? progressOf(body, progressEvents) : undefined;
       sendLarge(response, this.#largeResult, id, events);
@@ -104,7 +106,7 @@ export class MockUpstream {
     else sendEvents(response, [...progressOf(body, progressEvents), message]);
   }
 
-  #answerRare(response: ServerResponse, body: string, { id, method, params }: Message): void {
+  #answerRare(response: ServerResponse, body: string, { id, method, params }: MockRequest): void {
     const isModern = this.#options.era === 'modern';
     if (id === undefined) response.writeHead(202).end();
     else if (method === 'tools/list') sendResult(response, body, this.#listResult);
@@ -151,12 +153,7 @@ function sendEvents(response: ServerResponse, messages: readonly string[]): void
 }
 
 /** Without `events` it is JSON; else the last event behind these. */
-function sendLarge(
-  response: ServerResponse,
-  result: Buffer,
-  id: string | undefined,
-  events: readonly string[] | undefined,
-): void {
+function sendLarge(response: ServerResponse, result: Buffer, id: string, events: readonly string[] | undefined): void {
   const head = '{"result":';
   const tail = `,"jsonrpc":"2.0","id":${id}}`;
   if (events === undefined) {
@@ -180,24 +177,4 @@ function sendLarge(
     response.end(events === undefined ? tail : `${tail}\n\n`, 'latin1');
   };
   goOn();
-}
-
-/** The JSON text of the request's id. `body` is latin1; the text is copied as it came. */
-function idText(body: string): string | undefined {
-  const key = body.indexOf('"id":');
-  // An `"id":` inside the arguments as well, a space or an escape, is too rare to be worth more than a parse.
-  if (key < 0 || key !== body.lastIndexOf('"id":')) return parsedIdText(body);
-  const start = key + 5;
-  if (body[start] === '"') {
-    const text = body.slice(start, body.indexOf('"', start + 1) + 1);
-    return text.includes('\\') ? parsedIdText(body) : text;
-  }
-  if (body[start] === ' ') return parsedIdText(body);
-  const comma = body.indexOf(',', start);
-  const brace = body.indexOf('}', start);
-  return body.slice(start, comma < 0 || brace < comma ? brace : comma);
-}
-
-function parsedIdText(body: string): string | undefined {
-  return JSON.stringify((JSON.parse(body) as Message).id);
 }

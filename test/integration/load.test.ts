@@ -84,6 +84,18 @@ test('the same seed fails the same calls', async (t) => {
   assert.deepEqual(await counts(), first);
 });
 
+test('a mock upstream refuses a body that is no request, and goes on', async (t) => {
+  const { url } = await startUpstream(t);
+  const truncated = '{"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {';
+  for (const body of ['garbage', '', 'null', '7', '[]', truncated, '"tools/call"', '{"method":"tools/call","id":1']) {
+    const response = await fetch(url, { method: 'POST', body });
+    const { id, error } = (await response.json()) as { id: unknown; error: { code: number } };
+    assert.deepEqual([response.status, id, error.code], [400, null, -32700], body);
+  }
+  const { due, answered } = await load(url, { durationMs: 20 });
+  assert.equal(answered, due);
+});
+
 for (const era of ['legacy', 'modern'] as const) {
   test(`through a gateway, with results by events and dense ones (${era})`, async (t) => {
     const events = await startUpstream(t, { era, answer: 'sse', progressEvents: 3 });
