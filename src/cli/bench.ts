@@ -33,10 +33,11 @@ export async function bench(url: URL, options: BenchOptions): Promise<void> {
   if (args !== undefined && tool === undefined) {
     throw new UsageError('--arguments are those of a tool: name it with --tool, or leave them out.');
   }
-  const sessionId = era === 'legacy' ? await open(url, token) : undefined;
+  const sessionId = era === 'legacy' ? await open(url, options) : undefined;
   const asked: RpcRequestOptions = { url, token, era, tool, args: args ?? '{}', sessionId };
   const stop = new AbortController();
-  process.once('SIGINT', () => stop.abort());
+  // A second one is of no account: npm passes on the Ctrl-C that arrives here as well, and the report is near.
+  for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => stop.abort());
   const report = await generateLoad({
     url,
     request: toRpcRequest(asked),
@@ -65,12 +66,13 @@ function whyNothing({ rate, duration }: BenchOptions, { seconds }: LoadReport): 
   return `the calls of the warm-up outlasted the ${duration} s behind it: raise --duration`;
 }
 
-async function open(url: URL, token: string | undefined): Promise<string | undefined> {
+async function open(url: URL, { token, timeout }: BenchOptions): Promise<string | undefined> {
   try {
-    return await openSession(url, token);
+    return await openSession(url, token, timeout * 1000);
   } catch (error) {
-    const { message, cause } = error as Error;
-    const why = cause instanceof Error ? cause.message : message;
+    const { name, message, cause } = error as Error;
+    const failure = cause instanceof Error ? cause.message : message;
+    const why = name === 'TimeoutError' ? `it has not answered within ${timeout} s (--timeout)` : failure;
     throw new GatewayError('invalid_argument', `No session can be opened at ${url.href}: ${why}`);
   }
 }

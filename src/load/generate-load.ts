@@ -23,12 +23,15 @@ export interface LoadOptions {
   readonly timeoutMs: number;
   /** Told about once a second, with what is known so far. */
   readonly onProgress?: (report: LoadReport) => void;
-  /** Ends the load early; what is under way is still waited for. */
+  /** Ends the load early; what is under way is waited for a second more. */
   readonly signal?: AbortSignal;
 }
 
 const DEFAULT_SEED = 1;
 const UNANSWERED = 'no answer in time';
+const STOPPED = 'no answer when it was stopped';
+/** Who stops a load waits for its report. */
+const STOP_MS = 1_000;
 /** Before a closed loop asks again a target that did not answer with a result. */
 const PAUSE_MS = 10;
 const PROGRESS_MS = 1_000;
@@ -56,6 +59,8 @@ class LoadRun {
   #endMs = 0;
   #isOver = false;
   #watch: NodeJS.Timeout | undefined;
+  #next: NodeJS.Timeout | undefined;
+  #stop: NodeJS.Timeout | undefined;
 
   constructor(options: LoadOptions, onEnd: (report: LoadReport) => void) {
     this.#options = options;
@@ -78,6 +83,14 @@ class LoadRun {
 
   #stopAt(nowMs: number): void {
     this.#endMs = Math.min(this.#endMs, nowMs);
+    this.#stop = setTimeout(() => this.#giveUpAll(), STOP_MS);
+    this.#endIfDone();
+  }
+
+  #giveUpAll(): void {
+    for (const dueMs of this.#waiting.slice(this.#waitingFrom)) this.#noteProblem(dueMs, STOPPED);
+    this.#waitingFrom = this.#waiting.length;
+    for (const connection of [...this.#busy]) connection.giveUp(STOPPED);
     this.#endIfDone();
   }
 
@@ -93,7 +106,7 @@ class LoadRun {
       return;
     }
     const waitMs = this.#nextMs - nowMs;
-    if (waitMs > TIMER_MS) setTimeout(() => this.#turn(), waitMs - TIMER_MS);
+    if (waitMs > TIMER_MS) this.#next = setTimeout(() => this.#turn(), waitMs - TIMER_MS);
     else setImmediate(() => this.#turn());
   }
 
@@ -101,7 +114,7 @@ class LoadRun {
   #awaitEnd(): void {
     const leftMs = this.#endMs - performance.now();
     // A timer counts from when its turn of the loop began, and so may be early.
-    if (leftMs > 0) setTimeout(() => this.#awaitEnd(), leftMs);
+    if (leftMs > 0) this.#next = setTimeout(() => this.#awaitEnd(), leftMs);
     else this.#endIfDone();
   }
 
@@ -200,7 +213,7 @@ class LoadRun {
     const isWaiting = this.#waitingFrom < this.#waiting.length;
     if (this.#isOver || nowMs < this.#endMs || this.#busy.size > 0 || isWaiting) return;
     this.#isOver = true;
-    clearInterval(this.#watch);
+    for (const timer of [this.#watch, this.#next, this.#stop]) clearTimeout(timer);
     for (const connection of this.#free) connection.close();
     this.#onEnd(this.#report(this.#endMs));
   }

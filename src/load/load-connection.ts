@@ -1,7 +1,7 @@
 // One keep-alive connection of a load generator: sends a request, reads its answer, and says how it went.
 
 import { Buffer } from 'node:buffer';
-import { connect as connectTcp, type Socket } from 'node:net';
+import { connect as connectTcp, isIP, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { HttpAnswer } from './http-answer.ts';
 import { judgeAnswer } from './judge-answer.ts';
@@ -70,7 +70,9 @@ export class LoadConnection {
     const host = hostname.replace(/^\[|\]$/g, '');
     const isTls = protocol === 'https:';
     const to = { host, port: Number(port || (isTls ? 443 : 80)), noDelay: true };
-    const socket = isTls ? connectTls({ ...to, servername: host, ALPNProtocols: ['http/1.1'] }) : connectTcp(to);
+    // An address is not asked for by SNI (RFC 6066 §3), and Node refuses to.
+    const name = isIP(host) === 0 ? { servername: host } : {};
+    const socket = isTls ? connectTls({ ...to, ...name, ALPNProtocols: ['http/1.1'] }) : connectTcp(to);
     const lost = (problem: string) => {
       if (this.#socket === socket) this.giveUp(problem);
     };

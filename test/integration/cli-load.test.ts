@@ -1,11 +1,14 @@
 // The load tester's commands as processes: load on a gateway before a mock upstream, and what is said when it goes wrong.
 
 import assert from 'node:assert/strict';
+import { createServer } from 'node:http';
 import { test } from 'node:test';
 import { MOCK_DEFAULTS } from '../../src/load/mock-options.ts';
 import { MockUpstream } from '../../src/load/mock-upstream.ts';
 import { runCli, scratchFolder, startCli } from '../support/cli.ts';
+import { eventually } from '../support/eventually.ts';
 import { startGateway } from '../support/gateway.ts';
+import { closeServer, listenLocally } from '../support/local-server.ts';
 
 const SHORT = ['--duration', '0.5', '--warm-up', '0', '--seed', '0'];
 
@@ -61,6 +64,28 @@ test('a bench without an answer fails, and says why there is none', async (t) =>
     assert.match(stdout, /^answered {3}0 of 0, /m);
     assert.deepEqual([code, stderr], [1, `switchboard: Nothing was answered: ${why}\n`]);
   }
+});
+
+test('a bench gives its report at a signal, however long the next call is away', async (t) => {
+  const cwd = await scratchFolder();
+  const upstream = new MockUpstream({ ...MOCK_DEFAULTS, port: 0, era: 'modern' });
+  const to = ['bench', `http://127.0.0.1:${await upstream.listen()}/mcp`, '--era', 'modern', '--tool', 'echo'];
+  t.after(() => upstream.close());
+  const signalled = eventually(() => upstream.calls === 1 && 'SIGTERM');
+  const rare = ['--rate', '0.01', '--arrivals', 'even', '--warm-up', '0', '--duration', '200'];
+  const { code, stdout, stderr } = await runCli([...to, ...rare], { cwd, signalled });
+  assert.deepEqual([code, stderr], [0, '']);
+  assert.match(stdout, /^answered {3}1 of 1, /m);
+});
+
+test('a bench whose session is not opened in time says so', async (t) => {
+  const cwd = await scratchFolder();
+  const server = createServer((_, response) => response.writeHead(200, { 'content-length': 100 }).write('{'));
+  const url = `http://127.0.0.1:${await listenLocally(server)}/mcp`;
+  t.after(() => closeServer(server));
+  const { code, stderr } = await runCli(['bench', url, '--timeout', '0.2'], { cwd });
+  const line = `switchboard: No session can be opened at ${url}: it has not answered within 0.2 s (--timeout)\n`;
+  assert.deepEqual([code, stderr], [1, line]);
 });
 
 test('a bench or a mock upstream that is called wrongly says what to write', async () => {

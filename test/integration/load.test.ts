@@ -8,6 +8,7 @@ import { MOCK_DEFAULTS, type MockUpstreamOptions } from '../../src/load/mock-opt
 import { MockUpstream } from '../../src/load/mock-upstream.ts';
 import { openSession } from '../../src/load/open-session.ts';
 import { toRpcRequest } from '../../src/load/rpc-request.ts';
+import { eventually } from '../support/eventually.ts';
 import { startGateway } from '../support/gateway.ts';
 import { findDeadPort } from '../support/local-server.ts';
 
@@ -82,6 +83,23 @@ test('the same seed fails the same calls', async (t) => {
   const first = await counts();
   assert.ok((first['error -32000'] ?? 0) > 0);
   assert.deepEqual(await counts(), first);
+});
+
+test('a load that is stopped gives up what is still open a second later', async (t) => {
+  const { upstream, url } = await startUpstream(t, { stallRate: 1 });
+  const stop = new AbortController();
+  const options = { rate: 200, connections: 2, durationMs: 60_000, timeoutMs: 60_000, signal: stop.signal };
+  const loaded = load(url, options);
+  await eventually(() => upstream.calls === 2);
+  stop.abort();
+  const { due, answered, problems } = await loaded;
+  assert.deepEqual([answered, problems], [0, { 'no answer when it was stopped': due }]);
+});
+
+test('an address in a URL of https is no name to be asked for: what fails is counted', async (t) => {
+  const { url } = await startUpstream(t);
+  const { due, answered, problems } = await load(new URL(url.href.replace('http:', 'https:')), { durationMs: 20 });
+  assert.deepEqual([answered, Object.values(problems)], [0, [due]]);
 });
 
 test('a mock upstream refuses a body that is no request, and goes on', async (t) => {

@@ -16,6 +16,8 @@ export interface CliOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** 30 seconds unless told; then the child is killed and the call rejects. */
   readonly timeoutMs?: number;
+  /** The signal that it is sent once this resolves. */
+  readonly signalled?: Promise<NodeJS.Signals>;
   /** Its stdin, which is empty unless told. */
   readonly input?: string;
   /** The guard to run, and the Node to run it with; this checkout's and this process's unless told. */
@@ -80,13 +82,17 @@ export async function startCli(args: readonly string[], options: CliOptions): Pr
 
 function spawnCli(
   args: readonly string[],
-  { cwd, env = {}, timeoutMs = LIMIT_MS, input = '', script = SCRIPT, node = process.execPath }: CliOptions,
+  { cwd, env = {}, timeoutMs = LIMIT_MS, signalled, input = '', script = SCRIPT, node = process.execPath }: CliOptions,
 ): { child: ChildProcess; output: { stdout: string; stderr: string }; ended: Promise<CliResult> } {
   // The cache of compiled modules halves the time a process takes to start.
   const { PATH = '', HOME = '', NODE_COMPILE_CACHE = '' } = process.env;
   const child = spawn(node, [script, ...args], { cwd, env: { PATH, HOME, NODE_COMPILE_CACHE, ...env }, stdio: 'pipe' });
   // A child that ends without reading it closes the pipe.
   child.stdin.on('error', () => undefined).end(input);
+  signalled?.then(
+    (signal) => child.kill(signal),
+    () => child.kill('SIGKILL'),
+  );
   const output = { stdout: '', stderr: '' };
   child.stdout.setEncoding('utf8').on('data', (text) => {
     output.stdout += text;
