@@ -1,10 +1,10 @@
 // Reads one HTTP/1.1 answer off a socket as cheaply as that can be done without taking its end on trust: the head once,
-// then lengths. Of the body the first and the last bytes are kept, which is where an envelope is.
+// then lengths. Of the body the first and the last bytes are kept: all of a small one, and of others where an envelope is.
 
 import { Buffer } from 'node:buffer';
 
 /** Kept of each end of a body. */
-const END_BYTES = 1_024;
+const END_BYTES = 8 * 1024;
 const MAX_HEAD_BYTES = 64 * 1024;
 const HEAD_END = Buffer.from('\r\n\r\n');
 const LF = 0x0a;
@@ -13,8 +13,8 @@ type Phase = 'head' | 'length' | 'chunk-size' | 'chunk' | 'chunk-end' | 'trailer
 
 export class HttpAnswer {
   status = 0;
-  /** The first and the last kilobyte of the body as latin1; a small one is wholly in both. */
   bodyBytes = 0;
+  readonly #endBytes: number;
   #first = '';
   #last = '';
   #phase: Phase = 'head';
@@ -22,6 +22,10 @@ export class HttpAnswer {
   #left = 0;
   #line = '';
   canReuse = true;
+
+  constructor(endBytes = END_BYTES) {
+    this.#endBytes = endBytes;
+  }
 
   /** Takes the next bytes; returns whether the answer is whole, or throws an `Error` that says what is wrong with it. */
   push(bytes: Buffer): boolean {
@@ -32,12 +36,13 @@ export class HttpAnswer {
     return this.#phase === 'whole';
   }
 
+  /** This and the next: the ends of the body as latin1; a small one is wholly in both. */
   get first(): string {
     return this.#first;
   }
 
   get last(): string {
-    return this.#last;
+    return this.bodyBytes === this.#first.length ? this.#first : this.#last.slice(-this.#endBytes);
   }
 
   /** Ready for the next. */
@@ -105,11 +110,15 @@ export class HttpAnswer {
   }
 
   #note(bytes: Buffer, from: number, to: number): void {
+    const endBytes = this.#endBytes;
+    const before = this.bodyBytes;
     this.bodyBytes += to - from;
-    const room = END_BYTES - this.#first.length;
-    if (room > 0) this.#first += bytes.toString('latin1', from, Math.min(to, from + room));
-    const last = bytes.toString('latin1', Math.max(from, to - END_BYTES), to);
-    this.#last = last.length === END_BYTES ? last : (this.#last + last).slice(-END_BYTES);
+    if (before < endBytes) this.#first += bytes.toString('latin1', from, Math.min(to, from + endBytes - before));
+    if (this.bodyBytes <= endBytes) return;
+    const earlier = before <= endBytes ? this.#first.slice(0, before) : this.#last;
+    const last = earlier + bytes.toString('latin1', Math.max(from, to - endBytes), to);
+    // Cut now and then, or every small chunk would cost a copy of the end.
+    this.#last = last.length > 2 * endBytes ? last.slice(-endBytes) : last;
   }
 
   /** The lines between the parts of a chunked body (RFC 9112 §7.1). */
