@@ -93,7 +93,7 @@ function clearProgress(): void {
 }
 
 function toText(url: URL, { tool, era, rate, connections }: BenchOptions, report: LoadReport): string {
-  const { seconds, due, answered, perSecond, bytes, latencyUs, lagP99Us, problems } = report;
+  const { seconds, due, answered, waited, perSecond, bytes, latencyUs, lagP99Us, problems } = report;
   const what = tool === undefined ? 'tools/list' : `tools/call ${tool}`;
   const how = rate === undefined ? `${connections} connections` : `${rate}/s over at most ${connections} connections`;
   const { p50, p90, p99, p999, max } = latencyUs;
@@ -102,6 +102,7 @@ function toText(url: URL, { tool, era, rate, connections }: BenchOptions, report
     `${what} (${era}) at ${url.href}: ${how}, ${seconds.toFixed(1)} s`,
     `answered   ${answered} of ${due}, ${perSecond.toFixed(1)}/s, ${(bytes / 1e6).toFixed(2)} MB`,
     ...(answered === 0 ? [] : [`latency    ${latencies}`]),
+    ...(waited === 0 ? [] : [`waited     ${waited} of ${due} for a connection (--connections ${connections})`]),
     ...(rate === undefined ? [] : [`generator  p99 ${toMs(lagP99Us)} late`]),
     ...Object.entries(problems).map(([problem, count]) => `problem    ${count} × ${problem}`),
   ];

@@ -3,6 +3,8 @@
 // closed loop, without a rate, each connection sends again as soon as it is answered.
 
 import { type ArrivalPattern, createArrivals } from './arrivals.ts';
+import { DueClock } from './due-clock.ts';
+import { DueTimes } from './due-times.ts';
 import { LoadConnection, type LoadOutcome } from './load-connection.ts';
 import { LoadFigures, type LoadReport } from './load-figures.ts';
 import { FIRST_ID, type RpcRequest } from './rpc-request.ts';
@@ -35,8 +37,8 @@ const STOP_MS = 1_000;
 /** Before a closed loop asks again a target that did not answer with a result. */
 const PAUSE_MS = 10;
 const PROGRESS_MS = 1_000;
-/** Timers count in milliseconds: closer than this to the next arrival the loop turns and looks. */
-const TIMER_MS = 2;
+/** A connection is held so much longer than the time-out at most. */
+const LOOK_MS = 100;
 
 /** Resolves when all that was sent is answered or given up. Never rejects: what goes wrong is counted by its words. */
 export function generateLoad(options: LoadOptions): Promise<LoadReport> {
@@ -47,26 +49,29 @@ class LoadRun {
   readonly #options: LoadOptions;
   readonly #onEnd: (report: LoadReport) => void;
   readonly #figures = new LoadFigures();
-  readonly #nextGap: () => number;
+  readonly #clock: DueClock;
   readonly #free: LoadConnection[] = [];
   readonly #busy = new Set<LoadConnection>();
-  /** When requests were due for which there was no connection. */
-  readonly #waiting: number[] = [];
-  #waitingFrom = 0;
+  readonly #waiting = new DueTimes();
   #id = FIRST_ID;
-  #nextMs = 0;
   #countFromMs = 0;
   #endMs = 0;
+  #progressMs = 0;
   #isOver = false;
   #watch: NodeJS.Timeout | undefined;
-  #next: NodeJS.Timeout | undefined;
   #stop: NodeJS.Timeout | undefined;
 
   constructor(options: LoadOptions, onEnd: (report: LoadReport) => void) {
     this.#options = options;
     this.#onEnd = onEnd;
     const { rate = 1, pattern = 'poisson', seed = DEFAULT_SEED } = options;
-    this.#nextGap = createArrivals({ rate, pattern, seed });
+    this.#clock = new DueClock({
+      nextGap: createArrivals({ rate, pattern, seed }),
+      endMs: () => this.#endMs,
+      onDue: (dueMs) => this.#arrive(dueMs),
+      // The last arrivals may still wait for a connection, or for their answers.
+      onEnd: () => this.#endIfDone(),
+    });
   }
 
   start(): void {
@@ -74,48 +79,26 @@ class LoadRun {
     const nowMs = performance.now();
     this.#countFromMs = nowMs + warmUpMs;
     this.#endMs = this.#countFromMs + durationMs;
-    this.#nextMs = nowMs;
-    this.#watch = setInterval(() => this.#look(), PROGRESS_MS);
+    this.#progressMs = nowMs + PROGRESS_MS;
+    this.#watch = setInterval(() => this.#look(), LOOK_MS);
     signal?.addEventListener('abort', () => this.#stopAt(performance.now()), { once: true });
-    if (rate !== undefined) this.#turn();
+    if (rate !== undefined) this.#clock.start(nowMs);
     else for (let count = 0; count < connections; count++) this.#sendNow(this.#connection());
   }
 
   #stopAt(nowMs: number): void {
+    if (this.#isOver) return;
     this.#endMs = Math.min(this.#endMs, nowMs);
     this.#stop = setTimeout(() => this.#giveUpAll(), STOP_MS);
     this.#endIfDone();
   }
 
   #giveUpAll(): void {
-    for (const dueMs of this.#waiting.slice(this.#waitingFrom)) this.#noteProblem(dueMs, STOPPED);
-    this.#waitingFrom = this.#waiting.length;
+    for (let dueMs = this.#waiting.shift(); dueMs !== undefined; dueMs = this.#waiting.shift()) {
+      this.#noteProblem(dueMs, STOPPED);
+    }
     for (const connection of [...this.#busy]) connection.giveUp(STOPPED);
     this.#endIfDone();
-  }
-
-  /** Sends what is due, and comes back for what will be. */
-  #turn(): void {
-    const nowMs = performance.now();
-    while (this.#nextMs <= nowMs && this.#nextMs < this.#endMs) {
-      this.#arrive(this.#nextMs);
-      this.#nextMs += this.#nextGap();
-    }
-    if (this.#nextMs >= this.#endMs) {
-      this.#awaitEnd();
-      return;
-    }
-    const waitMs = this.#nextMs - nowMs;
-    if (waitMs > TIMER_MS) this.#next = setTimeout(() => this.#turn(), waitMs - TIMER_MS);
-    else setImmediate(() => this.#turn());
-  }
-
-  /** Behind it the last arrivals may still wait for a connection, or for their answers. */
-  #awaitEnd(): void {
-    const leftMs = this.#endMs - performance.now();
-    // A timer counts from when its turn of the loop began, and so may be early.
-    if (leftMs > 0) this.#next = setTimeout(() => this.#awaitEnd(), leftMs);
-    else this.#endIfDone();
   }
 
   #arrive(dueMs: number): void {
@@ -125,12 +108,20 @@ class LoadRun {
       this.#figures.noteLag(performance.now() - dueMs);
     }
     const connection = this.#free.pop() ?? (this.#busy.size < connections ? this.#connection() : undefined);
-    if (connection === undefined) this.#waiting.push(dueMs);
-    else this.#send(connection, dueMs);
+    if (connection !== undefined) {
+      this.#send(connection, dueMs);
+      return;
+    }
+    this.#waiting.push(dueMs);
+    if (this.#isCounted(dueMs)) this.#figures.noteWaited();
   }
 
   #isCounted(dueMs: number): boolean {
     return dueMs >= this.#countFromMs;
+  }
+
+  #isLate(dueMs: number, nowMs: number): boolean {
+    return nowMs - dueMs > this.#options.timeoutMs;
   }
 
   #connection(): LoadConnection {
@@ -144,11 +135,16 @@ class LoadRun {
     connection.send(this.#id++);
   }
 
-  #onAnswer(connection: LoadConnection, { problem, bytes }: LoadOutcome): void {
+  #onAnswer(connection: LoadConnection, outcome: LoadOutcome): void {
     const nowMs = performance.now();
+    const { dueMs } = connection;
     this.#busy.delete(connection);
-    if (problem !== undefined) this.#noteProblem(connection.dueMs, problem);
-    else if (this.#isCounted(connection.dueMs)) this.#figures.noteAnswered(nowMs - connection.dueMs, bytes);
+    const problem = outcome.problem ?? (this.#isLate(dueMs, nowMs) ? UNANSWERED : undefined);
+    if (problem !== undefined) this.#noteProblem(dueMs, problem);
+    else {
+      if (this.#isCounted(nowMs) && nowMs <= this.#endMs) this.#figures.noteCompleted();
+      if (this.#isCounted(dueMs)) this.#figures.noteAnswered(nowMs - dueMs, outcome.bytes);
+    }
     const waiting = this.#nextWaiting(nowMs);
     if (waiting !== undefined) this.#send(connection, waiting);
     else if (this.#options.rate === undefined && nowMs < this.#endMs) this.#again(connection, problem);
@@ -168,10 +164,8 @@ class LoadRun {
   /** The one that has waited longest and is still in its time; who waited beyond it is counted as unanswered. */
   #nextWaiting(nowMs: number): number | undefined {
     for (;;) {
-      const dueMs = this.#waiting[this.#waitingFrom];
-      if (dueMs === undefined) return undefined;
-      this.#waitingFrom++;
-      if (nowMs - dueMs <= this.#options.timeoutMs) return dueMs;
+      const dueMs = this.#waiting.shift();
+      if (dueMs === undefined || !this.#isLate(dueMs, nowMs)) return dueMs;
       this.#noteProblem(dueMs, UNANSWERED);
     }
   }
@@ -202,18 +196,22 @@ class LoadRun {
   #look(): void {
     const nowMs = performance.now();
     for (const connection of [...this.#busy]) {
-      if (nowMs - connection.dueMs > this.#options.timeoutMs) connection.giveUp(UNANSWERED);
+      if (this.#isLate(connection.dueMs, nowMs)) connection.giveUp(UNANSWERED);
     }
-    this.#options.onProgress?.(this.#report(nowMs));
+    if (nowMs >= this.#progressMs) {
+      this.#progressMs += PROGRESS_MS;
+      this.#options.onProgress?.(this.#report(nowMs));
+    }
     this.#endIfDone();
   }
 
   #endIfDone(): void {
     const nowMs = performance.now();
-    const isWaiting = this.#waitingFrom < this.#waiting.length;
-    if (this.#isOver || nowMs < this.#endMs || this.#busy.size > 0 || isWaiting) return;
+    if (this.#isOver || nowMs < this.#endMs || this.#busy.size > 0 || !this.#waiting.isEmpty) return;
     this.#isOver = true;
-    for (const timer of [this.#watch, this.#next, this.#stop]) clearTimeout(timer);
+    clearInterval(this.#watch);
+    clearTimeout(this.#stop);
+    this.#clock.close();
     for (const connection of this.#free) connection.close();
     this.#onEnd(this.#report(this.#endMs));
   }

@@ -17,6 +17,9 @@ export interface LoadReport {
   /** Requests that were due, or due before and failed since, and those of them that were answered with a result. */
   readonly due: number;
   readonly answered: number;
+  /** Those that had to wait for a connection: their latency is due to how few there were, too. */
+  readonly waited: number;
+  /** Results that came while it was measured, whenever they were due. */
   readonly perSecond: number;
   /** Bytes of the answers' bodies. */
   readonly bytes: number;
@@ -35,6 +38,8 @@ export class LoadFigures {
   readonly #problems = new Map<string, number>();
   #bytes = 0;
   #due = 0;
+  #waited = 0;
+  #completed = 0;
 
   noteDue(): void {
     this.#due++;
@@ -43,6 +48,16 @@ export class LoadFigures {
   /** One was due so long ago, and is sent now if there is a connection for it. */
   noteLag(lagMs: number): void {
     this.#lag.record(toMicroseconds(lagMs));
+  }
+
+  /** There was none. */
+  noteWaited(): void {
+    this.#waited++;
+  }
+
+  /** A result has come while it is measured. */
+  noteCompleted(): void {
+    this.#completed++;
   }
 
   noteAnswered(latencyMs: number, bytes: number): void {
@@ -61,7 +76,8 @@ export class LoadFigures {
       seconds,
       due: this.#due,
       answered: count,
-      perSecond: seconds > 0 ? count / seconds : 0,
+      waited: this.#waited,
+      perSecond: seconds > 0 ? this.#completed / seconds : 0,
       bytes: this.#bytes,
       latencyUs: {
         p50: at(50),

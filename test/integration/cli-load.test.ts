@@ -20,12 +20,15 @@ test('a bench through a gateway to a mock upstream reports what was answered', a
   t.after(() => gateway.close());
   const to = ['bench', gateway.mcpUrl, '--token', gateway.token()];
 
-  const asked = await runCli([...to, '--tool', 'mock.echo', '--rate', '50', '--arrivals', 'even', ...SHORT], { cwd });
+  // Calls of 5 ms and more, due every 5 ms, over one connection: some must wait for it.
+  const even = ['--rate', '200', '--arrivals', 'even', '--connections', '1'];
+  const asked = await runCli([...to, '--tool', 'mock.echo', ...even, ...SHORT], { cwd });
   assert.equal(asked.code, 0, asked.stderr + asked.stdout);
-  const [head, answered, latency, generator, ...more] = asked.stdout.trimEnd().split('\n');
-  assert.match(head ?? '', /^tools\/call mock\.echo \(legacy\) at http:.*: 50\/s over at most 64 connections, 0\.5 s$/);
-  assert.match(answered ?? '', /^answered {3}25 of 25, 50\.0\/s, \d\.\d\d MB$/);
+  const [head, answered, latency, waited, generator, ...more] = asked.stdout.trimEnd().split('\n');
+  assert.match(head ?? '', /^tools\/call mock\.echo \(legacy\) at http:.*: 200\/s over at most 1 connections, 0\.5 s$/);
+  assert.match(answered ?? '', /^answered {3}100 of 100, \d+\.\d\/s, \d\.\d\d MB$/);
   assert.match(latency ?? '', /^latency {4}p50 \d+\.\d\d ms {2}p90 .* max \d+\.\d\d ms$/);
+  assert.match(waited ?? '', /^waited {5}\d+ of 100 for a connection \(--connections 1\)$/);
   assert.match(generator ?? '', /^generator {2}p99 \d+\.\d\d ms late$/);
   assert.deepEqual(more, []);
 

@@ -44,6 +44,21 @@ test('what waits for a connection counts from when it was due: a slow target is 
   assert.ok(latencyUs.max > 700_000, `${latencyUs.max}`);
 });
 
+test('throughput is what is answered while it is measured, and what waited for a connection is told apart', async (t) => {
+  const { url } = await startUpstream(t, { latency: { fromMs: 50, toMs: 50 } });
+  const { due, answered, waited, perSecond } = await load(url, { connections: 2, rate: 100, durationMs: 300 });
+  assert.deepEqual([due, answered], [30, 30]);
+  assert.ok(waited >= 15 && waited <= 28, `${waited} waited`);
+  // Two connections of 20 calls a second each.
+  assert.ok(perSecond > 0 && perSecond <= 40, `${perSecond}/s`);
+});
+
+test('an answer that comes after its time is none, also if nobody has looked since', async (t) => {
+  const { url } = await startUpstream(t, { latency: { fromMs: 60, toMs: 60 } });
+  const { due, answered, problems } = await load(url, { durationMs: 50, timeoutMs: 40 });
+  assert.deepEqual([answered, problems], [0, { 'no answer in time': due }]);
+});
+
 test('in a closed loop every connection sends again as soon as it is answered', async (t) => {
   const { upstream, url } = await startUpstream(t, { latency: { fromMs: 20, toMs: 20 } });
   const { due, answered, latencyUs } = await load(url, { rate: undefined, connections: 4 });
