@@ -81,7 +81,7 @@ export class Change {
   readonly accountId: AccountId;
   readonly nowMs: number;
   readonly isOwner: boolean;
-  readonly writer: Pick<Writer, 'findDevbox' | 'findReply' | 'putReply'>;
+  readonly writer: Pick<Writer, 'findDevbox' | 'findReply' | 'lastRevisionOf' | 'putReply'>;
   readonly #deps: ChangeDeps;
   readonly #options: ChangeOptions;
   readonly #writer: Writer;

@@ -60,12 +60,12 @@ interface Named {
   readonly revokedAtMs?: number | null;
 }
 
-function planKind<D extends { readonly name: string }, T extends Named>(
+async function planKind<D extends { readonly name: string }, T extends Named>(
   list: 'secrets' | 'mcp_configs' | 'tokens',
   declared: readonly D[],
   stored: readonly T[],
-  toNext: (declared: D, current: T | undefined) => T,
-): Plan<T> {
+  toNext: (declared: D, current: T | undefined) => Promise<T>,
+): Promise<Plan<T>> {
   const ours = new Map(stored.filter(({ managedBy }) => managedBy === 'file').map((each) => [each.name, each]));
   // A revoked token is only remembered, and gives its name up.
   const inUse = stored.filter(({ managedBy, revokedAtMs = null }) => managedBy === 'api' && revokedAtMs === null);
@@ -75,7 +75,8 @@ function planKind<D extends { readonly name: string }, T extends Named>(
     const message = `'${name}' already belongs to ${owner?.id}, which was made through the API: rename one, or delete that one`;
     return owner === undefined ? [] : [{ path: `${list}[${index}].name`, message }];
   });
-  const next = declared.map((each) => toNext(each, ours.get(each.name)));
+  const next: T[] = [];
+  for (const each of declared) next.push(await toNext(each, ours.get(each.name)));
   const names = new Set(next.map(({ name }) => name));
   return {
     next,
@@ -95,14 +96,16 @@ function byName<T extends Named>(plan: Plan<T>): (name: string) => T {
   };
 }
 
-function planAll(before: AccountConfiguration, declared: Declared, deps: ApplyDependencies) {
+async function planAll({ before, writer }: Change, declared: Declared, deps: ApplyDependencies) {
   const nowMs = deps.now();
+  // What comes back under its id goes on counting: histories, ETags and connections in use tell its states apart by the number.
+  const firstRevisionOf = async (id: string) => (await writer.lastRevisionOf(id)) + 1;
 
-  const secrets = planKind<DeclaredSecret, StoredSecret>(
+  const secrets = await planKind<DeclaredSecret, StoredSecret>(
     'secrets',
     declared.secrets,
     before.secrets,
-    (each, current) => {
+    async (each, current) => {
       const ref = {
         accountId: before.accountId,
         secretId: current?.id ?? idOf('sec', before.accountId, each.name),
@@ -114,7 +117,7 @@ function planAll(before: AccountConfiguration, declared: Declared, deps: ApplyDe
       if (current && deps.openSecret({ ...ref, version: current.version }, current.sealed).reveal() === value) {
         return origins.length === current.origins.length ? current : { ...current, origins };
       }
-      const version = (current?.version ?? 0) + 1;
+      const version = current === undefined ? await firstRevisionOf(ref.secretId) : current.version + 1;
       return {
         id: ref.secretId,
         name: each.name,
@@ -129,11 +132,12 @@ function planAll(before: AccountConfiguration, declared: Declared, deps: ApplyDe
   );
   const secretNamed = byName(secrets);
 
-  const mcpConfigs = planKind<DeclaredMcpConfig, McpConfig>(
+  const mcpConfigs = await planKind<DeclaredMcpConfig, McpConfig>(
     'mcp_configs',
     declared.mcpConfigs,
     before.mcpConfigs,
-    (each, current) => {
+    async (each, current) => {
+      const id = current?.id ?? idOf('mcp', before.accountId, each.name);
       const customHeaders = each.customHeaders.map(
         (header): CustomHeader =>
           'secret' in header ? { name: header.name, secretId: secretNamed(header.secret).id } : header,
@@ -144,8 +148,8 @@ function planAll(before: AccountConfiguration, declared: Declared, deps: ApplyDe
         tls: each.tls && toTls(each.tls, secretNamed),
         stdio: each.stdio && toStdio(each.stdio, secretNamed),
         proxy: each.proxy && { url: each.proxy.url, secretId: secretIdOf(each.proxy.secret, secretNamed) },
-        id: current?.id ?? idOf('mcp', before.accountId, each.name),
-        revision: current?.revision ?? 1,
+        id,
+        revision: current?.revision ?? (await firstRevisionOf(id)),
         managedBy: 'file',
         createTimeMs: current?.createTimeMs ?? nowMs,
       };
@@ -154,27 +158,33 @@ function planAll(before: AccountConfiguration, declared: Declared, deps: ApplyDe
   );
   const configNamed = byName(mcpConfigs);
 
-  const tokens = planKind<DeclaredToken, StoredToken>('tokens', declared.tokens, before.tokens, (each, current) => {
-    const hash = deps.hashToken(each.value.reveal());
-    const next: StoredToken = {
-      id: current?.id ?? idOf('tok', before.accountId, each.name),
-      name: each.name,
-      hash,
-      // The file holds one value: whoever rotates it there decides when each gateway reads the new one.
-      previousHash: null,
-      previousExpiresAtMs: null,
-      nameStyle: each.nameStyle,
-      grants: each.grants.map((grant) => toGrant(grant, configNamed(grant.mcpConfig), secretNamed)),
-      devboxId: null,
-      revision: current?.revision ?? 1,
-      managedBy: 'file',
-      createTimeMs: current?.createTimeMs ?? nowMs,
-      expiresAtMs: each.expiresAtMs,
-      // A revoked value stays revoked, whatever the file says; a new value under the same name is a rotation.
-      revokedAtMs: current?.hash === hash ? current.revokedAtMs : null,
-    };
-    return asNextRevision(next, current);
-  });
+  const tokens = await planKind<DeclaredToken, StoredToken>(
+    'tokens',
+    declared.tokens,
+    before.tokens,
+    async (each, current) => {
+      const id = current?.id ?? idOf('tok', before.accountId, each.name);
+      const hash = deps.hashToken(each.value.reveal());
+      const next: StoredToken = {
+        id,
+        name: each.name,
+        hash,
+        // The file holds one value: whoever rotates it there decides when each gateway reads the new one.
+        previousHash: null,
+        previousExpiresAtMs: null,
+        nameStyle: each.nameStyle,
+        grants: each.grants.map((grant) => toGrant(grant, configNamed(grant.mcpConfig), secretNamed)),
+        devboxId: null,
+        revision: current?.revision ?? (await firstRevisionOf(id)),
+        managedBy: 'file',
+        createTimeMs: current?.createTimeMs ?? nowMs,
+        expiresAtMs: each.expiresAtMs,
+        // A revoked value stays revoked, whatever the file says; a new value under the same name is a rotation.
+        revokedAtMs: current?.hash === hash ? current.revokedAtMs : null,
+      };
+      return asNextRevision(next, current);
+    },
+  );
   return { secrets, mcpConfigs, tokens };
 }
 
@@ -241,7 +251,10 @@ function findTakenTokens(tokens: Plan<StoredToken>, before: AccountConfiguration
   });
 }
 
-async function write(change: Change, { secrets, mcpConfigs, tokens }: ReturnType<typeof planAll>): Promise<void> {
+async function write(
+  change: Change,
+  { secrets, mcpConfigs, tokens }: Awaited<ReturnType<typeof planAll>>,
+): Promise<void> {
   // Updated tokens give up their values first: two that swap theirs would meet at the store's unique hash.
   await change.freeHashes(tokens.updated);
   for (const token of tokens.deleted) await change.delete('token', token);
@@ -266,10 +279,9 @@ export async function applyDeclared(
   deps: ApplyDependencies,
 ): Promise<ApplyCounts> {
   return change(deps, account, { actor: CONFIG_FILE }, async (each) => {
-    const { before } = each;
-    const plan = planAll(before, declared, deps);
+    const plan = await planAll(each, declared, deps);
     const kinds = [plan.secrets, plan.mcpConfigs, plan.tokens];
-    const problems = [...kinds.flatMap(({ conflicts }) => conflicts), ...findTakenTokens(plan.tokens, before)];
+    const problems = [...kinds.flatMap(({ conflicts }) => conflicts), ...findTakenTokens(plan.tokens, each.before)];
     if (problems.length > 0) {
       const lines = problems.map(({ path, message }) => `${path} ${message}`);
       throw new GatewayError('conflict', `The config file cannot be applied: ${lines.join('; ')}.`, { problems });

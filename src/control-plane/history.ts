@@ -170,6 +170,7 @@ export function historyOperations(deps: UseCaseDeps): Operation[] {
 interface History {
   readonly read: (query: {
     limit: number;
+    before?: number | undefined;
     objectRevision?: number;
     beforeObjectRevision?: number | undefined;
   }) => Promise<readonly StoredRevision[]>;
@@ -195,12 +196,13 @@ async function findHistory(store: Store, account: AccountId, idOrName: string): 
   };
 }
 
-async function readEntries({ read }: History, limit: number, before?: number): Promise<Entry[]> {
+async function readEntries({ read }: History, limit: number, beforeObjectRevision?: number): Promise<Entry[]> {
   const entries: Entry[] = [];
   for (;;) {
     const wanted = Math.min(ENTRIES_AT_ONCE, limit - entries.length);
-    const beforeObjectRevision = entries.at(-1)?.revision ?? before;
-    const found = wanted === 0 ? [] : await read({ limit: wanted, beforeObjectRevision });
+    // In older records a config that had come back to the file began again at 1: only `sequence` is never given twice.
+    const before = entries.at(-1)?.sequence;
+    const found = wanted === 0 ? [] : await read({ limit: wanted, before, beforeObjectRevision });
     entries.push(...found.map((stored) => toEntry(readRevision(stored))));
     if (found.length < ENTRIES_AT_ONCE) return entries;
     await setImmediate();

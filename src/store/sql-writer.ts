@@ -143,6 +143,15 @@ export class SqlWriter implements Writer {
     return last;
   }
 
+  async lastRevisionOf(objectId: string): Promise<number> {
+    const ofObject = this.#sql.selectFrom('revisions').where('accountId', '=', this.#accountId);
+    const { last } = await ofObject
+      .where('objectId', '=', objectId)
+      .select(({ fn }) => fn.max('objectRevision').as('last'))
+      .executeTakeFirstOrThrow();
+    return Number(last ?? 0);
+  }
+
   async appendRevision(revision: StoredRevision): Promise<void> {
     await this.#sql
       .insertInto('revisions')

@@ -100,6 +100,8 @@ export interface Writer {
   /** Makes another account; throws `conflict` when there is one of this id. */
   createAccount(account: Account, firstKey: StoredApiKey): Promise<void>;
   lastRevision(): Promise<StoredRevision | undefined>;
+  /** The highest number recorded of an object, whether that is there or not; 0 where nothing is recorded of it. */
+  lastRevisionOf(objectId: string): Promise<number>;
   appendRevision(revision: StoredRevision): Promise<void>;
   findReply(key: string): Promise<StoredReply | undefined>;
   /** Keeps the reply, and lets go of all that have expired at `nowMs`. */

@@ -41,6 +41,7 @@ const WRITER_CASES: Cases<keyof Writer, Writer> = {
   findDevbox: (writer) => writer.findDevbox('dbx_d'),
   createAccount: (writer) => writer.createAccount({ id: 'acct_new' as AccountId, name: 'new' }, anApiKey('k')),
   lastRevision: (writer) => writer.lastRevision(),
+  lastRevisionOf: async (writer) => assert.equal(await writer.lastRevisionOf('mcp_a'), 0),
   appendRevision: (writer) => writer.appendRevision(aRevision(1)),
   findReply: (writer) => writer.findReply('reply'),
   takeReply: (writer) => writer.takeReply('reply'),

@@ -268,6 +268,16 @@ export function storeContract(name: string, open: () => Promise<OpenedStore>): v
       assert.deepEqual(await find({ objectRevision: 4 }), []);
     });
 
+    test('a writer knows the highest revision that is recorded of an object, its own records included', async () => {
+      const highest = await store.write(DEFAULT_ACCOUNT, async (writer) => {
+        await writer.appendRevision(aRevision(1, { objectRevision: 12 }));
+        await writer.appendRevision(aRevision(2, { objectRevision: 9 }));
+        await writer.appendRevision(aRevision(3, { objectId: 'mcp_b', objectRevision: 40 }));
+        return [await writer.lastRevisionOf('mcp_a'), await writer.lastRevisionOf('mcp_none')];
+      });
+      assert.deepEqual(highest, [12, 0]);
+    });
+
     test('devboxes are listed newest first, from any of them on, counted, and found by their ids', async () => {
       const boxes = [
         aDevbox('dbx_d', { createTimeMs: 3 }),

@@ -254,6 +254,26 @@ test('what is taken out of the file and put back has the id it had, so that gran
   );
 });
 
+test('what is taken out of the file and put back goes on counting its revisions, whatever it is now', async () => {
+  await apply(DECLARED);
+  await apply({ ...DECLARED, mcpConfigs: [{ ...CONFIG, description: 'edited' }] });
+  const versionOf = async () => {
+    const { secrets, mcpConfigs, tokens } = await configuration();
+    return [secrets[0]?.version, mcpConfigs[0]?.revision, tokens[0]?.revision];
+  };
+  assert.deepEqual(await versionOf(), [1, 2, 1]);
+  await apply(EMPTY);
+  await apply({ ...DECLARED, secrets: [{ name: 'GITHUB_TOKEN', value: new Secret('ghp_2') }] });
+  // Its deletion is a revision, too.
+  assert.deepEqual(await versionOf(), [3, 4, 3]);
+  await apply(EMPTY);
+  await apply(DECLARED);
+  assert.deepEqual(await versionOf(), [5, 6, 5]);
+  const revisions = await store.readRevisions(DEFAULT_ACCOUNT, { limit: 100 });
+  const named = revisions.map(({ objectId, objectRevision }) => `${objectId} ${objectRevision}`);
+  assert.equal(new Set(named).size, named.length);
+});
+
 test('a revoked token of the API gives its name up to the file', async () => {
   await store.write(DEFAULT_ACCOUNT, (writer) =>
     writer.putToken(aToken('devbox', { id: 'tok_old', name: 'devbox', hash: 'old', revokedAtMs: 1 })),
