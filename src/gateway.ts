@@ -5,7 +5,7 @@ import { AuditLog } from './audit-log/audit-log.ts';
 import { Catalogs } from './catalog/catalogs.ts';
 import { ConfigurationInForce } from './catalog/configuration-in-force.ts';
 import { Inventories } from './catalog/inventories.ts';
-import type { ApplyCounts } from './control-plane/config-file.ts';
+import type { Applied } from './control-plane/config-file.ts';
 import { createControlPlane } from './control-plane/control-plane.ts';
 import type { Declared } from './control-plane/declared.ts';
 import { DeclaredCommands } from './control-plane/declared-commands.ts';
@@ -60,7 +60,7 @@ export interface Gateway {
    */
   listen(): Promise<{ readonly url: string; readonly adminUrl: string }>;
   /** Makes what the config file declares the configuration in force; resolves when it is. */
-  apply(declared: Declared): Promise<ApplyCounts>;
+  apply(declared: Declared): Promise<Applied>;
   /** Says how the last read of the config file went. */
   reportReload(state: ReloadState): void;
   /** Answers what another process on the same port asks. */

@@ -3,7 +3,7 @@
 import { nearest } from '../domain/nearest.ts';
 import { toCanonicalName } from '../domain/tool-name.ts';
 import { POLICIES } from './feature-policy.ts';
-import type { ResolvedGrant } from './grant.ts';
+import { findMissing, type ResolvedGrant } from './grant.ts';
 import type { Inventory } from './inventory.ts';
 import { named } from './named.ts';
 import type { Collision, Feature } from './route.ts';
@@ -26,14 +26,14 @@ const MAX_CANDIDATES = 500;
 /** Of a tool or a prompt. */
 export function explainHiddenName(question: Question, feature: Exclude<Feature, 'resource'>): Absence {
   const { catalog, name } = question;
+  const steps = explainMissing(question);
   const wanted = splitByService(question);
   if (wanted === undefined) {
     const services = [...new Set(catalog.grants.map((grant) => grant.config.service))].join(', ') || 'none';
     const step = `no grant is of a service that '${name}' could name; the services of this token: ${services}`;
-    return { steps: [step], suggestion: null, would_admit: null };
+    return { steps: [...steps, step], suggestion: null, would_admit: null };
   }
   const { kind } = POLICIES[feature];
-  const steps: string[] = [];
   let found: WouldAdmit | undefined;
   catalog.grants.forEach((grant, index) => {
     if (grant.config.service !== wanted.service) return;
@@ -52,7 +52,7 @@ export function explainHiddenResource(question: Question): Absence {
   if (problem !== undefined) {
     return { steps: [`no pattern admits this URI: ${problem}`], suggestion: null, would_admit: null };
   }
-  const steps: string[] = [];
+  const steps = explainMissing(question);
   const others: string[] = [];
   let found: WouldAdmit | undefined;
   catalog.grants.forEach((grant, index) => {
@@ -70,6 +70,13 @@ export function explainHiddenResource(question: Question): Absence {
   steps.push(...explainOwner(question, ['resources', 'templates'], name));
   if (catalog.grants.length === 0) steps.push('there is no grant that could serve it');
   return suggest(question, steps, found);
+}
+
+/** Said whatever the name is: nobody knows any more what these had. */
+function explainMissing({ catalog, token }: Question): string[] {
+  const missing = findMissing(token, catalog.grants);
+  if (missing.length === 0) return [];
+  return [`what its grants of McpConfigs that are gone gave is gone with these: ${named(missing)}`];
 }
 
 function explainOwner({ catalog }: Question, kinds: readonly string[], canonicalName: string): string[] {

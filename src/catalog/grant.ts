@@ -2,6 +2,7 @@
 
 import type { McpConfig } from '../domain/mcp-config.ts';
 import { serviceOf } from '../domain/mcp-config.ts';
+import type { StoredToken } from '../domain/principal.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import { type AllowList, compileAllowList } from './allow-list.ts';
 import { compileUriAllowList } from './uri-allow-list.ts';
@@ -28,6 +29,12 @@ export interface ResolvedGrant {
   readonly narrowing: AllowList | undefined;
   readonly upstream: Upstream | undefined;
   readonly trouble: GrantTrouble | undefined;
+}
+
+/** Ids of McpConfigs that a token is granted and that are not there: the config file may take one away from under a token. */
+export function findMissing({ grants }: Pick<StoredToken, 'grants'>, resolved: readonly ResolvedGrant[]): string[] {
+  const there = new Set(resolved.map(({ config }) => config.config.id));
+  return [...new Set(grants.map(({ mcpConfigId }) => mcpConfigId))].filter((id) => !there.has(id));
 }
 
 /** Which pattern of the config, and which of the grant, let something through. A grant narrows tools only. */

@@ -12,6 +12,7 @@ export type IssueSeverity = (typeof ISSUE_SEVERITIES)[number];
 export const ISSUE_CODES = [
   'address_refused',
   'empty_allow_list',
+  'grant_config_missing',
   'grant_suspended',
   'pattern_invalid',
   'pattern_of_other_service',

@@ -4,6 +4,7 @@ import { setImmediate } from 'node:timers/promises';
 import { type McpConfig, type StoredSecret, secretIdsOf, serviceOf } from '../domain/mcp-config.ts';
 import type { StoredToken } from '../domain/principal.ts';
 import type { ListKind } from '../protocol/list-kind.ts';
+import { findMissing } from './grant.ts';
 import type { Issue, IssueCode, IssueSeverity, Looked } from './issues.ts';
 import { named } from './named.ts';
 import { findPatternFindings } from './pattern-findings.ts';
@@ -72,6 +73,13 @@ function ofGrants({ catalogs, accountId }: Looked, tokens: readonly StoredToken[
     const message = token.grants.length === 0 ? 'it is granted nothing' : 'none of its grants can be used';
     const remedy = 'Mend what keeps its grants from working, or make a token with others (POST /v1/mcp-tokens).';
     issues.push(make(token, 'token_without_tools', 'error', message + others, remedy));
+  }
+  const missing = findMissing(token, catalog.grants);
+  if (missing.length > 0) {
+    const message = `it is granted McpConfigs that are gone: ${named(missing)}`;
+    const remedy =
+      'GET /v1/mcp-configs/{id}/history says what it was: declare it in the config file again, by the name it had, or change the grants (POST /v1/mcp-tokens/{id}).';
+    issues.push(make(token, 'grant_config_missing', 'error', message + others, remedy));
   }
   const collisions = Map.groupBy(catalog.collisions, ({ kind, servedBy, alsoIn }) =>
     JSON.stringify([kind, servedBy, alsoIn]),

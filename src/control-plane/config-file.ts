@@ -20,6 +20,7 @@ import type { Secret } from '../domain/secret.ts';
 import type { AccountConfiguration } from '../store/store.ts';
 import type { SecretRef } from '../vault/vault.ts';
 import { type Change, type ChangeDeps, change } from './change.ts';
+import { findRemovalWarnings } from './config-warnings.ts';
 import type {
   Declared,
   DeclaredGrant,
@@ -37,11 +38,13 @@ export interface ApplyDependencies extends ChangeDeps {
 
 const CONFIG_FILE: Actor = { kind: 'file', id: null, name: 'config file' };
 
-export interface ApplyCounts {
+export interface Applied {
   readonly created: number;
   readonly updated: number;
   readonly deleted: number;
   readonly unchanged: number;
+  /** What was done, and probably not meant. */
+  readonly warnings: readonly string[];
 }
 
 /** What to do with one kind of object: `next` is everything declared, in the file's order. */
@@ -273,11 +276,7 @@ async function write(
  * it keeps its name; what is equal is not written, so applying a file twice raises no epoch.
  * @throws GatewayError conflict when the name of a declared object, or the value of a token, belongs to one made through the API
  */
-export async function applyDeclared(
-  account: AccountId,
-  declared: Declared,
-  deps: ApplyDependencies,
-): Promise<ApplyCounts> {
+export async function applyDeclared(account: AccountId, declared: Declared, deps: ApplyDependencies): Promise<Applied> {
   return change(deps, account, { actor: CONFIG_FILE }, async (each) => {
     const plan = await planAll(each, declared, deps);
     const kinds = [plan.secrets, plan.mcpConfigs, plan.tokens];
@@ -290,6 +289,7 @@ export async function applyDeclared(
     const count = (of: 'next' | 'created' | 'updated' | 'deleted') =>
       kinds.reduce((sum, kind) => sum + kind[of].length, 0);
     const [created, updated] = [count('created'), count('updated')];
-    return { created, updated, deleted: count('deleted'), unchanged: count('next') - created - updated };
+    const warnings = findRemovalWarnings(plan.mcpConfigs.deleted, each.before, each.nowMs);
+    return { created, updated, deleted: count('deleted'), unchanged: count('next') - created - updated, warnings };
   });
 }

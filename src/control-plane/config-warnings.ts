@@ -1,6 +1,7 @@
 // What is said beside an McpConfig that is saved: what was probably not meant, and whom an edit breaks.
 
 import { type AllowList, compileAllowList } from '../catalog/allow-list.ts';
+import { isLive } from '../catalog/catalogs.ts';
 import { named } from '../catalog/named.ts';
 import { compileUriAllowList } from '../catalog/uri-allow-list.ts';
 import type { Problem } from '../domain/errors.ts';
@@ -54,4 +55,21 @@ export function findMoveWarnings(was: McpConfig, is: McpConfig, { tokens }: Acco
     warnings.push({ path: 'endpoint', message });
   }
   return warnings;
+}
+
+/** What the config file takes away from under tokens of the API, which name a config by its id. */
+export function findRemovalWarnings(
+  removed: readonly McpConfig[],
+  { tokens }: AccountConfiguration,
+  nowMs: number,
+): string[] {
+  const holders = tokens.filter((token) => token.managedBy === 'api' && isLive(token, nowMs));
+  return removed.flatMap(({ id, name }) => {
+    const losing = holders.filter(({ grants }) => grants.some(({ mcpConfigId }) => mcpConfigId === id));
+    if (losing.length === 0) return [];
+    const whom = named(losing.map((token) => `token ${token.name}`));
+    return [
+      `the McpConfig '${name}' is gone from the file, and with it what the grants of ${whom} gave: one by another name is another config`,
+    ];
+  });
 }

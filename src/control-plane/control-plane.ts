@@ -17,7 +17,7 @@ import type { Vault } from '../vault/vault.ts';
 import type { ChangeDeps } from './change.ts';
 import { type ClaimDoor, createClaimDoor } from './claim-door.ts';
 import { Claims } from './claims.ts';
-import { type ApplyCounts, applyDeclared } from './config-file.ts';
+import { type Applied, applyDeclared } from './config-file.ts';
 import type { Declared } from './declared.ts';
 import type { ManagementDoor } from './management-mcp.ts';
 import { toOpenApi } from './openapi.ts';
@@ -55,7 +55,7 @@ export interface ControlPlane {
   readonly limiter: RateLimiter;
   openApi(): object;
   /** Makes what a config file declares the configuration in force; resolves when it is. */
-  apply(declared: Declared): Promise<ApplyCounts>;
+  apply(declared: Declared): Promise<Applied>;
 }
 
 export function createControlPlane(deps: ControlPlaneDeps): ControlPlane {
@@ -121,15 +121,16 @@ export function createControlPlane(deps: ControlPlaneDeps): ControlPlane {
       return openApi;
     },
     apply: async (declared) => {
-      const counts = await applyDeclared(DEFAULT_ACCOUNT, declared, {
+      const applied = await applyDeclared(DEFAULT_ACCOUNT, declared, {
         ...changeDeps,
         sealSecret: (ref, plaintext) => vault.seal(ref, plaintext),
         openSecret: (ref, sealed) => vault.open(ref, sealed),
         hashToken: (text) => hashToken(keys.tokenPepper, text),
       });
       positions = declared.positions;
+      for (const warning of applied.warnings) log.warn('config file', { warning });
       await refreshAll();
-      return counts;
+      return applied;
     },
   };
 }

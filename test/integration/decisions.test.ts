@@ -3,6 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { after, before, describe, suite, test } from 'node:test';
+import { createLogger } from '../../src/telemetry/logger.ts';
 import { eventually } from '../support/eventually.ts';
 import { startGateway, type TestGateway } from '../support/gateway.ts';
 import { startListingUpstream, toolNamed } from '../support/listing-upstream.ts';
@@ -437,6 +438,39 @@ describe('a preview', () => {
     assert.deepEqual([told.status, told.body.errors[0].path], [400, 'name']);
     assert.equal((await admin.get(`/v1/mcp-configs/${id}`)).body.description, 'mine');
   });
+});
+
+test('a config that the file takes away from under a token of the API is logged, an issue, and explained', async (t) => {
+  const upstream = await startRecordingUpstream({ era: 'modern', tools: [toolNamed('get')] });
+  t.after(() => upstream.close());
+  const logged: string[] = [];
+  const log = createLogger({ level: 'warn', destination: { write: (line: string) => void logged.push(line) } });
+  const declare = (name: string) => ({ configs: [{ name, url: upstream.url }], tokens: [], settings: POLICY });
+  const gateway = await startGateway({ ...declare('alpha-ro'), log });
+  t.after(() => gateway.close());
+  const admin = new Operator(gateway);
+  const { id } = (await admin.get('/v1/mcp-configs/alpha-ro')).body;
+  await admin.done('/v1/mcp-configs', { name: 'beta', endpoint: upstream.url, allowed_tools: ['*'] });
+  const grants = [{ mcp_config: 'beta' }, { mcp_config: 'alpha-ro' }];
+  const { token } = await admin.done('/v1/mcp-tokens', { name: 'bot', grants });
+  await eventually(async () => (await listed(gateway, token)).length === 2);
+  const codes = async () => (await admin.get('/v1/issues')).body.issues.map(({ code }: { code: string }) => code);
+  assert.deepEqual([logged, await codes()], [[], []]);
+
+  await gateway.reload(declare('alpha-main'));
+  assert.match(logged.join(''), /'alpha-ro' is gone from the file, .* the grants of token bot gave/);
+  const [issue, ...others] = (await admin.get('/v1/issues')).body.issues;
+  assert.deepEqual(
+    [issue.code, issue.severity, issue.object.name, others],
+    ['grant_config_missing', 'error', 'bot', []],
+  );
+  assert.equal(issue.message, `it is granted McpConfigs that are gone: ${id}`);
+  const { body } = await admin.get('/v1/explain', { tool: 'alpha.get', token: 'bot' });
+  assert.match(body.steps.join('\n'), new RegExp(`grants of McpConfigs that are gone .*: ${id}`));
+
+  await gateway.reload(declare('alpha-ro'));
+  assert.equal((await listed(gateway, token)).length, 2);
+  assert.deepEqual(await codes(), []);
 });
 
 test('issues name what is wrong, its object and the remedy, always in the same order', async (t) => {

@@ -82,7 +82,7 @@ async function refusal(declared: Declared): Promise<GatewayError> {
 }
 
 test('what the file declares is stored as managed by the file, with names resolved to ids', async () => {
-  assert.deepEqual(await apply(DECLARED), { created: 3, updated: 0, deleted: 0, unchanged: 0 });
+  assert.deepEqual(await apply(DECLARED), { created: 3, updated: 0, deleted: 0, unchanged: 0, warnings: [] });
   const { secrets, mcpConfigs, tokens } = await configuration();
   const [secret] = secrets;
   const [config] = mcpConfigs;
@@ -102,7 +102,7 @@ test('what the file declares is stored as managed by the file, with names resolv
 test('applying the same file again changes nothing and raises no epoch', async () => {
   await apply(DECLARED);
   const once = await configuration();
-  assert.deepEqual(await apply(DECLARED), { created: 0, updated: 0, deleted: 0, unchanged: 3 });
+  assert.deepEqual(await apply(DECLARED), { created: 0, updated: 0, deleted: 0, unchanged: 3, warnings: [] });
   assert.deepEqual(await configuration(), once);
 });
 
@@ -116,7 +116,7 @@ test('an edited config keeps its id and gains a revision; nothing else is writte
   await apply(DECLARED);
   const first = await configuration();
   const edited = { ...DECLARED, mcpConfigs: [{ ...CONFIG, allowedTools: ['get_*', 'list_*'] }] };
-  assert.deepEqual(await apply(edited), { created: 0, updated: 1, deleted: 0, unchanged: 2 });
+  assert.deepEqual(await apply(edited), { created: 0, updated: 1, deleted: 0, unchanged: 2, warnings: [] });
   const second = await configuration();
   assert.deepEqual(second.mcpConfigs, [{ ...first.mcpConfigs[0], allowedTools: ['get_*', 'list_*'], revision: 2 }]);
   assert.deepEqual([second.secrets, second.tokens], [first.secrets, first.tokens]);
@@ -141,7 +141,7 @@ test('the secrets of TLS and proxy are stored by their ids, and a renewed certif
 test('a config that moves to another origin takes its grants with it', async () => {
   await apply(DECLARED);
   const moved = { ...DECLARED, mcpConfigs: [{ ...CONFIG, endpoint: 'https://elsewhere.example.com/mcp' }] };
-  assert.deepEqual(await apply(moved), { created: 0, updated: 3, deleted: 0, unchanged: 0 });
+  assert.deepEqual(await apply(moved), { created: 0, updated: 3, deleted: 0, unchanged: 0, warnings: [] });
   const { tokens, secrets } = await configuration();
   assert.equal(tokens[0]?.grants[0]?.secretOrigin, 'https://elsewhere.example.com');
   // Bound to both, and its value is the same: no new version.
@@ -166,9 +166,28 @@ test('what is no longer declared is deleted, and what the API made stays', async
   await store.write(DEFAULT_ACCOUNT, (writer) =>
     writer.putMcpConfig({ ...config!, id: 'mcp_api', name: 'made-by-api', managedBy: 'api' }),
   );
-  assert.deepEqual(await apply(EMPTY), { created: 0, updated: 0, deleted: 3, unchanged: 0 });
+  assert.deepEqual(await apply(EMPTY), { created: 0, updated: 0, deleted: 3, unchanged: 0, warnings: [] });
   const { secrets, mcpConfigs, tokens } = await configuration();
   assert.deepEqual([secrets, tokens, mcpConfigs.map(({ id }) => id)], [[], [], ['mcp_api']]);
+});
+
+test('a config that leaves the file, or gets another name, is a warning with the live tokens of the API that it leaves', async () => {
+  await apply(DECLARED);
+  const [config] = (await configuration()).mcpConfigs;
+  const grants = [{ mcpConfigId: config!.id, secretId: null, allowedTools: null, secretOrigin: null }];
+  await store.write(DEFAULT_ACCOUNT, async (writer) => {
+    await writer.putToken(aToken('bot', { grants, expiresAtMs: null }));
+    await writer.putToken(aToken('revoked', { grants, revokedAtMs: 5 }));
+    await writer.putToken(aToken('expired', { grants, expiresAtMs: 5 }));
+    await writer.putToken(aToken('other', { expiresAtMs: null }));
+  });
+  const { warnings } = await apply({
+    ...EMPTY,
+    secrets: DECLARED.secrets,
+    mcpConfigs: [{ ...CONFIG, name: 'github' }],
+  });
+  assert.equal(warnings.length, 1);
+  assert.match(warnings[0]!, /^the McpConfig 'github-readonly' is gone from the file, .* the grants of token bot gave/);
 });
 
 test('a name that the API owns is refused with both owners, and nothing is changed', async () => {
