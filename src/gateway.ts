@@ -61,6 +61,8 @@ export interface Gateway {
   listen(): Promise<{ readonly url: string; readonly adminUrl: string }>;
   /** Makes what the config file declares the configuration in force; resolves when it is. */
   apply(declared: Declared): Promise<Applied>;
+  /** `listener` is told when a backup was restored under the gateway: what was applied may not be in force any more. */
+  onRestored(listener: () => void): void;
   /** Says how the last read of the config file went. */
   reportReload(state: ReloadState): void;
   /** Answers what another process on the same port asks. */
@@ -121,14 +123,16 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
     limits,
     now,
   });
+  let noteRestored = (): void => undefined;
   const configuration = new ConfigurationInForce({
     store,
     authenticator,
     catalogs,
     log,
-    onReplaced: () => {
+    onReplaced: (isRestored) => {
       endpoint.endRevoked();
       endpoint.noteChange();
+      if (isRestored) noteRestored();
     },
   });
   let isStarted = false;
@@ -226,6 +230,9 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
         await close();
         throw error;
       }
+    },
+    onRestored(listener) {
+      noteRestored = listener;
     },
     reportReload(state) {
       reload = state;

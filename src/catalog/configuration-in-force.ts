@@ -3,6 +3,7 @@
 
 import type { AccountId } from '../domain/mcp-config.ts';
 import type { Authenticator } from '../identity/authenticate.ts';
+import { isRestoredSince } from '../store/epoch.ts';
 import type { AccountConfiguration, Store } from '../store/store.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { Catalogs } from './catalogs.ts';
@@ -12,8 +13,8 @@ export interface ConfigurationInForceDeps {
   readonly authenticator: Authenticator;
   readonly catalogs: Catalogs;
   readonly log: Logger;
-  /** Told when a configuration has come into force. */
-  readonly onReplaced: () => void;
+  /** Told when a configuration has come into force, and whether by a backup that was restored. */
+  readonly onReplaced: (isRestored: boolean) => void;
 }
 
 const RETRY_MS = 250;
@@ -93,7 +94,9 @@ export class ConfigurationInForce {
     catalogs.replace(configurations);
     this.#configurations = configurations;
     this.#served = asked;
-    onReplaced();
+    onReplaced(
+      configurations.some(({ accountId, epoch }) => isRestoredSince(known.get(accountId)?.epoch ?? epoch, epoch)),
+    );
     log.info('configuration in force', { epoch: Math.max(...configurations.map(({ epoch }) => epoch)) });
   }
 

@@ -26,9 +26,10 @@ interface Reload {
   readonly stop: () => void;
 }
 
-/** Reads the file when it has changed, and when it is asked to. `started` are the settings that the gateway was made with. */
+/** Reads the file when it has changed, when the store was restored, and when it is asked to. `started` are the settings that the gateway was made with. */
 export function followConfigFile(gateway: Gateway, file: string, started: Settings): Reload {
   const reload = createReload(gateway, file, started);
+  gateway.onRestored(reload.request);
   const stopWatching = watchConfigFile(file, reload.request, { loadedDigest: started.declared.digest });
   return {
     request: reload.request,

@@ -3,6 +3,7 @@
 import { existsSync, realpathSync } from 'node:fs';
 import { GatewayError } from '../domain/errors.ts';
 import { readBackup, type TableRow, writeBackup } from './backup-file.ts';
+import { epochOfRestore } from './epoch.ts';
 import { MIGRATIONS, SCHEMA_VERSION_TABLE, stepsAfter, tablesOf } from './migrations.ts';
 import { openPostgresTables } from './postgres-tables.ts';
 import type { RawSession, RawTables, Row } from './raw-tables.ts';
@@ -119,7 +120,7 @@ function isOfEveryStore(table: string, row: Row): boolean {
 
 /** An epoch that gateways have seen would tell them that nothing has changed. */
 function withLaterEpoch(row: Row, epochs: ReadonlyMap<unknown, number>): Row {
-  return { ...row, epoch: Math.max(Number(row.epoch), epochs.get(row.account_id) ?? 0) + 1 };
+  return { ...row, epoch: epochOfRestore(Math.max(Number(row.epoch), epochs.get(row.account_id) ?? 0)) };
 }
 
 function requireOtherFile(url: string, file: string): void {

@@ -104,8 +104,7 @@ function backupContract(name: string, newUrl: () => Promise<string>): void {
     assert.deepEqual(await restore(to, file), { rows, schema, keyFingerprint });
     assert.deepEqual(await stateOf(to), await stateOf(from));
     const epochs = await using(from, (store) => store.epochs());
-    for (const [id, epoch] of await using(to, (store) => store.epochs()))
-      assert.equal(epoch, (epochs.get(id) ?? 0) + 1);
+    for (const [id, epoch] of await using(to, (store) => store.epochs())) assert.ok(epoch > (epochs.get(id) ?? 0));
   });
 
   test(`${name}: a backup is of one moment, and nothing waits for it`, async () => {
@@ -154,7 +153,7 @@ function backupContract(name: string, newUrl: () => Promise<string>): void {
       });
       await restore(to, file, { replaces: true });
       await eventually(() => hasHeard);
-      assert.equal((await store.readConfiguration(DEFAULT_ACCOUNT)).epoch, 6);
+      assert.equal((await store.readConfiguration(DEFAULT_ACCOUNT)).epoch, 1_000_000);
       await store.write(DEFAULT_ACCOUNT, (writer) => writer.deleteToken('tok_none'));
     });
     assert.deepEqual(await stateOf(to), await stateOf(from));
@@ -222,7 +221,7 @@ describe('SQLite', () => {
     assert.equal((await backUp(from, file)).schema, 1);
     await restore(to, file);
     const { epoch, secrets } = await using(to, (store) => store.readConfiguration(DEFAULT_ACCOUNT));
-    assert.deepEqual([epoch, secrets], [4, [aSecret('s')]]);
+    assert.deepEqual([epoch, secrets], [1_000_000, [aSecret('s')]]);
   });
 });
 

@@ -5,6 +5,7 @@ import assert from 'node:assert/strict';
 import { rename } from 'node:fs/promises';
 import { DatabaseSync } from 'node:sqlite';
 import { suite, type TestContext, test } from 'node:test';
+import { backUp, restore } from '../../src/store/backup.ts';
 import { eventually } from '../support/eventually.ts';
 import type { ConfigFileOptions, ConfigOption } from '../support/gateway.ts';
 import { type Answer, mcpRequest, send, toolCall } from '../support/mcp-http.ts';
@@ -256,6 +257,21 @@ suite('what is in force', { concurrency: 1 }, () => {
       );
       const { text } = await call(child, 'rec.steady', token);
       assert.match(text, /\\"box\\".*was revoked on \d{4}-/);
+    });
+
+    test('restores a backup, and what the file has said since is in force again', async (t) => {
+      const { child, file } = await start(t, { allowedTools: ['steady', 'toggle'] });
+      const backup = `${child.storeFile}.backup`;
+      await backUp(`sqlite:${child.storeFile}`, backup);
+      await enforcedAfter(
+        () => child.edit(file('steady')),
+        async () => !(await isCallable(child, 'rec.toggle')),
+      );
+      await restore(`sqlite:${child.storeFile}`, backup, { replaces: true });
+      // What was restored is one epoch, and what the file says another.
+      await eventually(async () => (await metric(child, 'switchboard_epoch')) > 1_000_000);
+      assert.equal(await isCallable(child, 'rec.toggle'), false);
+      assert.equal(await isCallable(child, 'rec.steady'), true);
     });
 
     test('revokes a token of the file, and no later edit revives it', async (t) => {
