@@ -1,5 +1,5 @@
 // Reads the config file again while the gateway serves. A good edit is one swap of the configuration; a bad one changes
-// nothing and is reported; one that the store did not take is tried again until it does.
+// nothing and is reported; one that cannot be read, or that the store did not take, is tried again until it is in force.
 
 import { isDeepStrictEqual } from 'node:util';
 import { GatewayError } from '../domain/errors.ts';
@@ -15,7 +15,7 @@ const RETRY_MS = 250;
 interface Outcome {
   /** None when the file is in force. */
   readonly problems: readonly string[];
-  /** The file may be good: the store was not there for it. */
+  /** The file may be good: it could not be read, or the store was not there for it. */
   readonly isDue: boolean;
 }
 
@@ -90,7 +90,7 @@ function createReload(gateway: Gateway, file: string, started: Settings): Reload
 async function readOnce(gateway: Gateway, file: string, started: Settings): Promise<Outcome> {
   try {
     const outcome = await loadSettings(file, readEnvironment());
-    if (!outcome.ok) return { problems: outcome.problems.map(formatProblem), isDue: false };
+    if (!outcome.ok) return { problems: outcome.problems.map(formatProblem), isDue: outcome.isUnread === true };
     const { created, updated, deleted } = await gateway.apply(outcome.settings.declared);
     gateway.log.info('config file applied', { file, count: created + updated + deleted });
     for (const warning of outcome.warnings) gateway.log.warn('config file', { warning: formatProblem(warning) });

@@ -31,9 +31,16 @@ export interface ConfigFile {
   readonly digest: string;
 }
 
-export type FileOutcome = ConfigFile | { readonly ok: false; readonly problems: readonly FileProblem[] };
+export interface RefusedFile {
+  readonly ok: false;
+  readonly problems: readonly FileProblem[];
+  /** The file could not be read: there may be nothing wrong with what is in it. */
+  readonly isUnread?: true;
+}
 
-function refuse(file: string, message: string, line = 1, column = 1): FileOutcome {
+export type FileOutcome = ConfigFile | RefusedFile;
+
+function refuse(file: string, message: string, line = 1, column = 1): RefusedFile {
   return { ok: false, problems: [{ file, line, column, path: '', message }] };
 }
 
@@ -79,7 +86,7 @@ function findSyntaxProblems(file: string, source: YamlSource): FileProblem[] {
  */
 export async function readConfigFile(file: string, lookup: Lookup = readEnvironment().lookup): Promise<FileOutcome> {
   const read = await readBytes(file, MAX_CONFIG_FILE_BYTES);
-  if (!read.ok) return refuse(file, `${read.message}: give the path of a config file`);
+  if (!read.ok) return { ...refuse(file, `${read.message}: give the path of a config file`), isUnread: true };
   const text = decode(read.bytes);
   if (text === undefined) return refuseEncoding(file, read.bytes);
 

@@ -1,6 +1,6 @@
 // From a config file, or none, and the environment to the settings that will run.
 
-import { readConfigFile } from './config-file.ts';
+import { type RefusedFile, readConfigFile } from './config-file.ts';
 import type { Environment } from './environment.ts';
 import type { FileProblem } from './file-problem.ts';
 import { digestOf } from './read-bytes.ts';
@@ -10,7 +10,7 @@ import { parseYamlSource } from './yaml-source.ts';
 
 export type SettingsOutcome =
   | { readonly ok: true; readonly settings: Settings; readonly warnings: readonly FileProblem[] }
-  | { readonly ok: false; readonly problems: readonly FileProblem[] };
+  | RefusedFile;
 
 /**
  * Loads the settings of `file`. Without a file these are the embedded defaults: 127.0.0.1:8080 and a SQLite file in

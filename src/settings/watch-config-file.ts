@@ -1,4 +1,5 @@
-// Tells when the content of the config file changed, whichever way: written in place, renamed over, or behind a symlink.
+// Tells when the content of the config file changed, whichever way: written in place, renamed over, or behind a symlink;
+// and when there is none any more.
 
 import { type FSWatcher, watch } from 'node:fs';
 import { dirname } from 'node:path';
@@ -6,9 +7,14 @@ import { digestOf, MAX_CONFIG_FILE_BYTES, readBytes } from './read-bytes.ts';
 
 const DEBOUNCE_MS = 30;
 
+/** In the place of a digest. */
+const AWAY = 'away';
+
 export interface WatchOptions {
   /** Longest time until a change is noticed where the file system tells nothing; 250 unless told. */
   readonly intervalMs?: number;
+  /** A file that cannot be read for longer than this is a change, and so is its return; 1,000 unless told. */
+  readonly awayMs?: number;
   /** Digest of the content that is in use, so that a change between loading and watching is not lost. */
   readonly loadedDigest?: string;
 }
@@ -19,8 +25,9 @@ export interface WatchOptions {
  * Returns the function that stops watching.
  */
 export function watchConfigFile(file: string, onChange: () => void, options: WatchOptions = {}): () => void {
-  const { intervalMs = 250, loadedDigest } = options;
+  const { intervalMs = 250, awayMs = 1_000, loadedDigest } = options;
   let digest = loadedDigest;
+  let unreadSinceMs: number | undefined;
   let isStopped = false;
   let isChecking = false;
   let isDue = false;
@@ -36,7 +43,9 @@ export function watchConfigFile(file: string, onChange: () => void, options: Wat
     const read = await readBytes(file, MAX_CONFIG_FILE_BYTES);
     isChecking = false;
     if (isStopped) return;
-    const current = read.ok ? digestOf(read.bytes) : digest;
+    unreadSinceMs = read.ok ? undefined : (unreadSinceMs ?? performance.now());
+    const isAway = unreadSinceMs !== undefined && performance.now() - unreadSinceMs >= awayMs;
+    const current = read.ok ? digestOf(read.bytes) : isAway ? AWAY : digest;
     const hasChanged = digest !== undefined && current !== digest;
     digest = current;
     if (hasChanged) onChange();

@@ -3,6 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { rename } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { suite, type TestContext, test } from 'node:test';
 import { backUp, restore } from '../../src/store/backup.ts';
@@ -184,6 +185,21 @@ suite('what is in force', { concurrency: 1 }, () => {
         async () => !(await isCallable(child, 'rec.toggle')),
       );
       assert.equal(await isCallable(child, 'rec.steady'), true);
+      await eventually(async () => (await reloadDetail(child)).ok);
+      assert.equal(await metric(child, 'switchboard_config_reload_failures_total'), 1);
+    });
+
+    test('that is not there when it is asked for is used when it is, be it as it was', async (t) => {
+      const { child } = await start(t);
+      const path = join(dirname(dirname(child.storeFile)), 'switchboard.json');
+      await rename(path, `${path}.away`);
+      process.kill(child.pid, 'SIGHUP');
+      const { problems } = await eventually(async () => {
+        const detail = await reloadDetail(child);
+        return !detail.ok && detail;
+      });
+      assert.match(problems.join(), /switchboard\.json:1:1 is not there/);
+      await rename(`${path}.away`, path);
       await eventually(async () => (await reloadDetail(child)).ok);
       assert.equal(await metric(child, 'switchboard_config_reload_failures_total'), 1);
     });

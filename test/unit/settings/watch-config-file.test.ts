@@ -9,7 +9,12 @@ import { watchConfigFile } from '../../../src/settings/watch-config-file.ts';
 
 const POLL_ONLY_MS = 20;
 
-async function watched(context: TestContext, digest: string, prepare?: (directory: string) => Promise<void>) {
+async function watched(
+  context: TestContext,
+  digest: string,
+  prepare?: (directory: string) => Promise<void>,
+  awayMs = 60_000,
+) {
   const directory = await mkdtemp(join(tmpdir(), 'switchboard-watch-'));
   const file = join(directory, 'config.yaml');
   await (prepare ? prepare(directory) : writeFile(file, 'one'));
@@ -21,7 +26,7 @@ async function watched(context: TestContext, digest: string, prepare?: (director
       count++;
       changes.dispatchEvent(new Event('change'));
     },
-    { intervalMs: POLL_ONLY_MS, loadedDigest: digest },
+    { intervalMs: POLL_ONLY_MS, awayMs, loadedDigest: digest },
   );
   context.after(async () => {
     stop();
@@ -71,7 +76,20 @@ test('a change made between loading and watching is noticed', async (context) =>
   await next();
 });
 
-test('a file that goes and comes back unchanged is no change', async (context) => {
+test('a file that stays away is a change, once, and another when it is back, be it as it was', async (context) => {
+  const { file, next, count } = await watched(context, ONE, undefined, 2 * POLL_ONLY_MS);
+  for (const [from, to] of [
+    [file, `${file}.away`],
+    [`${file}.away`, file],
+  ] as const) {
+    const change = next();
+    await rename(from, to);
+    await change;
+  }
+  assert.equal(count(), 2);
+});
+
+test('a file that soon comes back unchanged is no change', async (context) => {
   const { file, next, count } = await watched(context, ONE);
   await rm(file);
   await writeFile(file, 'one');
