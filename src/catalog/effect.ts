@@ -4,7 +4,14 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { AccountId, McpConfig } from '../domain/mcp-config.ts';
 import { isSuspended, type StoredToken } from '../domain/principal.ts';
-import { type Effect, NO_EFFECT, type ObjectKind, type Objects, type RecordedNames } from '../domain/revision.ts';
+import {
+  type Effect,
+  hasEffect,
+  NO_EFFECT,
+  type ObjectKind,
+  type Objects,
+  type RecordedNames,
+} from '../domain/revision.ts';
 import { inSlices } from '../domain/time-slice.ts';
 import type { AccountConfiguration } from '../store/store.ts';
 import type { AccountSnapshot } from './account-snapshot.ts';
@@ -35,7 +42,7 @@ export async function effectOfWrite<K extends ObjectKind>(
     for (const config of [was, is]) if (config !== undefined) await inSlices(admissions.decide(config as McpConfig));
     return effectOf(catalogs, before.accountId, was as McpConfig | undefined, is as McpConfig | undefined);
   }
-  if (kind !== 'token') return NO_EFFECT;
+  if (!hasEffect(kind)) return NO_EFFECT;
   return effectOfToken(catalogs, before, was as StoredToken | undefined, is as StoredToken | undefined);
 }
 
@@ -51,11 +58,12 @@ export function effectOf(
   const hasMoved = was !== undefined && is !== undefined && was.endpoint !== is.endpoint;
   const admitted = (feature: Feature, config: McpConfig | undefined): string[] =>
     config === undefined ? [] : admissions.canonicalNames(feature, config);
-  return toEffect((feature) =>
-    admitsAlike(feature, was, is)
-      ? NO_EFFECT
-      : compareNames(admitted(feature, was), hasMoved ? [] : admitted(feature, is)),
-  );
+  return toEffect(admissions, (feature) => {
+    if (admitsAlike(feature, was, is)) return NO_EFFECT;
+    if (!hasMoved) return compareNames(admitted(feature, was), admitted(feature, is));
+    admissions.miss(feature, is);
+    return compareNames(admitted(feature, was), []);
+  });
 }
 
 /** What the token's grants admit of all that their upstreams are known to have. */
@@ -65,11 +73,17 @@ export function effectOfToken(
   was: StoredToken | undefined,
   is: StoredToken | undefined,
 ): Effect {
+  // A rotation, for one: what is not known of the grants is as before.
+  if (was !== undefined && is !== undefined && isDeepStrictEqual(deciding(was), deciding(is))) return NO_EFFECT;
   const admissions = new Admissions(catalogs, configuration.accountId);
   const [before, after] = [narrowingsOf(configuration, was), narrowingsOf(configuration, is)];
   const admitted = (feature: Feature, narrowings: Narrowings): string[] =>
     [...narrowings].flatMap(([config, patterns]) => admissions.canonicalNames(feature, config, patterns));
-  return toEffect((feature) => compareNames(admitted(feature, before), admitted(feature, after)));
+  return toEffect(admissions, (feature) => compareNames(admitted(feature, before), admitted(feature, after)));
+}
+
+function deciding({ grants, revokedAtMs }: StoredToken) {
+  return [grants, revokedAtMs === null];
 }
 
 /** What the grants of a token leave of the tools of each config, together; `null` is all of them. */
@@ -96,6 +110,7 @@ class Admissions {
   readonly #snapshot: AccountSnapshot | undefined;
   readonly #serving: ReadonlyMap<string, readonly Serving[]>;
   readonly #compiled = new Map<McpConfig, CompiledConfig>();
+  #hasMissed = false;
 
   constructor(catalogs: Catalogs, account: AccountId) {
     this.#catalogs = catalogs;
@@ -119,14 +134,26 @@ class Admissions {
     const { service } = compiled;
     const { allowListOf, shownIn } = POLICIES[feature];
     const narrowing = feature === 'tool' && patterns !== null ? compileAllowList([...patterns], service) : undefined;
+    const known = (this.#serving.get(config.id) ?? []).flatMap(
+      ({ upstream }) => this.#catalogs.lists.get(upstream) ?? [],
+    );
+    if (known.length === 0) this.miss(feature, config);
     const names = new Set<string>();
-    for (const { upstream } of this.#serving.get(config.id) ?? []) {
-      const known = this.#catalogs.lists.get(upstream);
-      const lists = known === undefined ? [] : shownIn.map((kind) => known[kind]);
+    for (const inventory of known) {
+      const lists = shownIn.map((kind) => inventory[kind]);
       for (const list of lists) for (const name of admittedOf(list, allowListOf(compiled)).keys()) names.add(name);
     }
     const left = [...names].filter((name) => narrowing === undefined || narrowing.match(name) !== undefined);
     return left.map((name) => canonicalNameOf(feature, service, name));
+  }
+
+  /** Notes that nobody knows what the config admits; what has no pattern admits nothing. */
+  miss(feature: Feature, config: McpConfig): void {
+    if (POLICIES[feature].patternsOf(config).length > 0) this.#hasMissed = true;
+  }
+
+  get hasMissed(): boolean {
+    return this.#hasMissed;
   }
 
   #compile(config: McpConfig): CompiledConfig {
@@ -145,13 +172,14 @@ function admitsAlike(feature: Feature, was: McpConfig | undefined, is: McpConfig
   return was !== undefined && is !== undefined && isDeepStrictEqual(deciding(was), deciding(is));
 }
 
-function toEffect(effectOn: (feature: Feature) => RecordedNames): Effect {
-  const [prompts, resources] = [effectOn('prompt'), effectOn('resource')];
+function toEffect(admissions: Admissions, effectOn: (feature: Feature) => RecordedNames): Effect {
+  const [tools, prompts, resources] = [effectOn('tool'), effectOn('prompt'), effectOn('resource')];
   const isAny = ({ addedCount, removedCount }: RecordedNames): boolean => addedCount + removedCount > 0;
   return {
-    ...effectOn('tool'),
+    ...tools,
     ...(isAny(prompts) ? { prompts } : {}),
     ...(isAny(resources) ? { resources } : {}),
+    ...(admissions.hasMissed ? { isPartial: true } : {}),
   };
 }
 

@@ -4,7 +4,16 @@
 import { GatewayError } from '../domain/errors.ts';
 import type { AccountId } from '../domain/mcp-config.ts';
 import type { Role } from '../domain/principal.ts';
-import { type Action, type Actor, type Effect, NO_EFFECT, type ObjectKind, type Objects } from '../domain/revision.ts';
+import {
+  type Action,
+  type Actor,
+  type Effect,
+  hasEffect,
+  NO_EFFECT,
+  type ObjectKind,
+  type Objects,
+  UNKNOWN_EFFECT,
+} from '../domain/revision.ts';
 import type { AccountConfiguration, Store, Writer } from '../store/store.ts';
 import { type ChainLink, toStoredRevision } from './revision-chain.ts';
 
@@ -219,7 +228,7 @@ export class Change {
       objectId: object.id,
       objectName: object.name ?? '',
       revision: revisionOf(kind, object) + (is === undefined ? 1 : 0),
-      effect: (await effectOf?.(this.before, kind, was, is)) ?? NO_EFFECT,
+      effect: (await effectOf?.(this.before, kind, was, is)) ?? (hasEffect(kind) ? UNKNOWN_EFFECT : NO_EFFECT),
       before: was === undefined ? null : toPublic(was),
       after: is === undefined ? null : toPublic(is),
     });

@@ -58,9 +58,19 @@ export interface Effect extends RecordedNames {
   readonly prompts?: RecordedNames;
   /** URI templates among them. */
   readonly resources?: RecordedNames;
+  /** A list that decides was not known: there may be more to it than is named. */
+  readonly isPartial?: true;
 }
 
 export const NO_EFFECT: Effect = { added: [], removed: [], addedCount: 0, removedCount: 0 };
+
+/** Whether writing such an object may give or take anything by itself. */
+export function hasEffect(kind: ObjectKind): kind is 'mcp_config' | 'token' {
+  return kind === 'mcp_config' || kind === 'token';
+}
+
+/** Where nothing is known of any list. */
+export const UNKNOWN_EFFECT: Effect = { ...NO_EFFECT, isPartial: true };
 
 export interface Revision {
   /** Counts the writes of the account, from 1 and without gaps. */

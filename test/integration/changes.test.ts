@@ -172,6 +172,26 @@ suite('the history of an McpConfig', () => {
     assert.match(missing.body.message, /^revision: there is no revision 9; there are: 5, 3, 2, 1\.$/);
   });
 
+  test('says of an effect that it is not known while no list of the upstream is, and of none that there is none', async () => {
+    const { id, name } = await makeConfig();
+    await owner.post(`/v1/mcp-configs/${id}`, { allowed_tools: ['none'] });
+    await owner.post(`/v1/mcp-configs/${id}`, { description: 'the same tools' });
+    const effects = async () =>
+      (await owner.get(`/v1/mcp-configs/${id}/history`)).body.revisions.map(
+        ({ effect }: { effect: { summary: string; is_partial: boolean } }) => [effect.summary, effect.is_partial],
+      );
+    const unknown = ['not known', true];
+    assert.deepEqual(await effects(), [['+0 −0 tools', false], unknown, unknown]);
+    const { body: token } = await owner.post('/v1/mcp-tokens', { name: `of-${name}`, grants: [{ mcp_config: id }] });
+    await owner.post(`/v1/mcp-tokens/${token.id}/rotate`, { overlap_seconds: 60 });
+    const { changes } = (await owner.get('/v1/audit?object_kind=token&limit=2')).body;
+    const summaries = changes.map(({ effect }: { effect: { summary: string } }) => effect.summary);
+    assert.deepEqual(summaries, ['+0 −0 tools', 'not known']);
+    assert.equal(await statusOfCall(token.token), 200);
+    await owner.post(`/v1/mcp-configs/${id}`, { allowed_tools: ['*'] });
+    assert.deepEqual((await effects())[0], ['+1 −0 tools', false]);
+  });
+
   test('goes back page by page, and is compared over any distance', async () => {
     const { id } = await makeConfig({ description: '1' });
     for (const description of ['2', '3', '4']) await owner.post(`/v1/mcp-configs/${id}`, { description });

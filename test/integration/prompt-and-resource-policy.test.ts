@@ -314,6 +314,7 @@ suite('prompts and resources', () => {
       const [{ effect }] = (await admin.get('/v1/audit?object_kind=token&action=create&limit=1')).body.changes;
       assert.deepEqual(effect, {
         summary: '+2 −0 prompts, +2 −0 resources',
+        is_partial: false,
         added: [],
         removed: [],
         prompts: { added: ['docs.ask_one', 'docs.ask_two'], removed: [] },

@@ -26,6 +26,7 @@ test('a revision from before prompts and resources were recorded is whole in its
   const none = { added: [], removed: [] };
   assert.deepEqual(toEffectView(readRevision(stored).effect), {
     summary: '+1 −0 tools',
+    is_partial: false,
     added: ['github.get'],
     removed: [],
     prompts: none,
