@@ -5,7 +5,7 @@ import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { parseArgs } from 'node:util';
 import { ROOT } from './children.ts';
-import { findWorse, TRIES } from './gate.ts';
+import { committedRatios, findWorseEachTime, type Worse } from './gate.ts';
 import { CONNECTIONS, defaultGenerator, GENERATORS } from './load.ts';
 import { describeCommit, describeMachine, describeVersions } from './machine.ts';
 import { toText } from './report/text.ts';
@@ -107,30 +107,31 @@ async function measure(): Promise<void> {
   if (results.scenarios.some(({ failure }) => failure !== undefined)) process.exitCode = 1;
 }
 
-/** Measures up to three times what has become worse; once is enough where nothing has. */
 async function gate(): Promise<void> {
-  const committed = readResults(resultsFile('quick'));
-  if (committed === undefined) throw new Error('there is nothing committed to compare with: npm run bench');
-  let left = scenarios.filter(({ name }) => committed.scenarios.some((each) => each.name === name && hasPipe(each)));
-  for (let tries = 1; left.length > 0; tries++) {
-    const results = await runScenarios(left, suiteOptions);
-    const worse = findWorse(results, committed.scenarios);
-    const failed = results.filter(({ failure }) => failure !== undefined);
-    for (const { scenario, lane, committed: before, measured } of worse) {
-      console.log(
-        `try ${tries}: ${scenario}, ${lane}: ${measured.toFixed(2)} × the pipe, committed ${before.toFixed(2)} ×`,
-      );
-    }
-    const again = [...worse.map(({ scenario }) => scenario), ...failed.map(({ name }) => name)];
-    left = left.filter(({ name }) => again.includes(name));
-    if (tries === TRIES) break;
-  }
-  if (left.length === 0) console.log('no ratio to the bare pipe is more than 15 % worse than the committed one');
-  else process.exitCode = 1;
+  const committed = readResults(resultsFile('quick'))?.scenarios ?? [];
+  const chosen = options.scenarios?.split(',');
+  const expected = committedRatios(committed).filter(
+    ({ scenario, lane }) => (chosen?.includes(scenario) ?? true) && (suiteOptions.lanes?.includes(lane) ?? true),
+  );
+  if (expected.length === 0) throw new Error('no ratio of the gateway is committed to compare with: npm run bench');
+  const worse = await findWorseEachTime(
+    expected,
+    (names) =>
+      runScenarios(
+        SCENARIOS.filter(({ name }) => names.includes(name)),
+        suiteOptions,
+      ),
+    (tries, each) => {
+      for (const one of each) console.log(`try ${tries}: ${inWords(one)}`);
+    },
+  );
+  if (worse.length > 0) process.exitCode = 1;
+  else console.log(`none of ${expected.length} ratios of the gateway is more than 15 % worse than the committed one`);
 }
 
-function hasPipe({ lanes }: ScenarioResult): boolean {
-  return lanes.some(({ name }) => name === 'pipe');
+function inWords({ scenario, lane, baseline, committed, measured }: Worse): string {
+  const now = measured === undefined ? 'not measured' : `${measured.toFixed(2)} × ${baseline}`;
+  return `${scenario}, ${lane}: ${now}, committed ${committed.toFixed(2)} ×`;
 }
 
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));

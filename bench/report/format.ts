@@ -1,6 +1,7 @@
 // Numbers for people.
 
 import { FIGURES, type FigureName } from '../figures.ts';
+import type { Ratios } from '../gate.ts';
 import type { Budget } from '../scenario.ts';
 import type { Spread } from '../statistics.ts';
 
@@ -33,4 +34,10 @@ export function formatBound(budget: Budget): string {
   const { atMost, atLeast } = budget;
   const bounds = [atMost === undefined ? [] : [`≤ ${atMost}`], atLeast === undefined ? [] : [`≥ ${atLeast}`]].flat();
   return `${bounds.join(', ')} ${unitOf(budget)}`.trimEnd();
+}
+
+export function toRatio({ baseline, byLane }: Ratios, lane: string, digits: number): string {
+  const ratio = byLane.get(lane);
+  if (ratio === undefined) return lane === baseline ? '1' : '';
+  return formatNumber(ratio, digits);
 }

@@ -2,10 +2,10 @@
 
 import { judge } from '../budgets.ts';
 import { FIGURE_NAMES, FIGURES, type FigureName } from '../figures.ts';
-import { ratiosToPipe } from '../gate.ts';
+import { ratiosOf } from '../gate.ts';
 import type { Results, ScenarioResult } from '../results.ts';
 import { spreadOf } from '../statistics.ts';
-import { digitsOf, figureHeading, formatBound, formatNumber, formatSpread } from './format.ts';
+import { digitsOf, figureHeading, formatBound, formatNumber, formatSpread, toRatio } from './format.ts';
 
 const HIDDEN: readonly FigureName[] = ['p999Us', 'heapMiB', 'loopDelayP99Ms', 'allocatedPerCall', 'cpuNsPerByte'];
 
@@ -18,7 +18,7 @@ function toSection(scenario: ScenarioResult): string {
   const figures = FIGURE_NAMES.filter(
     (figure) => !HIDDEN.includes(figure) && lanes.some(({ rounds }) => rounds.some((round) => figure in round)),
   );
-  const ratios = ratiosToPipe(scenario);
+  const ratios = ratiosOf(scenario);
   const rows = lanes.map((lane) => [
     lane.name,
     ...figures.map((figure) => {
@@ -27,7 +27,7 @@ function toSection(scenario: ScenarioResult): string {
       const { digits } = FIGURES[figure];
       return figure.startsWith('cpu') ? formatSpread(spread, digits) : formatNumber(spread.median, digits);
     }),
-    ...(ratios.size === 0 ? [] : [ratios.has(lane.name) ? formatNumber(ratios.get(lane.name) ?? 0, 3) : '']),
+    ...(ratios === undefined ? [] : [toRatio(ratios, lane.name, 3)]),
   ]);
   const verdicts = scenario.budgets.flatMap((budget) => {
     const verdict = judge(budget, lanes);
@@ -39,7 +39,10 @@ function toSection(scenario: ScenarioResult): string {
   });
   const lines = [
     `${title} (${name}, ${scenario.seconds} s)`,
-    ...alignColumns([['', ...figures.map(figureHeading), ...(ratios.size === 0 ? [] : ['× pipe'])], ...rows]),
+    ...alignColumns([
+      ['', ...figures.map(figureHeading), ...(ratios === undefined ? [] : [`× ${ratios.baseline}`])],
+      ...rows,
+    ]),
     ...verdicts,
     ...(failure === undefined ? [] : [`  FAILED: ${failure}`]),
     ...skipped.map((each) => `  skipped ${each.name}: ${each.reason}`),
