@@ -29,6 +29,7 @@ export const FIGURES = {
   loopDelayMaxMs: { title: 'event-loop delay, longest', unit: 'ms', digits: 1 },
   sentP99Us: { title: 'p99 since sent', unit: 'µs', digits: 0 },
   onsetP99Us: { title: 'p99 at first', unit: 'µs', digits: 0 },
+  turnedAwayShare: { title: 'turned away, all phases', unit: '%', digits: 1 },
   refusedShare: { title: 'refused', unit: '%', digits: 1 },
   unevenness: { title: 'off an even share', unit: '%', digits: 1 },
   refusalP99Us: { title: 'refusal, p99', unit: 'µs', digits: 0 },

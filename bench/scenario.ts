@@ -82,6 +82,8 @@ export interface Budget {
   readonly by?: 'ratio' | 'difference';
   readonly atMost?: number;
   readonly atLeast?: number;
+  /** We chose the number: what was asked for has none. */
+  readonly isOwn?: boolean;
 }
 
 /** An error in one line for the report, which names no place on this machine. */

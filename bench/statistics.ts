@@ -6,7 +6,11 @@ export interface Spread {
   readonly median: number;
   readonly min: number;
   readonly max: number;
+  /** Where the median of such rounds lies, 95 times of 100; of fewer than nine rounds that is their whole range. */
+  readonly medianWithin?: readonly [number, number];
 }
+
+const MOST_OUTSIDE = 0.05;
 
 /** `undefined` for no values. */
 export function toSpread(values: readonly number[]): Spread | undefined {
@@ -15,7 +19,24 @@ export function toSpread(values: readonly number[]): Spread | undefined {
   if (min === undefined || max === undefined) return undefined;
   const middle = (sorted.length - 1) / 2;
   const at = (index: number) => sorted[index] ?? Number.NaN;
-  return { median: (at(Math.floor(middle)) + at(Math.ceil(middle))) / 2, min, max };
+  const median = (at(Math.floor(middle)) + at(Math.ceil(middle))) / 2;
+  const left = leftAtEachEnd(sorted.length);
+  return { median, min, max, ...(left === 0 ? {} : { medianWithin: [at(left), at(sorted.length - 1 - left)] }) };
+}
+
+/**
+ * How many of so many sorted values stand outside of that interval at each end (order statistics: a value is below the
+ * median as often as a coin falls on its head). No assumption is made about how values spread.
+ */
+function leftAtEachEnd(count: number): number {
+  let probability = 0.5 ** count;
+  let sum = probability;
+  let left = 0;
+  for (; sum <= MOST_OUTSIDE / 2; left++) {
+    probability *= (count - left) / (left + 1);
+    sum += probability;
+  }
+  return Math.max(0, left - 1);
 }
 
 /** Of one figure over the rounds that have it. */

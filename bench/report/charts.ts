@@ -54,17 +54,25 @@ function isOwn(lane: string): boolean {
 /** How much of each bound is used: what is beyond the mark does not hold. */
 function toBoundsChart(scenarios: readonly ScenarioResult[]): Chart | undefined {
   const bars = scenarios.flatMap(({ name, lanes, budgets }) =>
-    budgets.flatMap((budget) => {
-      const verdict = judge(budget, lanes);
-      if (verdict === undefined) return [];
+    budgets.map((budget) => {
+      const { measured, outcome } = judge(budget, lanes);
+      const bound = `bound ${formatBound(budget)}`;
+      if (measured === undefined)
+        return { label: name, median: 0, min: 0, max: 0, text: `not measured, ${bound}`, isOwn: false };
       const { atMost, atLeast } = budget;
-      const share = (value: number) => Math.max(0, atMost === undefined ? (atLeast ?? 0) / value : value / atMost);
-      const shares = [verdict.measured.min, verdict.measured.max].map(share);
-      const text = `${formatNumber(verdict.measured.median, digitsOf(budget))}, bound ${formatBound(budget)}`;
+      const share = (value: number) => shareOf(value, atMost, atLeast);
+      const shares = [measured.min, measured.max].map(share);
+      const text = `${formatNumber(measured.median, digitsOf(budget))}, ${bound}`;
       const [min, max] = [Math.min(...shares), Math.max(...shares)];
-      return [{ label: name, median: share(verdict.measured.median), min, max, text, isOwn: verdict.holds }];
+      return { label: name, median: share(measured.median), min, max, text, isOwn: outcome === 'holds' };
     }),
   );
   if (bars.length === 0) return undefined;
   return { title: 'How much of each bound is used', groups: [{ title: 'Up to the line it holds', bars, mark: 1 }] };
+}
+
+/** Nothing of a bound of nothing is used as long as it holds. */
+function shareOf(value: number, atMost: number | undefined, atLeast = 0): number {
+  if (atMost === undefined) return Math.max(0, atLeast / value);
+  return atMost === 0 ? Number(value > 0) : Math.max(0, value / atMost);
 }

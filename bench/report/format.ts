@@ -1,5 +1,6 @@
 // Numbers for people.
 
+import type { Outcome, Verdict } from '../budgets.ts';
 import { FIGURES, type FigureName } from '../figures.ts';
 import type { Ratios } from '../gate.ts';
 import type { Budget } from '../scenario.ts';
@@ -20,6 +21,25 @@ export function figureHeading(figure: FigureName): string {
   return unit === '' ? title : `${title}, ${unit}`;
 }
 
+export const OUTCOME_WORDS: Readonly<Record<Outcome, string>> = {
+  holds: 'holds',
+  missed: '**does not hold**',
+  unresolved: '**not resolved**',
+  unmeasured: '**not measured**',
+};
+
+/** With where the median lies, once there are rounds enough to tell that from their range. */
+export function formatMeasured({ budget, measured }: Verdict): string {
+  if (measured === undefined) return '';
+  const [digits, unit] = [digitsOf(budget), unitOf(budget)];
+  const [from, to] = measured.medianWithin ?? [];
+  const within =
+    from === undefined || to === undefined
+      ? ''
+      : `; the median lies between ${formatNumber(from, digits)} and ${formatNumber(to, digits)}`;
+  return `${`${formatSpread(measured, digits)} ${unit}`.trimEnd()}${within}`;
+}
+
 /** What a bound counts in: times, or the unit of its figure. */
 export function unitOf({ over, by = 'ratio', figure }: Budget): string {
   return over !== undefined && by === 'ratio' ? '×' : FIGURES[figure].unit;
@@ -31,9 +51,16 @@ export function digitsOf({ over, by = 'ratio', figure, atLeast }: Budget): numbe
 }
 
 export function formatBound(budget: Budget): string {
-  const { atMost, atLeast } = budget;
-  const bounds = [atMost === undefined ? [] : [`≤ ${atMost}`], atLeast === undefined ? [] : [`≥ ${atLeast}`]].flat();
-  return `${bounds.join(', ')} ${unitOf(budget)}`.trimEnd();
+  const { atMost, atLeast, isOwn = false } = budget;
+  const bounds = [
+    atMost === undefined ? [] : `≤ ${inFull(atMost)}`,
+    atLeast === undefined ? [] : `≥ ${inFull(atLeast)}`,
+  ];
+  return `${`${bounds.flat().join(', ')} ${unitOf(budget)}`.trimEnd()}${isOwn ? ' (ours)' : ''}`;
+}
+
+function inFull(bound: number): string {
+  return bound.toLocaleString('en');
 }
 
 export function toRatio({ baseline, byLane }: Ratios, lane: string, digits: number): string {

@@ -1,6 +1,6 @@
 // bench/REPORT.md, from the JSON of the last runs alone: the same JSON gives the same words.
 
-import { judge, type Verdict } from '../budgets.ts';
+import { judge, type Outcome, type Verdict } from '../budgets.ts';
 import { FIGURE_NAMES, FIGURES, type FigureName } from '../figures.ts';
 import { committedRatios, ratiosOf } from '../gate.ts';
 import type { Results, ScenarioResult } from '../results.ts';
@@ -8,7 +8,17 @@ import { type Lane, SUBJECTS, type Subject } from '../scenario.ts';
 import { compare, spreadOf } from '../statistics.ts';
 import { MOST_ROUNDS_WITHOUT_BOUND } from '../suite.ts';
 import { SUBJECT_TITLES } from './charts.ts';
-import { digitsOf, figureHeading, formatBound, formatNumber, formatSpread, toRatio, unitOf } from './format.ts';
+import {
+  digitsOf,
+  figureHeading,
+  formatBound,
+  formatMeasured,
+  formatNumber,
+  formatSpread,
+  OUTCOME_WORDS,
+  toRatio,
+  unitOf,
+} from './format.ts';
 import { type MicroResults, toPieces } from './pieces.ts';
 
 export interface ReportInput {
@@ -29,6 +39,7 @@ export function toMarkdown({ full, quick, micro }: ReportInput): string {
   if (main === undefined) return `${HEAD}\n\nNothing has been measured yet.\n`;
   const sections = [
     HEAD,
+    ...toFailures(main),
     toMachine(main),
     toBounds(main),
     ...SUBJECTS.flatMap((subject) => toSubject(subject, main)),
@@ -84,41 +95,56 @@ interface Held {
   readonly verdict: Verdict;
 }
 
+/** In front of everything: what failed is missing in all that follows. */
+function toFailures({ scenarios }: Results): string[] {
+  const failed = scenarios.filter(({ failure }) => failure !== undefined);
+  if (failed.length === 0) return [];
+  return [`**Failed, and so not measured: ${failed.map(({ title, name }) => `[${title}](#${name})`).join(', ')}.**`];
+}
+
 function toBounds({ scenarios }: Results): string {
   const all = scenarios.flatMap((scenario) =>
-    scenario.budgets.flatMap((budget): Held[] => {
-      const verdict = judge(budget, scenario.lanes);
-      return verdict === undefined ? [] : [{ scenario, verdict }];
-    }),
+    scenario.budgets.map((budget): Held => ({ scenario, verdict: judge(budget, scenario.lanes) })),
   );
   if (all.length === 0) return '## What it is held to\n\nNothing in this run has a bound.';
-  const missed = all.filter(({ verdict }) => !verdict.holds);
-  const rows = all.map(({ scenario, verdict: { budget, measured, holds } }) => [
-    `[${scenario.title}](#${scenario.name}): ${budget.words}`,
-    formatBound(budget),
-    `${formatSpread(measured, digitsOf(budget))} ${unitOf(budget)}`.trimEnd(),
-    holds ? 'holds' : '**does not hold**',
+  const rows = all.map(({ scenario, verdict }) => [
+    `[${scenario.title}](#${scenario.name}), ${verdict.budget.lane}: ${verdict.budget.words}`,
+    formatBound(verdict.budget),
+    formatMeasured(verdict),
+    OUTCOME_WORDS[verdict.outcome],
   ]);
   return [
     '## What it is held to',
     '',
-    `${all.length - missed.length} of ${all.length} bounds hold.`,
+    `${countWords(all)} A bound is *ours* where what was asked for has no number. Of more than eight rounds it is told between which`,
+    'values their median lies (95 times of 100); a bound between these is not resolved.',
     '',
     '![How much of each bound is used](charts/bounds.svg)',
     '',
     toTable([['', 'Bound', 'Measured', ''], ...rows]),
     '',
-    ...toMissed(missed),
+    ...toMissed(all.filter(({ verdict }) => verdict.outcome === 'missed')),
   ]
     .join('\n')
     .trimEnd();
+}
+
+function countWords(all: readonly Held[]): string {
+  const count = (outcome: Outcome) => all.filter(({ verdict }) => verdict.outcome === outcome).length;
+  const others = [
+    ['not kept', count('missed')],
+    ['not resolved', count('unresolved')],
+    ['not measured', count('unmeasured')],
+  ] as const;
+  const words = others.flatMap(([what, number]) => (number === 0 ? [] : [`${what}: ${number}`]));
+  return `${[`${count('holds')} of ${all.length} bounds hold`, ...words].join('; ')}.`;
 }
 
 /** What is slower than we would like, in words. */
 function toMissed(missed: readonly Held[]): string[] {
   if (missed.length === 0) return [];
   const lines = missed.map(({ scenario, verdict: { budget, measured } }) => {
-    const value = `${formatNumber(measured.median, digitsOf(budget))} ${unitOf(budget)}`.trimEnd();
+    const value = `${formatNumber(measured?.median ?? 0, digitsOf(budget))} ${unitOf(budget)}`.trimEnd();
     return `- ${scenario.title}, ${budget.lane}: ${budget.words} is ${value} where ${formatBound(budget)} is wanted.`;
   });
   return ['### Slower than we would like', '', ...lines];

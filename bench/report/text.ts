@@ -1,13 +1,20 @@
 // The end of a run on a terminal.
 
-import { judge } from '../budgets.ts';
+import { judge, type Outcome } from '../budgets.ts';
 import { FIGURE_NAMES, FIGURES, type FigureName } from '../figures.ts';
 import { ratiosOf } from '../gate.ts';
 import type { Results, ScenarioResult } from '../results.ts';
 import { spreadOf } from '../statistics.ts';
-import { digitsOf, figureHeading, formatBound, formatNumber, formatSpread, toRatio } from './format.ts';
+import { figureHeading, formatBound, formatMeasured, formatNumber, formatSpread, toRatio } from './format.ts';
 
 const HIDDEN: readonly FigureName[] = ['p999Us', 'heapMiB', 'loopDelayP99Ms', 'allocatedPerCall', 'cpuNsPerByte'];
+
+const OUTCOMES: Readonly<Record<Outcome, string>> = {
+  holds: 'holds',
+  missed: 'MISSED',
+  unresolved: 'NOT RESOLVED',
+  unmeasured: 'NOT MEASURED',
+};
 
 export function toText(results: Results): string {
   return results.scenarios.map(toSection).join('\n');
@@ -29,13 +36,11 @@ function toSection(scenario: ScenarioResult): string {
     }),
     ...(ratios === undefined ? [] : [toRatio(ratios, lane.name, 3)]),
   ]);
-  const verdicts = scenario.budgets.flatMap((budget) => {
+  const verdicts = scenario.budgets.map((budget) => {
     const verdict = judge(budget, lanes);
-    if (verdict === undefined) return [];
-    const measured = formatSpread(verdict.measured, digitsOf(budget));
-    return [
-      `  ${verdict.holds ? 'holds' : 'MISSED'}  ${budget.lane}: ${budget.words}: ${measured}, bound ${formatBound(budget)}`,
-    ];
+    const measured = formatMeasured(verdict);
+    const place = `${budget.lane}: ${budget.words}`;
+    return `  ${OUTCOMES[verdict.outcome]}  ${place}: ${measured === '' ? '' : `${measured}, `}bound ${formatBound(budget)}`;
   });
   const lines = [
     `${title} (${name}, ${scenario.seconds} s)`,

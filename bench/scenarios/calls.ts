@@ -63,6 +63,13 @@ const IN_EVENTS: readonly Budget[] = [
     over: 'pipe',
     atMost: 1.3,
   },
+  {
+    words: 'CPU per call over the bare pipe, every call recorded',
+    lane: 'gateway',
+    figure: 'cpuUsPerCall',
+    over: 'pipe',
+    atMost: 1.3,
+  },
 ];
 
 export const CALLS: readonly Scenario[] = [

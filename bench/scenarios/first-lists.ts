@@ -3,7 +3,7 @@
 import { stopChild } from '../children.ts';
 import { EDITED_TOOLS, EditedGateway } from '../edited-gateway.ts';
 import type { Round } from '../figures.ts';
-import type { Context, Measured, Scenario } from '../scenario.ts';
+import type { Budget, Context, Measured, Scenario } from '../scenario.ts';
 import { interleave, openTarget, openUpstream } from '../stand.ts';
 import { timeList } from '../time-list.ts';
 
@@ -68,6 +68,14 @@ async function runEdits(
   return { lanes };
 }
 
+function editBounds(words: string): Budget[] {
+  const lane = 'configs-1000';
+  return [
+    { words, lane, figure: 'waitMs', atMost: 20 },
+    { words: 'longest event-loop delay meanwhile', lane, figure: 'loopDelayMaxMs', atMost: 50 },
+  ];
+}
+
 export const FIRST_LISTS: readonly Scenario[] = [
   coldList(200),
   coldList(2000),
@@ -77,7 +85,7 @@ export const FIRST_LISTS: readonly Scenario[] = [
     title: 'List after an edit',
     method: `An allow-list is edited over REST, then the list is asked for: until it has come, of a token with 1, 50 and 1,000 grants on configs of ${EDITED_TOOLS} tools.`,
     set: 'full',
-    budgets: [],
+    budgets: editBounds('from the edit to the list that shows it'),
     run: (context) => runEdits(context, [1, 50, 1000], (gateway) => gateway.editAndList()),
   },
   {
@@ -86,10 +94,7 @@ export const FIRST_LISTS: readonly Scenario[] = [
     title: 'Call after an edit',
     method: `An allow-list is edited over REST, then a tool is called that it has just taken or given: until the call is refused or answered, of a token with 1 and 1,000 grants on configs of ${EDITED_TOOLS} tools.`,
     set: 'full',
-    budgets: [
-      { words: 'from the edit to the call that shows it', lane: 'configs-1000', figure: 'waitMs', atMost: 20 },
-      { words: 'longest event-loop delay meanwhile', lane: 'configs-1000', figure: 'loopDelayMaxMs', atMost: 50 },
-    ],
+    budgets: editBounds('from the edit to the call that shows it'),
     run: (context) => runEdits(context, [1, 1000], (gateway) => gateway.editAndCall()),
   },
 ];

@@ -166,6 +166,7 @@ const BUDGETS = [
     figure: 'cpuUsPerCall',
     over: 'two-gateways',
     atMost: 1.1,
+    isOwn: true,
   },
   { words: 'Largest distance of a worker from an even share', lane: 'two-workers', figure: 'unevenness', atMost: 20 },
 ] as const;

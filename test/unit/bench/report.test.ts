@@ -34,7 +34,7 @@ test('it says which bounds do not hold, by the median of ratios', () => {
   assert.ok(report.includes('2 of 2 bounds hold.'));
   const slow = scenarioResult({ lanes: [lane('pipe', 10, 10, 10), lane('gateway', 13, 14, 15), lane('other', 200)] });
   const honest = toMarkdown({ full: runResults({ scenarios: [slow] }), quick: undefined });
-  assert.ok(honest.includes('0 of 2 bounds hold.'));
+  assert.ok(honest.includes('0 of 2 bounds hold; not kept: 2.'));
   assert.ok(honest.includes('CPU over the pipe | ≤ 1.2 × | 1.40 (1.30–1.50) × | **does not hold** |'), honest);
   assert.ok(honest.includes('- Small call, gateway: CPU over the pipe is 1.40 × where ≤ 1.2 × is wanted.'));
 });
@@ -76,11 +76,24 @@ test('at a fixed rate it says what is added to the latency of the upstream itsel
   assert.ok(report.includes('| gateway | 260 (150–370) | 60 (50–70) |'), report);
 });
 
-test('a scenario that failed is a part of the report', () => {
+test('a scenario that failed is named before everything else, and its bounds stay in the count', () => {
   const scenario = scenarioResult({ lanes: [], failure: 'gateway: 3 of 9 calls failed' });
   const report = toMarkdown({ full: runResults({ scenarios: [scenario] }), quick: undefined });
   assert.ok(report.includes('**It failed:** gateway: 3 of 9 calls failed'));
-  assert.ok(report.includes('Nothing in this run has a bound.'));
+  assert.ok(report.includes('0 of 2 bounds hold; not measured: 2.'));
+  const named = report.indexOf('**Failed, and so not measured: [Small call](#small-call).**');
+  assert.ok(named > 0 && named < report.indexOf('## What it ran on'), report);
+  const unbound = toMarkdown({ full: runResults({ scenarios: [scenarioResult({ budgets: [] })] }), quick: undefined });
+  assert.ok(unbound.includes('Nothing in this run has a bound.'));
+});
+
+test('a bound that nobody gave us says that it is ours', () => {
+  const own = { words: 'heap', lane: 'gateway', figure: 'cpuUsPerCall', atMost: 5000, isOwn: true } as const;
+  const report = toMarkdown({
+    full: runResults({ scenarios: [scenarioResult({ budgets: [own] })] }),
+    quick: undefined,
+  });
+  assert.ok(report.includes('| ≤ 5,000 µs (ours) |'), report);
 });
 
 test('beside a full run, of the quick one only what CI compares with is shown; alone it is the report', () => {

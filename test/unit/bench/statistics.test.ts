@@ -36,15 +36,25 @@ test('a round that the other lane lacks is left out', () => {
 
 test('a bound holds up to its value, and not beyond', () => {
   const budget: Budget = { words: '', lane: 'gateway', figure: 'cpuUsPerCall', over: 'pipe', atMost: 1.5 };
-  const holds = (cost: number) => judge(budget, [lane('pipe', 2), lane('gateway', cost)])?.holds;
-  assert.deepEqual([holds(3), holds(3.1)], [true, false]);
+  const outcome = (cost: number) => judge(budget, [lane('pipe', 2), lane('gateway', cost)]).outcome;
+  assert.deepEqual([outcome(3), outcome(3.1)], ['holds', 'missed']);
   const least: Budget = { words: '', lane: 'other', figure: 'cpuUsPerCall', atLeast: 20 };
-  const reaches = (cost: number) => judge(least, [lane('other', cost)])?.holds;
-  assert.deepEqual([reaches(20), reaches(19.9)], [true, false]);
+  const reaches = (cost: number) => judge(least, [lane('other', cost)]).outcome;
+  assert.deepEqual([reaches(20), reaches(19.9)], ['holds', 'missed']);
 });
 
-test('a bound on a lane that was not measured is not judged', () => {
+test('a bound on a lane that was not measured is unmeasured, which is not to hold', () => {
   const budget: Budget = { words: '', lane: 'gateway', figure: 'cpuUsPerCall', over: 'pipe', atMost: 1.5 };
-  assert.equal(judge(budget, [lane('gateway', 1)]), undefined);
-  assert.equal(judge(budget, [lane('pipe', 1)]), undefined);
+  assert.equal(judge(budget, [lane('gateway', 1)]).outcome, 'unmeasured');
+  assert.equal(judge(budget, [lane('pipe', 1)]).outcome, 'unmeasured');
+});
+
+test('of many rounds it is known where their median lies, and a bound within is not resolved', () => {
+  const values = Array.from({ length: 28 }, (_, index) => index + 1);
+  assert.deepEqual(toSpread(values)?.medianWithin, [9, 20]);
+  assert.equal(toSpread(values.slice(0, 8))?.medianWithin, undefined);
+  const rounds = [lane('gateway', ...values)];
+  const outcome = (atMost: number) =>
+    judge({ words: '', lane: 'gateway', figure: 'cpuUsPerCall', atMost }, rounds).outcome;
+  assert.deepEqual([8, 9, 19, 20].map(outcome), ['missed', 'unresolved', 'unresolved', 'holds']);
 });
