@@ -29,7 +29,7 @@ export const FIGURES = {
   loopDelayMaxMs: { title: 'event-loop delay, longest', unit: 'ms', digits: 1 },
   sentP99Us: { title: 'p99 since sent', unit: 'µs', digits: 0 },
   onsetP99Us: { title: 'p99 at first', unit: 'µs', digits: 0 },
-  turnedAwayShare: { title: 'turned away, all phases', unit: '%', digits: 1 },
+  turnedAwayShare: { title: 'turned away, all phases', unit: '%', digits: 2 },
   refusedShare: { title: 'refused', unit: '%', digits: 1 },
   unevenness: { title: 'off an even share', unit: '%', digits: 1 },
   refusalP99Us: { title: 'refusal, p99', unit: 'µs', digits: 0 },
@@ -44,3 +44,23 @@ export type FigureName = keyof typeof FIGURES;
 export type Round = Readonly<Partial<Record<FigureName, number>>>;
 
 export const FIGURE_NAMES = Object.keys(FIGURES) as readonly FigureName[];
+
+/** Of so many calls, one is above the percentile. */
+const ONE_OF = {
+  p50Us: 2,
+  p99Us: 100,
+  p999Us: 1000,
+  lagP99Us: 100,
+  sentP99Us: 100,
+  onsetP99Us: 100,
+  refusalP99Us: 100,
+} as const satisfies Round;
+type Percentile = keyof typeof ONE_OF;
+/** With fewer calls above it, a percentile is the luck of one or two. */
+const FEWEST_ABOVE = 10;
+
+/** Those percentiles of so many calls that enough of them are above. */
+export function tellable(calls: number, percentiles: Readonly<Partial<Record<Percentile, number>>>): Round {
+  const told = Object.entries(percentiles).filter(([figure]) => calls >= FEWEST_ABOVE * ONE_OF[figure as Percentile]);
+  return Object.fromEntries(told);
+}

@@ -1,11 +1,10 @@
 // Twice what the gateway can do, in an open loop: what becomes of the calls that it takes, and of the rest.
 
-import type { RecordableHistogram } from 'node:perf_hooks';
 import { toRpcRequest } from '../../src/load/rpc-request.ts';
 import { keepApart } from '../cores.ts';
 import { rssBytes } from '../cpu.ts';
 import { limitCpu } from '../cpu-share.ts';
-import type { Round } from '../figures.ts';
+import { type Round, tellable } from '../figures.ts';
 import { benchToken } from '../gateway-config.ts';
 import { generateLoad } from '../load.ts';
 import { type Phase, type PhaseReport, runOpenLoop } from '../open-loop.ts';
@@ -49,21 +48,22 @@ async function run(context: Context): Promise<Measured> {
   const lanes = [lane('half', 'on', 0.5), lane('twice', 'on', 2), lane('twice-off', 'off', 2)];
   const pids = [...gateways.values()].map(({ pid }) => pid);
   const cores = keepApart([...pids, upstream.child.pid ?? 0], context.cleanup);
-  const perSecond = await saturate(gateways.get('off') as RunningTarget, context.seed);
-  const turnedAway = new Map<string, number>();
+  const off = gateways.get('off') as RunningTarget;
+  // So many calls that wait at once are new to it.
+  await load(off, context.seed, [{ rate: SATURATING_RATE, ms: PHASE_MS.onset }]);
+  const saturation: number[] = [];
   // Each of them takes as long as ten of others.
   const few = { ...context, rounds: Math.min(context.rounds, MOST_ROUNDS) };
-  await interleave(few, lanes, async ({ name, gateway, factor, rounds }, round) => {
-    const before = await readTurnedAway(gateway);
-    rounds.push(await measure(gateway, perSecond, factor, context.seed + round));
-    turnedAway.set(name, (turnedAway.get(name) ?? 0) + (await readTurnedAway(gateway)) - before);
+  await interleave(few, lanes, async ({ gateway, factor, rounds }, round) => {
+    const seed = context.seed + round;
+    // What the machine gives changes from round to round.
+    const perSecond = saturation[round] ?? (await saturate(off, seed));
+    saturation[round] = perSecond;
+    rounds.push(await measure(gateway, perSecond * factor, perSecond / 2, seed));
   });
-  const counts = [...turnedAway].map(([name, count]) => `${name} ${count}`).join(', ');
-  const notes = [
-    `Saturation was ${Math.round(perSecond)} calls per second, at ${SHARE} of a core. ${cores}`,
-    `Turned away by the gateway's own count, in all phases of all rounds: ${counts}.`,
-  ];
-  return { lanes, notes };
+  const notes = [`The gateway had ${SHARE} of a core. ${cores}`];
+  const most = { name: 'saturation', rounds: saturation.map((callsPerSecond): Round => ({ callsPerSecond })) };
+  return { lanes: [most, ...lanes], notes };
 }
 
 /** Calls per second of a gateway that turns nothing away, over as many connections. */
@@ -76,10 +76,8 @@ async function saturate(gateway: RunningTarget, seed: number): Promise<number> {
   return ((steady?.completed ?? 0) * 1000) / measured;
 }
 
-/** Half of saturation, `factor` times it, and half again; the figures are of the load once it has lasted a while. */
-async function measure(gateway: RunningTarget, perSecond: number, factor: number, seed: number): Promise<Round> {
-  const half = perSecond / 2;
-  const rate = perSecond * factor;
+/** `half` of saturation, `rate`, and half again; the figures are of the rate once it has lasted a while. */
+async function measure(gateway: RunningTarget, rate: number, half: number, seed: number): Promise<Round> {
   const { warmUp, onset, measured, recovery, after } = PHASE_MS;
   let rssMiB = 0;
   const phases = [
@@ -92,19 +90,24 @@ async function measure(gateway: RunningTarget, perSecond: number, factor: number
   const onPhase = () => {
     rssMiB = Math.max(rssMiB, rssBytes(gateway.pid) / MIB);
   };
-  const [, first, steady, , last] = await load(gateway, seed, phases, onPhase);
+  const turnedAwayBefore = await readTurnedAway(gateway);
+  const reports = await load(gateway, seed, phases, onPhase);
+  const turnedAway = (await readTurnedAway(gateway)) - turnedAwayBefore;
+  const [, first, steady, , last] = reports;
   if (first === undefined || steady === undefined || last === undefined) throw new Error('a phase is missing');
+  const allDue = reports.reduce((sum, { due }) => sum + due, 0);
+  const { sinceDue, sinceSent, untilRefused, lag } = steady;
   return {
     callsPerSecond: (steady.completed * 1000) / measured,
+    turnedAwayShare: (100 * turnedAway) / allDue,
     refusedShare: shareOf(steady.refused, steady),
     unansweredShare: shareOf(steady.unanswered, steady),
-    p50Us: atPercent(steady.sinceDue, 50),
-    p99Us: atPercent(steady.sinceDue, 99),
-    sentP99Us: atPercent(steady.sinceSent, 99),
-    refusalP99Us: atPercent(steady.untilRefused, 99),
-    onsetP99Us: atPercent(first.sinceDue, 99),
+    ...tellable(sinceDue.count, { p50Us: sinceDue.percentile(50), p99Us: sinceDue.percentile(99) }),
+    ...tellable(sinceSent.count, { sentP99Us: sinceSent.percentile(99) }),
+    ...tellable(untilRefused.count, { refusalP99Us: untilRefused.percentile(99) }),
+    ...tellable(first.sinceDue.count, { onsetP99Us: first.sinceDue.percentile(99) }),
     refusedAfterShare: shareOf(last.refused, last),
-    lagP99Us: atPercent(steady.lag, 99),
+    ...tellable(lag.count, { lagP99Us: lag.percentile(99) }),
     rssMiB,
   };
 }
@@ -132,10 +135,6 @@ function shareOf(count: number, { due }: PhaseReport): number {
   return (100 * count) / due;
 }
 
-function atPercent(times: RecordableHistogram, percent: number): number {
-  return times.count === 0 ? 0 : times.percentile(percent);
-}
-
 async function readTurnedAway({ endpoint }: RunningTarget): Promise<number> {
   const metrics = await (await fetch(new URL('/metrics', endpoint.url))).text();
   return Number(TURNED_AWAY.exec(metrics)?.[1] ?? 0);
@@ -146,7 +145,7 @@ export const OVERLOAD: readonly Scenario[] = [
     name: 'overload',
     subject: 'overload',
     title: 'Half of saturation, and twice',
-    method: `The small call, legacy, by ${TOKENS} tokens over ${CONNECTIONS} connections that are open beforehand, to a gateway that has ${SHARE} of a core, as in a container with a CPU limit: generator and upstream have room to spare. Poisson arrivals at half and at twice of what it can do; \`limits.delay_ms\` as it is by default, and 0 (off). Latency is of results, from when a call was due, which counts what waits in the generator for a connection, or from when it was sent; the first ${PHASE_MS.onset / 1000} s of the load stand apart. Refused afterwards: at half of saturation, from ${PHASE_MS.recovery / 1000} s behind the load.`,
+    method: `The small call, legacy, by ${TOKENS} tokens over ${CONNECTIONS} connections that are open beforehand, to a gateway that has ${SHARE} of a core, as in a container with a CPU limit: generator and upstream have room to spare. Poisson arrivals at half and at twice of what it could do just before, where it turns nothing away (saturation); \`limits.delay_ms\` as it is by default, and 0 (off). Latency is of results, from when a call was due, which counts what waits in the generator for a connection, or from when it was sent; the first ${PHASE_MS.onset / 1000} s of the load stand apart. Turned away is of all calls of a round, by the gateway's own count, and so in the lane of that name at half of saturation only. Refused afterwards: at half of saturation, from ${PHASE_MS.recovery / 1000} s behind the load.`,
     set: 'full',
     budgets: [
       {

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { judge } from '../../../bench/budgets.ts';
+import { tellable } from '../../../bench/figures.ts';
 import type { Budget } from '../../../bench/scenario.ts';
 import { compare, spreadOf, toSpread } from '../../../bench/statistics.ts';
 import { lane } from './lanes.ts';
@@ -16,6 +17,14 @@ test('a spread has the middle value, or the mean of the two in the middle', () =
 test('rounds without a figure do not count', () => {
   assert.deepEqual(spreadOf([{ p50Us: 1 }, {}, { p50Us: 3 }], 'p50Us'), { median: 2, min: 1, max: 3 });
   assert.equal(spreadOf([{}], 'p50Us'), undefined);
+});
+
+test('a percentile takes ten calls above it', () => {
+  const all = { p50Us: 1, p99Us: 2, p999Us: 3 };
+  assert.deepEqual(tellable(10_000, all), all);
+  assert.deepEqual(tellable(9_999, all), { p50Us: 1, p99Us: 2 });
+  assert.deepEqual(tellable(999, all), { p50Us: 1 });
+  assert.deepEqual(tellable(0, { refusalP99Us: 0 }), {});
 });
 
 test('ratios are taken round by round: a machine that slows down between rounds changes none of them', () => {
