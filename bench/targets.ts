@@ -15,9 +15,13 @@ export { stopChild } from './children.ts';
 export type { Era };
 export const ERAS = ['legacy', 'modern'] as const;
 
+/** Of V8; the gateway and the mock upstream set it themselves. */
+export const GATEWAY_FLAG = '--external-memory-accounted-in-global-limit';
+
 export const TARGET_NAMES = [
   'direct',
   'pipe',
+  'pipe-flag',
   'nginx',
   'haproxy',
   'gateway',
@@ -76,9 +80,8 @@ interface TargetRow {
 
 const TARGETS: Readonly<Record<TargetName, TargetRow>> = {
   direct: { start: ({ upstream }) => Promise.resolve(toChild(upstream)) },
-  pipe: {
-    start: ({ upstream }) => startChild({ args: ['bench/pipe.ts', '--upstream', upstream.url], isProbed: true }),
-  },
+  pipe: { start: ({ upstream }) => startPipe(upstream, []) },
+  'pipe-flag': { start: ({ upstream }) => startPipe(upstream, [GATEWAY_FLAG]) },
   nginx: {
     start: ({ upstream, directory }) => startNginx(upstream.url, directory),
     unavailable: () => (findProgram('nginx') === undefined ? 'nginx is not installed' : undefined),
@@ -112,6 +115,10 @@ function toChild(upstream: UpstreamUrl | Upstream): Child {
   if (!('child' in upstream)) throw new Error('an upstream of this process is no target');
   const { child, url } = upstream;
   return { child, url, pid: child.pid ?? 0 };
+}
+
+function startPipe({ url }: UpstreamUrl, flags: readonly string[]): Promise<Child> {
+  return startChild({ args: [...flags, 'bench/pipe.ts', '--upstream', url], isProbed: true });
 }
 
 function startSdkProxy({ upstream, era }: Start, more: readonly string[]): Promise<Child> {

@@ -7,6 +7,7 @@ import type { Results, ScenarioResult } from '../results.ts';
 import { type Lane, SUBJECTS, type Subject } from '../scenario.ts';
 import { compare, spreadOf } from '../statistics.ts';
 import { MOST_ROUNDS_WITHOUT_BOUND } from '../suite.ts';
+import { GATEWAY_FLAG } from '../targets.ts';
 import { SUBJECT_TITLES } from './charts.ts';
 import {
   digitsOf,
@@ -31,7 +32,11 @@ const HEAD = `# What Switchboard costs
 
 Measured by \`npm run bench:full\` and \`npm run bench\`, which write this page from \`bench/results/*.json\`; edits are lost. How it
 is measured is in [the README of the benchmark](README.md). Numbers are medians over interleaved rounds, with the range in
-parentheses. Times belong to the machine; ratios are taken between rounds that ran next to each other, and are the result.`;
+parentheses. Times belong to the machine; ratios are taken between rounds that ran next to each other, and are the result.
+
+The gateway and the mock upstream set a flag of V8 for themselves, \`${GATEWAY_FLAG}\`; everything
+else is Node as it comes. With results and arguments of 100 KB and more that flag alone makes a pipe cheaper: the lane \`pipe-flag\`
+is the bare pipe with it, and what the gateway costs beside that lane is what it costs without help from the flag.`;
 
 /** A full run is told whole; of a quick one, beside it, only the ratios that CI compares with. */
 export function toMarkdown({ full, quick, micro }: ReportInput): string {

@@ -4,10 +4,13 @@ import { toArguments } from '../calls.ts';
 import { type ClosedLoop, closedLoop, type LaneSpec } from '../closed-loop.ts';
 import type { Scenario } from '../scenario.ts';
 
-const LANES: readonly LaneSpec[] = [
+const SMALL_LANES: readonly LaneSpec[] = [
   { name: 'pipe', target: 'pipe' },
   { name: 'gateway', target: 'gateway' },
 ];
+/** Where Buffers are large and many, how the garbage collector counts them is a part of what a call costs. */
+const LANES: readonly LaneSpec[] = [...SMALL_LANES, { name: 'pipe-flag', target: 'pipe-flag', isFullOnly: true }];
+const FLAG_FROM = 100_000;
 const KILOBYTE = 1000;
 const MEGABYTE = 1000 * KILOBYTE;
 
@@ -71,7 +74,7 @@ function toScenario([name, { words, bytes, shape, set, atMost, argumentBytes }]:
     upstream: ['--shape', shape],
     expected: { bytes: bytes * 0.98 },
     ...(argumentBytes === undefined ? {} : { call: { args: toArguments(argumentBytes, 'string') } }),
-    lanes: LANES,
+    lanes: bytes < FLAG_FROM ? SMALL_LANES : LANES,
     budgets:
       atMost === undefined
         ? []

@@ -1,9 +1,12 @@
 // What targets are asked, and which answers count.
 
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { problemOf, toArguments, toCall } from '../../../bench/calls.ts';
 import { toReason } from '../../../bench/scenario.ts';
+import { GATEWAY_FLAG } from '../../../bench/targets.ts';
 import { toMockList, toMockResult } from '../../../src/load/mock-result.ts';
 
 const ENDPOINT = { url: 'http://127.0.0.1:1/mcp', era: 'modern', tool: 'bench.echo', token: 't' } as const;
@@ -52,6 +55,14 @@ test('any other answer is a problem', () => {
   assert.equal(problemOf(answer('{"content":[{"type":"text","text":"else"}]}'), {}), 'another result');
   assert.equal(problemOf(answer(result), { bytes: 1000 }), 'fewer than 1000 bytes');
   assert.equal(problemOf(answer(toMockList('legacy', 19)), { tools: 20 }), 'not 20 tools');
+});
+
+test('the pipe with a flag has the one that the gateway sets', () => {
+  const program = readFileSync(join(import.meta.dirname, '../../../src/switchboard.cjs'), 'utf8');
+  assert.deepEqual(
+    [...program.matchAll(/setFlagsFromString\('(.*?)'\)/g)].map(([, flag]) => flag),
+    [GATEWAY_FLAG],
+  );
 });
 
 test('reasons are one line, without a path of this machine', () => {
