@@ -10,8 +10,8 @@ import { rssBytes } from '../cpu.ts';
 import type { Round } from '../figures.ts';
 import { hold, many, openStream, streamsWithin } from '../held-clients.ts';
 import { generateLoad } from '../load.ts';
-import type { Budget, Context, Lane, Measured, Scenario } from '../scenario.ts';
-import { openTarget, openUpstream } from '../stand.ts';
+import type { Budget, Context, Measured, Scenario } from '../scenario.ts';
+import { interleave, openTarget, openUpstream } from '../stand.ts';
 import { type RunningTarget, stopChild, type Upstream } from '../targets.ts';
 
 const KIB = 1024;
@@ -32,18 +32,19 @@ interface MemoryLane {
   readonly measure: (gateway: RunningTarget) => Promise<Round>;
 }
 
-async function runLanes(context: Context, lanes: readonly MemoryLane[]): Promise<Measured> {
-  const measured: Lane[] = [];
-  for (const { name, era, upstream: more = [], resultBytes, measure } of lanes) {
-    const upstreams = [await openUpstream(context, era), await openUpstream(context, era, more, resultBytes)] as const;
-    const rounds: Round[] = [];
-    for (let round = 0; round < context.rounds; round++) {
-      rounds.push(await onFreshGateway(context, `${name}-${round}`, era, upstreams, measure));
-      context.say(`${name}, round ${round + 1} of ${context.rounds}`);
-    }
-    measured.push({ name, rounds });
+async function runLanes(context: Context, specs: readonly MemoryLane[]): Promise<Measured> {
+  const lanes = [];
+  for (const spec of specs) {
+    const { era, upstream = [], resultBytes } = spec;
+    const small = await openUpstream(context, era);
+    const large = await openUpstream(context, era, upstream, resultBytes);
+    lanes.push({ ...spec, upstreams: [small, large] as const, rounds: [] as Round[] });
   }
-  return { lanes: measured };
+  await interleave(context, lanes, async ({ name, era, upstreams, measure, rounds }, round) => {
+    rounds.push(await onFreshGateway(context, `${name}-${round}`, era, upstreams, measure));
+    context.say(`${name}, round ${round + 1} of ${context.rounds}`);
+  });
+  return { lanes };
 }
 
 async function onFreshGateway(
@@ -75,21 +76,22 @@ async function heapMiB({ child }: RunningTarget): Promise<number> {
   return ((await readProbe(child, true))?.heapBytes ?? Number.NaN) / MIB;
 }
 
-/** Runs `work` and says what it added: at most, and when it was over; RSS in MiB. */
+/** Runs `work` and says what it added, and what is left of it: at most, also while it is given back. RSS in MiB. */
 async function observe(gateway: RunningTarget, work: () => Promise<void>): Promise<Round> {
   const before = rssBytes(gateway.pid);
   const heapBefore = await heapMiB(gateway);
+  const added = () => rssBytes(gateway.pid) - before;
   let most = 0;
-  const look = setInterval(() => (most = Math.max(most, rssBytes(gateway.pid) - before)), LOOK_MS);
+  const look = setInterval(() => (most = Math.max(most, added())), LOOK_MS);
   try {
     await work();
+    await sleep(LEFT_MS);
+    const heapLeftMiB = (await heapMiB(gateway)) - heapBefore;
+    const left = added();
+    return { rssAddedMiB: Math.max(most, left) / MIB, rssLeftMiB: left / MIB, heapLeftMiB };
   } finally {
     clearInterval(look);
   }
-  most = Math.max(most, rssBytes(gateway.pid) - before);
-  await sleep(LEFT_MS);
-  const heapLeftMiB = (await heapMiB(gateway)) - heapBefore;
-  return { rssAddedMiB: most / MIB, rssLeftMiB: (rssBytes(gateway.pid) - before) / MIB, heapLeftMiB };
 }
 
 function measureLarge(gateway: RunningTarget): Promise<Round> {
