@@ -4,7 +4,7 @@ import type { Era } from '../src/protocol/era.ts';
 import { readProbe } from './ask-probe.ts';
 import { type CallOptions, type Expected, verifyCall } from './calls.ts';
 import { cpuMsBetween, readCpu, rssBytes } from './cpu.ts';
-import type { Round } from './figures.ts';
+import { type Round, tellable } from './figures.ts';
 import { benchToken, type GatewayOptions } from './gateway-config.ts';
 import { CONNECTIONS, generateLoad, type LoadResult } from './load.ts';
 import { type Context, type Lane, type Measured, type Scenario, type Skipped, toReason } from './scenario.ts';
@@ -140,9 +140,7 @@ async function measure(loop: ClosedLoop, context: Context, upstream: Upstream, l
     cpuUsPerCall: (cpuMs * 1000) / result.completed,
     ...(loop.bytesPerCall === undefined ? {} : { cpuNsPerByte: (cpuMs * 1e6) / result.completed / loop.bytesPerCall }),
     callsPerSecond: result.completed / result.seconds,
-    p50Us: result.p50Us,
-    p99Us: result.p99Us,
-    p999Us: result.p999Us,
+    ...tellable(result.completed, { p50Us: result.p50Us, p99Us: result.p99Us, p999Us: result.p999Us }),
     rssMiB: rssBytes(target.pid) / MEBIBYTE,
     ...(probe === undefined || probeBefore === undefined
       ? {}

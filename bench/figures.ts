@@ -16,6 +16,7 @@ export const FIGURES = {
   p99Us: { title: 'p99', unit: 'µs', digits: 0 },
   p999Us: { title: 'p99.9', unit: 'µs', digits: 0 },
   lagP99Us: { title: 'generator late, p99', unit: 'µs', digits: 0 },
+  coreShare: { title: 'of a core', unit: '%', digits: 0 },
   waitMs: { title: 'wait', unit: 'ms', digits: 1 },
   cpuMs: { title: 'CPU', unit: 'ms', digits: 1 },
   rssMiB: { title: 'RSS', unit: 'MiB', digits: 0 },

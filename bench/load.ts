@@ -32,6 +32,8 @@ export interface LoadOptions {
   readonly tokens?: readonly string[];
   /** Another id for every request, without which a session mistakes one answer for another; our own always does that. */
   readonly hasOwnIds?: boolean;
+  /** What wrk is started by, to run elsewhere than this process; our own runs in it. */
+  readonly startedBy?: readonly string[];
 }
 
 export interface LoadResult {
@@ -101,7 +103,7 @@ end
 async function loadWithWrk(
   call: Call,
   seconds: number,
-  { connections = CONNECTIONS, tokens, hasOwnIds = false }: LoadOptions,
+  { connections = CONNECTIONS, tokens, hasOwnIds = false, startedBy = [] }: LoadOptions,
 ): Promise<LoadResult> {
   const directory = mkdtempSync(join(tmpdir(), 'switchboard-wrk-'));
   try {
@@ -120,7 +122,8 @@ async function loadWithWrk(
     ];
     writeFileSync(script, lines.join('\n'));
     const options = ['-t1', `-c${connections}`, `-d${seconds}s`, '--timeout', `${TIMEOUT_S}s`, '-s', script, call.url];
-    const { stdout } = await promisify(execFile)('wrk', options);
+    const [program, ...rest] = [...startedBy, 'wrk', ...options] as [string, ...string[]];
+    const { stdout } = await promisify(execFile)(program, rest);
     const report = /^REPORT(.*)$/m.exec(stdout)?.[1];
     if (report === undefined) throw new Error(`wrk printed no report:\n${stdout}`);
     return JSON.parse(report) as LoadResult;

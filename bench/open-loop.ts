@@ -56,7 +56,8 @@ const LOOK_MS = 250;
 const OPENED_AT_ONCE = 128;
 const HIGHEST_US = 120_000_000;
 
-function histogram(): RecordableHistogram {
+/** Of times in microseconds. */
+export function histogram(): RecordableHistogram {
   return createHistogram({ lowest: 1, highest: HIGHEST_US, figures: 3 });
 }
 

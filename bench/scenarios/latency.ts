@@ -1,6 +1,6 @@
 // What a call waits for: at half of what can be borne, beside slow upstreams, beside a tenant that takes all it can get.
 
-import type { LoadReport } from '../../src/load/load-figures.ts';
+import type { RecordableHistogram } from 'node:perf_hooks';
 import { MOCK_DEFAULTS } from '../../src/load/mock-options.ts';
 import { MockUpstream } from '../../src/load/mock-upstream.ts';
 import { toRpcRequest } from '../../src/load/rpc-request.ts';
@@ -8,16 +8,18 @@ import type { Era } from '../../src/protocol/era.ts';
 import { toCall } from '../calls.ts';
 import { closedLoop } from '../closed-loop.ts';
 import { keepApart } from '../cores.ts';
-import type { Round } from '../figures.ts';
+import { cpuMsBetween, readCpu } from '../cpu.ts';
+import { type Round, tellable } from '../figures.ts';
 import { benchToken } from '../gateway-config.ts';
-import { generateLoad, loadAtRate } from '../load.ts';
-import { runOpenLoop } from '../open-loop.ts';
+import { type Call, generateLoad, loadAtRate } from '../load.ts';
+import { histogram, type PhaseReport, runOpenLoop } from '../open-loop.ts';
 import type { Context, Measured, Scenario } from '../scenario.ts';
 import { interleave, openTarget, openUpstream, SMALL_RESULT_BYTES } from '../stand.ts';
-import type { RunningTarget, UpstreamUrl } from '../targets.ts';
+import type { UpstreamUrl } from '../targets.ts';
 
 const WARM_UP_SECONDS = 3;
-/** Rounds at a rate are longer: a thousandth of the calls should be more than a handful. */
+const SATURATION_SECONDS = 2;
+/** Rounds at a rate are longer: a hundredth of the calls should be more than a handful. */
 const SECONDS_FACTOR = 2;
 /**
  * A machine that others use as well stands still for milliseconds at a time, several times a second, and one such pause is
@@ -26,17 +28,13 @@ const SECONDS_FACTOR = 2;
 const AT_HALF = { roundsFactor: 4, warmUpMs: 150, ms: 400, connections: 64 };
 const TIMEOUT_MS = 30_000;
 
-function toRound({ latencyUs, lagP99Us }: LoadReport): Round {
-  return { p50Us: latencyUs.p50, p99Us: latencyUs.p99, p999Us: latencyUs.p999, lagP99Us };
-}
-
 function atHalf(era: Era): Scenario {
   return {
     name: `half-of-saturation-${era}`,
     subject: 'latency',
     title: `At half of saturation, ${era}`,
     method:
-      'The small call at half of the rate that the gateway bears in a closed loop of this rig, in which generator and upstream are one process with a core of its own: in Poisson arrivals over connections that are open beforehand; latency counts from when a call was due. Rounds are short, and four times as many as elsewhere.',
+      'The small call at half of the rate that the gateway bears in a closed loop of this rig, in which generator and upstream are one process with a core of its own: in Poisson arrivals over connections that are open beforehand; latency counts from when a call was due. Rounds are short, and four times as many as elsewhere. `direct` is that one process calling itself; how much of a core a target took stands beside it, as the rig may be exhausted before the gateway is.',
     set: 'full',
     budgets: [
       {
@@ -52,32 +50,48 @@ function atHalf(era: Era): Scenario {
   };
 }
 
+interface HalfLane {
+  readonly name: string;
+  readonly call: Call;
+  /** `undefined` of this process itself. */
+  readonly pid?: number;
+  readonly rounds: Round[];
+  /** Of all rounds: the slowest of a thousand calls are too few in one. */
+  readonly latencies: RecordableHistogram;
+}
+
 async function runAtHalf(era: Era, context: Context): Promise<Measured> {
   const upstream = await serveUpstream(context, era);
-  const names = ['pipe', 'gateway-no-audit', 'gateway'] as const;
-  const lanes: { name: string; target: RunningTarget; rounds: Round[] }[] = [];
-  for (const name of names) {
-    const target = name === 'pipe' ? 'pipe' : 'gateway';
-    const options = { gateway: { audit: name !== 'gateway-no-audit' } };
-    lanes.push({ name, target: await openTarget(context, { lane: name, target, era, upstream, options }), rounds: [] });
-  }
+  const open = async (target: 'pipe' | 'gateway'): Promise<HalfLane> => {
+    const { call, pid } = await openTarget(context, { lane: target, target, era, upstream });
+    return { name: target, call, pid, rounds: [], latencies: histogram() };
+  };
+  const call = toCall({ ...upstream, era, tool: 'echo', token: benchToken(0) });
+  const direct: HalfLane = { name: 'direct', call, rounds: [], latencies: histogram() };
+  const gateway = await open('gateway');
+  const lanes = [direct, await open('pipe'), gateway];
   const cores = keepApart(
-    lanes.map(({ target }) => target.pid),
+    lanes.flatMap(({ pid }) => pid ?? []),
     context.cleanup,
   );
-  let perSecond = 0;
-  for (const {
-    target: { call },
-  } of lanes) {
-    const { completed, seconds } = await generateLoad('own', call, WARM_UP_SECONDS);
-    perSecond = completed / seconds;
-  }
-  const rate = Math.round(perSecond / 2);
+  for (const each of lanes) await generateLoad('own', each.call, WARM_UP_SECONDS);
+  const { completed, seconds } = await generateLoad('own', gateway.call, SATURATION_SECONDS);
+  const rate = Math.round(completed / seconds / 2);
   const rounds = context.rounds * AT_HALF.roundsFactor;
   await interleave({ ...context, rounds }, lanes, async (lane, round) => {
-    lane.rounds.push(await measureAtRate(lane.target, rate, context.seed + round));
+    lane.rounds.push(await measureAtRate(lane, rate, context.seed + round));
   });
-  return { lanes, notes: [`The rate was ${rate} calls per second. ${cores}`] };
+  const slowest = ({ latencies }: HalfLane) => Math.round(latencies.percentile(99.9));
+  const added = lanes
+    .filter((lane) => lane !== direct)
+    .map((lane) => `${lane.name} ${slowest(lane) - slowest(direct)} µs more`);
+  return {
+    lanes,
+    notes: [
+      `The rate was ${rate} calls per second. ${cores.words}`,
+      `p99.9 of the calls of all rounds together: direct ${slowest(direct)} µs, ${added.join(', ')}.`,
+    ],
+  };
 }
 
 /** In this process: on two cores the target has one for itself then, and nobody waits for his turn. */
@@ -90,31 +104,45 @@ async function serveUpstream({ cleanup }: Context, era: Era): Promise<UpstreamUr
 }
 
 /** Over connections that are open beforehand: what opening them costs is another figure. */
-async function measureAtRate({ endpoint, call }: RunningTarget, rate: number, seed: number): Promise<Round> {
+async function measureAtRate({ call, pid, latencies }: HalfLane, rate: number, seed: number): Promise<Round> {
   const { connections, warmUpMs, ms } = AT_HALF;
+  const phases = [
+    { rate, ms: warmUpMs },
+    { rate, ms },
+  ];
+  const before = pid === undefined ? undefined : readCpu(pid);
   const [, report] = await runOpenLoop({
-    url: new URL(endpoint.url),
+    url: new URL(call.url),
     requests: [toRpcRequest(call.request)],
     connections,
-    phases: [
-      { rate, ms: warmUpMs },
-      { rate, ms },
-    ],
+    phases,
     seed,
     timeoutMs: TIMEOUT_MS,
   });
-  if (report === undefined || report.answered < report.due) throw new Error('calls failed at half of saturation');
-  const { sinceDue, lag } = report;
+  const cpuMs = pid === undefined || before === undefined ? undefined : cpuMsBetween(before, readCpu(pid));
+  if (report === undefined) throw new Error('a phase is missing');
+  latencies.add(report.sinceDue);
   return {
-    p50Us: sinceDue.percentile(50),
-    p99Us: sinceDue.percentile(99),
-    p999Us: sinceDue.percentile(99.9),
-    lagP99Us: lag.percentile(99),
+    ...answeredRound(report),
+    ...(cpuMs === undefined ? {} : { coreShare: (100 * cpuMs) / (warmUpMs + ms) }),
+  };
+}
+
+/** Throws when a call failed: latency is of calls that all came back. */
+function answeredRound({ due, answered, sinceDue, lag }: PhaseReport): Round {
+  if (answered < due) throw new Error(`${due - answered} of ${due} calls failed`);
+  return {
+    ...tellable(answered, {
+      p50Us: sinceDue.percentile(50),
+      p99Us: sinceDue.percentile(99),
+      p999Us: sinceDue.percentile(99.9),
+    }),
+    ...tellable(lag.count, { lagP99Us: lag.percentile(99) }),
   };
 }
 
 const BACKGROUND_RATE = 100;
-const MEASURED_RATE = 200;
+const MEASURED_RATE = 600;
 const SLOW_MS = 1000;
 
 async function runBesideSlow(context: Context): Promise<Measured> {
@@ -147,19 +175,22 @@ async function runBesideSlow(context: Context): Promise<Measured> {
       loadAtRate(callOf('bench1'), { ...shared, rate: BACKGROUND_RATE }),
       loadAtRate(third, { ...shared, rate: BACKGROUND_RATE }),
     ]);
-    rounds.push(toRound(measured));
+    const { answered, latencyUs, lagP99Us } = measured;
+    const { p50, p99, p999 } = latencyUs;
+    rounds.push(tellable(answered, { p50Us: p50, p99Us: p99, p999Us: p999, lagP99Us }));
   });
-  return { lanes, notes: [cores] };
+  return { lanes, notes: [cores.words] };
 }
 
-const TENANTS = 10;
-const TENANT_RATE = 50;
+const QUIET = 9;
+const TENANT_RATE = 70;
+const QUIET_CONNECTIONS = 8;
 const NOISY_CONNECTIONS = 64;
 
 async function runBesideNoisy(context: Context): Promise<Measured> {
   const era = 'modern';
   const upstream = await openUpstream(context, era);
-  const options = { gateway: { tokens: TENANTS } };
+  const options = { gateway: { tokens: QUIET + 1 } };
   const gateway = await openTarget(context, { lane: 'gateway', target: 'gateway', era, upstream, options });
   const pipe = await openTarget(context, { lane: 'pipe', target: 'pipe', era, upstream });
   const lanes = [
@@ -172,20 +203,29 @@ async function runBesideNoisy(context: Context): Promise<Measured> {
   for (const { call } of [gateway, pipe]) await generateLoad('own', call, WARM_UP_SECONDS);
   await interleave(context, lanes, async ({ target, isNoisy, rounds }, round) => {
     const callOf = (tenant: number) => toCall({ ...target.endpoint, token: benchToken(tenant) });
-    const shared = { seconds: context.seconds * SECONDS_FACTOR, rate: TENANT_RATE };
-    const seedOf = (tenant: number) => context.seed + round * TENANTS + tenant;
-    const quiet = Array.from({ length: TENANTS - 1 }, (_, index) =>
-      loadAtRate(callOf(index + 1), { ...shared, seed: seedOf(index + 1) }),
-    );
+    const seconds = context.seconds * SECONDS_FACTOR;
+    const seed = context.seed + round;
+    const quiet = runOpenLoop({
+      url: new URL(target.endpoint.url),
+      requests: Array.from({ length: QUIET }, (_, index) => toRpcRequest(callOf(index + 1).request)),
+      connections: QUIET * QUIET_CONNECTIONS,
+      phases: [{ rate: QUIET * TENANT_RATE, ms: seconds * 1000 }],
+      seed,
+      timeoutMs: TIMEOUT_MS,
+    });
+    const { besideTargets } = cores;
     const tenth = isNoisy
-      ? generateLoad(context.generator, callOf(0), shared.seconds, { connections: NOISY_CONNECTIONS })
-      : loadAtRate(callOf(0), { ...shared, seed: seedOf(0) });
-    const reports = (await Promise.all([...quiet, tenth.then(() => undefined)])).flatMap((report) => report ?? []);
-    // Of nine tenants the one that fares worst.
-    const worst = (figure: 'p50' | 'p99' | 'p999') => Math.max(...reports.map(({ latencyUs }) => latencyUs[figure]));
-    rounds.push({ p50Us: worst('p50'), p99Us: worst('p99'), p999Us: worst('p999') });
+      ? generateLoad(context.generator, callOf(0), seconds, {
+          connections: NOISY_CONNECTIONS,
+          startedBy: besideTargets,
+        })
+      : loadAtRate(callOf(0), { seconds, rate: TENANT_RATE, seed: seed + context.rounds });
+    const [[report]] = await Promise.all([quiet, tenth]);
+    if (report === undefined) throw new Error('a phase is missing');
+    rounds.push(answeredRound(report));
   });
-  return { lanes, notes: [cores] };
+  const tenant = context.generator === 'wrk' ? ' So did the tenth tenant where it is noisy.' : '';
+  return { lanes, notes: [`${cores.words}${tenant}`] };
 }
 
 function behind(latencyMs: number): Scenario {
@@ -228,7 +268,7 @@ export const LATENCY: readonly Scenario[] = [
     name: 'noisy-tenant',
     subject: 'latency',
     title: 'One noisy tenant of ten',
-    method: `Nine tenants of ${TENANT_RATE} calls/s each; the tenth does the same, or sends as fast as ${NOISY_CONNECTIONS} connections can. Latency is of the one of the nine that fares worst; the pipe, which knows no tenants, is shown beside it.`,
+    method: `Nine tenants of ${TENANT_RATE} calls/s each; the tenth does the same, or sends as fast as ${NOISY_CONNECTIONS} connections can. Latency is of the calls of the nine; the pipe, which knows no tenants, is shown beside it.`,
     set: 'full',
     budgets: [],
     run: runBesideNoisy,

@@ -61,7 +61,7 @@ async function run(context: Context): Promise<Measured> {
     saturation[round] = perSecond;
     rounds.push(await measure(gateway, perSecond * factor, perSecond / 2, seed));
   });
-  const notes = [`The gateway had ${SHARE} of a core. ${cores}`];
+  const notes = [`The gateway had ${SHARE} of a core. ${cores.words}`];
   const most = { name: 'saturation', rounds: saturation.map((callsPerSecond): Round => ({ callsPerSecond })) };
   return { lanes: [most, ...lanes], notes };
 }
