@@ -1,7 +1,7 @@
 // Other gateways that npm can install, in the versions that bench/peers pins, before the same upstream.
 
 import { execFileSync } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Era } from '../src/protocol/era.ts';
 import { freePort } from './byte-proxies.ts';
@@ -12,20 +12,29 @@ export const PEERS_FOLDER = join(ROOT, 'node_modules/.cache/bench-peers');
 const MODULES = join(PEERS_FOLDER, 'node_modules');
 const INSTALL_LIMIT_MS = 120_000;
 
+const WANTED = join(import.meta.dirname, 'peers/package-lock.json');
+/** Written when all is there, and of which versions; npm removes it with the rest before it begins. */
+const INSTALLED = join(MODULES, 'installed-lock.json');
+
 let problem: string | undefined;
 
-/** Installs them where that has not been done; returns why they are not there. */
+/** Installs them where these versions are not; returns why they are not there. */
 export function installPeers(): string | undefined {
-  if (problem !== undefined || existsSync(MODULES)) return problem;
+  if (problem !== undefined || isInstalled()) return problem;
   try {
     mkdirSync(PEERS_FOLDER, { recursive: true });
     cpSync(join(import.meta.dirname, 'peers'), PEERS_FOLDER, { recursive: true });
     const flags = ['ci', '--ignore-scripts', '--no-audit', '--no-fund'];
     execFileSync('npm', flags, { cwd: PEERS_FOLDER, stdio: 'ignore', timeout: INSTALL_LIMIT_MS });
+    cpSync(WANTED, INSTALLED);
   } catch {
     problem = 'npm could not install it';
   }
   return problem;
+}
+
+function isInstalled(): boolean {
+  return existsSync(INSTALLED) && readFileSync(INSTALLED).equals(readFileSync(WANTED));
 }
 
 /** In sessions, or with a server of its own for every request. */
