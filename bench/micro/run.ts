@@ -1,10 +1,10 @@
 // `npm run bench:micro`: what the pieces of the hot path cost by themselves. Options are in bench/README.md.
 
-import { execFileSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { cpus, release, type as systemType } from 'node:os';
 import { dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { describeCommit, describeMachine } from '../machine.ts';
+import { toTime } from '../report/format.ts';
 import { authenticateCases } from './authenticate-cases.ts';
 import { catalogCases } from './catalog-cases.ts';
 import { classifyCases } from './classify-cases.ts';
@@ -40,18 +40,6 @@ function positive(option: string, text: string): number {
   return value;
 }
 
-function commitName(): string {
-  try {
-    return execFileSync('git', ['describe', '--always', '--dirty'], {
-      cwd: import.meta.dirname,
-      stdio: ['ignore', 'pipe', 'ignore'],
-      encoding: 'utf8',
-    }).trim();
-  } catch {
-    return 'none';
-  }
-}
-
 const HEADINGS = ['', 'best', 'median', 'worst', 'ns/byte'];
 
 function toTable(figures: readonly MicroFigures[]): string {
@@ -67,11 +55,6 @@ function toTable(figures: readonly MicroFigures[]): string {
   return all.map((row) => row.map(pad).join('  ')).join('\n');
 }
 
-function toTime(ns: number): string {
-  if (ns < 10_000) return `${ns.toFixed(ns < 100 ? 1 : 0)} ns`;
-  return ns < 10_000_000 ? `${(ns / 1e3).toFixed(1)} µs` : `${(ns / 1e6).toFixed(1)} ms`;
-}
-
 const rounds = positive('rounds', options.rounds);
 const roundMs = positive('round-ms', options['round-ms']);
 const cases = SUBJECTS.flatMap((toCases) => toCases()).filter(({ name }) => name.includes(options.only));
@@ -83,9 +66,9 @@ const figures = measureCases(cases, {
 });
 const report = {
   date: new Date().toISOString(),
-  commit: commitName(),
+  commit: describeCommit(),
   node: process.version,
-  machine: { cpu: cpus()[0]?.model.trim() ?? 'unknown', cores: cpus().length, kernel: `${systemType()} ${release()}` },
+  machine: describeMachine(),
   rounds,
   roundMs,
   cases: figures,

@@ -68,3 +68,8 @@ export function toRatio({ baseline, byLane }: Ratios, lane: string, digits: numb
   if (ratio === undefined) return lane === baseline ? '1' : '';
   return formatNumber(ratio, digits);
 }
+
+export function toTime(ns: number): string {
+  if (ns < 10_000) return `${formatNumber(ns, ns < 100 ? 1 : 0)} ns`;
+  return ns < 10_000_000 ? `${formatNumber(ns / 1e3, 1)} µs` : `${formatNumber(ns / 1e6, 1)} ms`;
+}

@@ -1,7 +1,7 @@
 // The table of the micro benchmark, from its JSON.
 
 import type { MicroFigures } from '../micro/measure.ts';
-import { formatNumber } from './format.ts';
+import { formatNumber, toTime } from './format.ts';
 
 /** What `npm run bench:micro` writes. */
 export interface MicroResults {
@@ -25,9 +25,4 @@ export function toPieces({ date, commit, rounds, cases }: MicroResults): string 
     '| --- | --: | --: | --: | --: |',
     ...rows,
   ].join('\n');
-}
-
-function toTime(ns: number): string {
-  if (ns < 10_000) return `${formatNumber(ns, ns < 100 ? 1 : 0)} ns`;
-  return ns < 10_000_000 ? `${formatNumber(ns / 1e3, 1)} µs` : `${formatNumber(ns / 1e6, 1)} ms`;
 }
