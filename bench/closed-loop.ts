@@ -55,10 +55,12 @@ export function closedLoop(loop: ClosedLoop): Scenario {
 }
 
 async function run(loop: ClosedLoop, context: Context): Promise<Measured> {
+  const wanted = loop.lanes.filter((lane) => isWanted(lane, context));
+  if (wanted.length === 0) throw new Error(`its lanes are ${loop.lanes.map(({ name }) => name).join(', ')}`);
   const upstream = await openUpstream(context, loop.era, loop.upstream, loop.resultBytes);
   const skipped: Skipped[] = [];
   const lanes: OpenLane[] = [];
-  for (const spec of loop.lanes.filter((lane) => isWanted(lane, context))) {
+  for (const spec of wanted) {
     const reason = whyNotLane(spec, loop.era, context);
     if (reason !== undefined) skipped.push({ name: spec.name, reason });
     else

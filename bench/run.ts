@@ -17,24 +17,13 @@ import { runScenarios, type SuiteOptions } from './suite.ts';
 
 const ROUNDS = { quick: 5, full: 7 };
 
-const { values: options } = parseArgs({
-  options: {
-    full: { type: 'boolean', default: false },
-    gate: { type: 'boolean', default: false },
-    scenarios: { type: 'string' },
-    lanes: { type: 'string' },
-    rounds: { type: 'string' },
-    seconds: { type: 'string', default: '1' },
-    seed: { type: 'string', default: '1' },
-    load: { type: 'string', default: defaultGenerator() },
-    out: { type: 'string' },
-  },
-});
+const options = readOptions();
 const set: ScenarioSet = options.full ? 'full' : 'quick';
 const generator = oneOf('load', GENERATORS, options.load);
 const seconds = generator === 'wrk' ? positiveInteger('seconds', options.seconds) : Number(options.seconds);
-if (!(seconds > 0)) throw new Error(`--seconds takes a number above 0, not "${options.seconds}"`);
+if (!(seconds > 0)) end(`--seconds takes a number above 0, not "${options.seconds}"`);
 const scenarios = chosenScenarios();
+const interruption = new AbortController();
 const suiteOptions: SuiteOptions = {
   set,
   rounds: positiveInteger('rounds', options.rounds ?? String(ROUNDS[set])),
@@ -42,18 +31,44 @@ const suiteOptions: SuiteOptions = {
   seed: positiveInteger('seed', options.seed),
   generator,
   lanes: options.lanes?.split(','),
+  interrupted: interruption.signal,
 };
+
+function readOptions() {
+  try {
+    return parseArgs({
+      options: {
+        full: { type: 'boolean', default: false },
+        gate: { type: 'boolean', default: false },
+        scenarios: { type: 'string' },
+        lanes: { type: 'string' },
+        rounds: { type: 'string' },
+        seconds: { type: 'string', default: '1' },
+        seed: { type: 'string', default: '1' },
+        load: { type: 'string', default: defaultGenerator() },
+        out: { type: 'string' },
+      },
+    }).values;
+  } catch (error) {
+    return end((error as Error).message);
+  }
+}
+
+/** For what whoever typed the command can mend: it needs no stack. */
+function end(reason: string): never {
+  console.error(reason);
+  process.exit(1);
+}
 
 function positiveInteger(option: string, text: string): number {
   const value = Number(text);
   if (Number.isSafeInteger(value) && value >= 1) return value;
-  throw new Error(`--${option} takes a whole number from 1, not "${text}"`);
+  return end(`--${option} takes a whole number from 1, not "${text}"`);
 }
 
 function oneOf<T extends string>(option: string, allowed: readonly T[], text: string): T {
   const found = allowed.find((value) => value === text);
-  if (found === undefined) throw new Error(`--${option} knows ${allowed.join(', ')}, not "${text}"`);
-  return found;
+  return found ?? end(`--${option} knows ${allowed.join(', ')}, not "${text}"`);
 }
 
 function chosenScenarios(): readonly Scenario[] {
@@ -93,7 +108,8 @@ async function measure(): Promise<void> {
   const [commit, date] = [describeCommit(), new Date().toISOString()];
   const results = toResults(await runScenarios(scenarios, suiteOptions), commit, date);
   // A part of the suite is shown, and replaces nothing.
-  const isWhole = options.scenarios === undefined && options.lanes === undefined;
+  const { aborted } = interruption.signal;
+  const isWhole = options.scenarios === undefined && options.lanes === undefined && !aborted;
   const file = options.out ?? (isWhole ? resultsFile(set) : undefined);
   if (file !== undefined) {
     mkdirSync(dirname(file), { recursive: true });
@@ -113,7 +129,7 @@ async function gate(): Promise<void> {
   const expected = committedRatios(committed).filter(
     ({ scenario, lane }) => (chosen?.includes(scenario) ?? true) && (suiteOptions.lanes?.includes(lane) ?? true),
   );
-  if (expected.length === 0) throw new Error('no ratio of the gateway is committed to compare with: npm run bench');
+  if (expected.length === 0) end('no ratio of the gateway is committed to compare with: npm run bench');
   const worse = await findWorseEachTime(
     expected,
     (names) =>
@@ -134,5 +150,7 @@ function inWords({ scenario, lane, baseline, committed, measured }: Worse): stri
   return `${scenario}, ${lane}: ${now}, committed ${committed.toFixed(2)} ×`;
 }
 
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => interruption.abort());
 await (options.gate ? gate() : measure());
+// What an interrupted scenario still waits for may never come.
+if (interruption.signal.aborted) process.exit(1);

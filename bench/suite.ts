@@ -9,12 +9,16 @@ import { type Context, type Measured, type Scenario, toReason } from './scenario
 /** Where nothing is held to a bound fewer rounds tell as much, and the full run ends in time. */
 export const MOST_ROUNDS_WITHOUT_BOUND = 3;
 
-export type SuiteOptions = Omit<Context, 'directory' | 'cleanup' | 'say'>;
+export interface SuiteOptions extends Omit<Context, 'directory' | 'cleanup' | 'say'> {
+  /** Ends the scenario that runs, as failed, and no other begins. */
+  readonly interrupted: AbortSignal;
+}
 
 /** A scenario that fails is kept as that, and the next one runs. */
 export async function runScenarios(scenarios: readonly Scenario[], options: SuiteOptions): Promise<ScenarioResult[]> {
   const results: ScenarioResult[] = [];
   for (const [index, scenario] of scenarios.entries()) {
+    if (options.interrupted.aborted) break;
     const place = `${index + 1}/${scenarios.length} ${scenario.name}`;
     results.push(await runScenario(scenario, options, (text) => showProgress(`${place}: ${text}`)));
     showProgress('');
@@ -29,10 +33,17 @@ async function runScenario(scenario: Scenario, options: SuiteOptions, say: (text
   say('starting');
   const { name, subject, title, method, budgets } = described;
   const rounds = budgets.length > 0 ? options.rounds : Math.min(options.rounds, MOST_ROUNDS_WITHOUT_BOUND);
-  const measured = await attempt((cleanup) => run({ ...options, rounds, directory, cleanup, say }));
+  const { interrupted } = options;
+  const measured = await attempt((cleanup) =>
+    Promise.race([whenInterrupted(interrupted), run({ ...options, rounds, directory, cleanup, say })]),
+  );
   rmSync(directory, { recursive: true, force: true });
   const seconds = Math.round((performance.now() - startedMs) / 1000);
   return { name, subject, title, method, budgets, seconds, ...measured };
+}
+
+function whenInterrupted(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => signal.addEventListener('abort', () => reject(new Error('it was interrupted'))));
 }
 
 async function attempt(

@@ -1,7 +1,7 @@
 // The report says what the JSON says, and the same each time.
 
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -105,8 +105,10 @@ test('beside a full run, of the quick one only what CI compares with is shown; a
   assert.ok(toMarkdown({ full: undefined, quick: undefined }).includes('Nothing has been measured yet.'));
 });
 
-test('the JSON comes back as it was written, to five digits, and gives the same report', () => {
-  const file = join(mkdtempSync(join(tmpdir(), 'switchboard-bench-report-')), 'full.json');
+test('the JSON comes back as it was written, to five digits, and gives the same report', (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'switchboard-bench-report-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const file = join(folder, 'full.json');
   const results = runResults({
     scenarios: [scenarioResult({ lanes: [lane('pipe', 31.23456789), lane('gateway', 40)] })],
   });
