@@ -35,8 +35,9 @@ async function run(context: Context): Promise<Measured> {
     const limits = { calls_per_upstream: 10_000, ...(name === 'off' ? { delay_ms: 0 } : {}) };
     const options = { gateway: { tokens: TOKENS, limits } };
     const gateway = await openTarget(context, { lane: name, target: 'gateway', era: 'legacy', upstream, options });
-    // With all it can get: what is not compiled yet takes several times as long.
+    // With all it can get, and with so many calls that wait at once: what is not compiled yet takes several times as long.
     await generateLoad('own', gateway.call, WARM_UP_SECONDS);
+    await load(gateway, context.seed, [{ rate: SATURATING_RATE, ms: PHASE_MS.warmUp }]);
     const reason = limitCpu(gateway.pid, SHARE, context.cleanup);
     context.cleanup.defer(() => stopChild(gateway.child));
     if (reason !== undefined) return { lanes: [], skipped: [{ name: 'overload', reason }] };
@@ -49,8 +50,6 @@ async function run(context: Context): Promise<Measured> {
   const pids = [...gateways.values()].map(({ pid }) => pid);
   const cores = keepApart([...pids, upstream.child.pid ?? 0], context.cleanup);
   const off = gateways.get('off') as RunningTarget;
-  // So many calls that wait at once are new to it.
-  await load(off, context.seed, [{ rate: SATURATING_RATE, ms: PHASE_MS.onset }]);
   const saturation: number[] = [];
   // Each of them takes as long as ten of others.
   const few = { ...context, rounds: Math.min(context.rounds, MOST_ROUNDS) };
