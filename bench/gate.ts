@@ -6,7 +6,7 @@ import { compare } from './statistics.ts';
 export const TRIES = 3;
 const MOST_WORSE = 1.15;
 /** What CPU per call is compared with: the first of these that a scenario has. */
-const BASELINES = ['pipe', 'static'];
+export const BASELINES = ['pipe', 'static'];
 
 type Compared = Pick<ScenarioResult, 'name' | 'lanes'>;
 

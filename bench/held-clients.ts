@@ -12,6 +12,8 @@ export interface Held {
   readonly socket: Socket;
   /** Received so far, head included. */
   bytes: number;
+  /** Of the legacy session whose stream it is. */
+  sessionId?: string;
 }
 
 const AT_ONCE = 32;
@@ -65,7 +67,18 @@ export async function openStream(endpoint: Endpoint): Promise<Held> {
     'mcp-protocol-version': LEGACY_REVISION,
     'mcp-session-id': sessionId,
   };
-  return hold({ url, headers, body: '' });
+  return Object.assign(await hold({ url, headers, body: '' }), { sessionId });
+}
+
+/** Drops streams as clients do that are done, with their sessions. */
+export async function leave({ url, token }: Endpoint, held: readonly Held[]): Promise<void> {
+  for (const { socket } of held) socket.destroy();
+  const sessions = held.flatMap(({ sessionId }) => sessionId ?? []);
+  await many(sessions.length, async (index) => {
+    const headers = { authorization: `Bearer ${token}`, 'mcp-session-id': sessions[index] ?? '' };
+    const answer = await fetch(url, { method: 'DELETE', headers });
+    if (!answer.ok) throw new Error(`the end of a session was answered HTTP ${answer.status}`);
+  });
 }
 
 /** Makes so many, a few at a time. */

@@ -5,7 +5,7 @@ import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { parseArgs } from 'node:util';
 import { ROOT } from './children.ts';
-import { committedRatios, findWorseEachTime, type Worse } from './gate.ts';
+import { BASELINES, committedRatios, findWorseEachTime, type Worse } from './gate.ts';
 import { CONNECTIONS, defaultGenerator, GENERATORS } from './load.ts';
 import { describeCommit, describeMachine, describeVersions } from './machine.ts';
 import { toText } from './report/text.ts';
@@ -135,7 +135,7 @@ async function gate(): Promise<void> {
     (names) =>
       runScenarios(
         SCENARIOS.filter(({ name }) => names.includes(name)),
-        suiteOptions,
+        { ...suiteOptions, lanes: suiteOptions.lanes && [...suiteOptions.lanes, ...BASELINES] },
       ),
     (tries, each) => {
       for (const one of each) console.log(`try ${tries}: ${inWords(one)}`);

@@ -6,7 +6,7 @@ export interface Spread {
   readonly median: number;
   readonly min: number;
   readonly max: number;
-  /** Where the median of such rounds lies, 95 times of 100; of fewer than nine rounds that is their whole range. */
+  /** Where the median of such rounds lies, 95 times of 100; absent of fewer than nine, whose range says as much. */
   readonly medianWithin?: readonly [number, number];
 }
 

@@ -32,8 +32,9 @@ const HEAD = `# What Switchboard costs
 
 Measured by \`npm run bench:full\` and \`npm run bench\`, which write this page from \`bench/results/*.json\`; edits are lost. How it
 is measured is in [the README of the benchmark](README.md). Numbers are medians over interleaved rounds, with the range in
-parentheses. Times belong to the machine; ratios are taken between rounds that ran next to each other, and are the result. Where there are calls/s, p50 to p99.9 are of a
-closed loop, in which a slow answer holds back the calls behind it; what callers wait for is told under Latency and Overload.
+parentheses. Times belong to the machine; ratios are taken between rounds that ran next to each other, and are the result.
+Where there is CPU per call, p50 to p99.9 are of a closed loop, in which a slow answer holds back the calls behind it; what
+callers wait for is told at half of saturation and beyond it.
 
 The gateway and the mock upstream set a flag of V8 for themselves, \`${GATEWAY_FLAG}\`; everything
 else is Node as it comes. With results and arguments of 100 KB and more that flag alone makes a pipe cheaper: the lane \`pipe-flag\`

@@ -25,7 +25,7 @@ const SECONDS_FACTOR = 2;
  * A machine that others use as well stands still for milliseconds at a time, several times a second, and one such pause is
  * all of a round's p99. Of many short rounds the median one has few of them, and as many with each target.
  */
-const AT_HALF = { roundsFactor: 4, warmUpMs: 150, ms: 400, connections: 64 };
+const AT_HALF = { roundsFactor: 4, warmUpMs: 150, ms: 400, calls: 1_200, connections: 64 };
 const TIMEOUT_MS = 30_000;
 
 function atHalf(era: Era): Scenario {
@@ -105,7 +105,9 @@ async function serveUpstream({ cleanup }: Context, era: Era): Promise<UpstreamUr
 
 /** Over connections that are open beforehand: what opening them costs is another figure. */
 async function measureAtRate({ call, pid, latencies }: HalfLane, rate: number, seed: number): Promise<Round> {
-  const { connections, warmUpMs, ms } = AT_HALF;
+  const { connections, warmUpMs, calls } = AT_HALF;
+  // Fewer have no p99 to speak of.
+  const ms = Math.max(AT_HALF.ms, Math.ceil((1_000 * calls) / rate));
   const phases = [
     { rate, ms: warmUpMs },
     { rate, ms },

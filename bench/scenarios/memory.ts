@@ -8,7 +8,7 @@ import { readProbe } from '../ask-probe.ts';
 import { toCall } from '../calls.ts';
 import { rssBytes } from '../cpu.ts';
 import type { Round } from '../figures.ts';
-import { hold, many, openStream, streamsWithin } from '../held-clients.ts';
+import { hold, leave, many, openStream, streamsWithin } from '../held-clients.ts';
 import { generateLoad } from '../load.ts';
 import type { Budget, Context, Measured, Scenario } from '../scenario.ts';
 import { interleave, openTarget, openUpstream } from '../stand.ts';
@@ -136,12 +136,12 @@ const WANTED_STREAMS = 10_000;
 
 async function measureStreams(gateway: RunningTarget): Promise<Round> {
   // Code that runs for the first time is no cost of a stream.
-  for (const { socket } of await many(100, () => openStream(gateway.endpoint))) socket.destroy();
+  await leave(gateway.endpoint, await many(100, () => openStream(gateway.endpoint)));
   const streams = streamsWithin(WANTED_STREAMS);
   const round = await observe(gateway, async () => {
     const held = await many(streams, () => openStream(gateway.endpoint));
     await sleep(LEFT_MS);
-    for (const { socket } of held) socket.destroy();
+    await leave(gateway.endpoint, held);
   });
   return { ...round, streams, kibPerStream: ((round.rssAddedMiB ?? Number.NaN) * KIB) / streams };
 }

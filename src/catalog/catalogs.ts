@@ -240,8 +240,9 @@ export class Catalogs {
   /** Ends all sessions and connections, and cuts what still runs on them after a second. */
   async close(): Promise<void> {
     for (const timer of this.#retired.values()) clearTimeout(timer);
+    this.lists.close();
     const all = [...this.upstreams(), ...this.#retired.keys()];
-    await Promise.all([this.lists.close(), ...all.map((upstream) => upstream.close(CLOSE_GRACE_MS))]);
+    await Promise.all(all.map((upstream) => upstream.close(CLOSE_GRACE_MS)));
   }
 
   #compile(configuration: AccountConfiguration, before: AccountSnapshot | undefined): Account {

@@ -165,10 +165,9 @@ export class Inventories {
     }
   }
 
-  /** Asks no upstream again, and resolves when what is known of them has been stored. */
-  async close(): Promise<void> {
+  /** Asks no upstream again, and stores nothing more: a store that is away must not hold up the end. */
+  close(): void {
     this.keepOnly(new Set());
-    await this.#keeping;
   }
 
   async #fetch(account: AccountId, upstream: Upstream, entry: Entry): Promise<void> {
@@ -259,7 +258,7 @@ export class Inventories {
     while (this.#slice.isOver) await this.#slice.rest();
     entry.isQueued = false;
     const { joined, checkedAtMs } = entry;
-    if (joined === undefined) return;
+    if (joined === undefined || this.#entries.get(upstream.key) !== entry) return;
     try {
       await this.#options.store.putToolList(account, {
         key: upstream.key,

@@ -37,7 +37,8 @@ export async function bench(url: URL, options: BenchOptions): Promise<void> {
   const asked: RpcRequestOptions = { url, token, era, tool, args: args ?? '{}', sessionId };
   const stop = new AbortController();
   // A second one is of no account: npm passes on the Ctrl-C that arrives here as well, and the report is near.
-  for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => stop.abort());
+  const onSignal = (): void => stop.abort();
+  for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, onSignal);
   const report = await generateLoad({
     url,
     request: toRpcRequest(asked),
@@ -51,6 +52,7 @@ export async function bench(url: URL, options: BenchOptions): Promise<void> {
     onProgress: showProgress,
     signal: stop.signal,
   });
+  for (const signal of ['SIGINT', 'SIGTERM']) process.off(signal, onSignal);
   clearProgress();
   await print(options.output, { url: url.href, ...describe(options), ...report }, toText(url, options, report));
   if (Object.keys(report.problems).length > 0) process.exitCode = 1;

@@ -24,8 +24,7 @@ export async function findTarget(option: string | undefined): Promise<Target> {
     if (given === undefined || given === demo.api_key) return { url: demo.url, key: demo.api_key };
     throw new GatewayError(
       'invalid_argument',
-      'SWITCHBOARD_API_KEY is set and SWITCHBOARD_URL is not: say which gateway the key is for. ' +
-        `It is SWITCHBOARD_URL=${demo.url} for the demo of this folder, which needs neither.`,
+      'SWITCHBOARD_API_KEY is set and SWITCHBOARD_URL is not: say which gateway the key is for, or unset it to act on the demo of this folder.',
     );
   }
   if (url === undefined) {

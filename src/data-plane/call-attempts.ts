@@ -68,10 +68,10 @@ export class CallAttempts {
     const link = upstream.link(this.conversation);
     if (link !== undefined) this.#send(link);
     else {
-      upstream
-        .connect(this.conversation, this.#call.request.capabilities)
-        .then((opened) => this.#send(opened))
-        .catch((error: unknown) => this.#call.onUnconnected(error));
+      upstream.connect(this.conversation, this.#call.request.capabilities).then(
+        (opened) => this.#send(opened),
+        (error: unknown) => this.#call.onUnconnected(error),
+      );
     }
   }
 
@@ -126,9 +126,10 @@ export class CallAttempts {
       return;
     }
     const told = level === undefined ? undefined : upstream.setLogLevel(link, level);
-    Promise.all([opened, told])
-      .then(() => this.#dispatch(link))
-      .catch((error: unknown) => this.#call.onUnconnected(error));
+    Promise.all([opened, told]).then(
+      () => this.#dispatch(link),
+      () => undefined,
+    );
   }
 
   #dispatch(link: Link): void {

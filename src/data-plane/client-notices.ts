@@ -94,7 +94,7 @@ export class ClientNotices {
     const { inFlight, waits } = this.#deps;
     return {
       calls: inFlight.find(conversation, isMeant),
-      waits: [...waits].filter((wait) => wait.conversation === conversation && isMeant(wait.request)),
+      waits: [...waits].filter((wait) => !wait.isOver && wait.conversation === conversation && isMeant(wait.request)),
     };
   }
 

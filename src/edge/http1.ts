@@ -8,6 +8,7 @@ import { toProblemBody } from '../domain/errors.ts';
 import type { AnsweringSocket } from './half-closed.ts';
 import { Http1Request } from './http1-request.ts';
 import type { OnRequest, RequestGate } from './request-gate.ts';
+import { takenBytes } from './taken-bytes.ts';
 
 export interface Http1Options {
   readonly headersTimeoutMs: number;
@@ -149,7 +150,7 @@ class IdleLimit {
       socket[TAKEN] = undefined;
       return this.#now;
     }
-    const bytes = socket.bytesWritten - (socket._handle?.writeQueueSize ?? 0);
+    const bytes = takenBytes(socket);
     const last = socket[TAKEN];
     if (last?.bytes === bytes) return last.at;
     socket[TAKEN] = { bytes, at: this.#now };
@@ -195,8 +196,6 @@ const ANSWERED = Symbol('answered');
 const TAKEN = Symbol('taken');
 
 interface TimedSocket extends AnsweringSocket {
-  /** Of what counts as written, so much is still to be taken by the system. Node's own timeouts look there, too. */
-  readonly _handle?: { readonly writeQueueSize?: number } | null;
   [ANSWERED]?: number;
   [TAKEN]?: { readonly bytes: number; readonly at: number } | undefined;
 }

@@ -13,6 +13,7 @@ import type { Socket } from 'node:net';
 import { MAX_HEADER_BYTES } from './http1.ts';
 import { writeRefusal } from './refusal.ts';
 import type { OnRequest, RequestGate } from './request-gate.ts';
+import { takenBytes } from './taken-bytes.ts';
 import { UselessBytes } from './useless-bytes.ts';
 
 export interface Http2Options {
@@ -75,10 +76,11 @@ export function feedHttp2(server: Http2Server, socket: Socket): void {
  */
 function limitIdleTime(session: ServerHttp2Session, socket: Socket, timeoutMs: number): void {
   const open = new Set<ServerHttp2Stream>();
-  let bytesBefore = 0;
+  let takenBefore = 0;
   const timer = setTimeout(() => {
-    const isTaking = socket.bytesWritten > bytesBefore;
-    bytesBefore = socket.bytesWritten;
+    const taken = takenBytes(socket);
+    const isTaking = taken > takenBefore;
+    takenBefore = taken;
     for (const stream of open) {
       // A stream that we have closed stays as long as its peer takes nothing.
       if (stream.closed || (stream.writableEnded && !isTaking)) continue;

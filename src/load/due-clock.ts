@@ -16,6 +16,7 @@ export class DueClock {
   readonly #options: DueClockOptions;
   #nextMs = 0;
   #timer: NodeJS.Timeout | undefined;
+  #isClosed = false;
 
   constructor(options: DueClockOptions) {
     this.#options = options;
@@ -29,10 +30,12 @@ export class DueClock {
 
   /** A process need not wait for a rare arrival that nobody wants. */
   close(): void {
+    this.#isClosed = true;
     clearTimeout(this.#timer);
   }
 
   #turn(): void {
+    if (this.#isClosed) return;
     const nowMs = performance.now();
     const { nextGap, endMs, onDue } = this.#options;
     while (this.#nextMs <= nowMs && this.#nextMs < endMs()) {

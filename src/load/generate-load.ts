@@ -57,6 +57,8 @@ class LoadRun {
   #countFromMs = 0;
   #endMs = 0;
   #progressMs = 0;
+  /** Whether the clock has told of every arrival; a closed loop has none. */
+  #isAllDue: boolean;
   #isOver = false;
   #watch: NodeJS.Timeout | undefined;
   #stop: NodeJS.Timeout | undefined;
@@ -65,12 +67,16 @@ class LoadRun {
     this.#options = options;
     this.#onEnd = onEnd;
     const { rate = 1, pattern = 'poisson', seed = DEFAULT_SEED } = options;
+    this.#isAllDue = options.rate === undefined;
     this.#clock = new DueClock({
       nextGap: createArrivals({ rate, pattern, seed }),
       endMs: () => this.#endMs,
       onDue: (dueMs) => this.#arrive(dueMs),
-      // The last arrivals may still wait for a connection, or for their answers.
-      onEnd: () => this.#endIfDone(),
+      onEnd: () => {
+        this.#isAllDue = true;
+        // The last arrivals may still wait for a connection, or for their answers.
+        this.#endIfDone();
+      },
     });
   }
 
@@ -89,6 +95,7 @@ class LoadRun {
   #stopAt(nowMs: number): void {
     if (this.#isOver) return;
     this.#endMs = Math.min(this.#endMs, nowMs);
+    this.#isAllDue = true;
     this.#stop = setTimeout(() => this.#giveUpAll(), STOP_MS);
     this.#endIfDone();
   }
@@ -207,7 +214,7 @@ class LoadRun {
 
   #endIfDone(): void {
     const nowMs = performance.now();
-    if (this.#isOver || nowMs < this.#endMs || this.#busy.size > 0 || !this.#waiting.isEmpty) return;
+    if (this.#isOver || !this.#isAllDue || nowMs < this.#endMs || this.#busy.size > 0 || !this.#waiting.isEmpty) return;
     this.#isOver = true;
     clearInterval(this.#watch);
     clearTimeout(this.#stop);

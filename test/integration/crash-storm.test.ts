@@ -3,4 +3,4 @@
 import { describe } from 'node:test';
 import { testCrashStorms } from '../support/crash-storm.ts';
 
-describe('after SIGKILL at any moment', { concurrency: true }, () => testCrashStorms(20));
+describe('after SIGKILL at any moment', { concurrency: true }, () => testCrashStorms(10));

@@ -28,33 +28,45 @@ const PAYLOADS: Readonly<Record<string, string>> = {
   'many small values': `{"list":[${'{"k":1.0,"\\u0061":[]},'.repeat(8_000)}null]}`,
 };
 
+let gateway: TestGateway;
+/** By service. */
+const upstreams = new Map<string, RecordingUpstream>();
+/** What each of them answers. */
+let result = '{}';
+
+before(async () => {
+  for (const era of ERAS) {
+    for (const reply of REPLIES) {
+      const upstream = await startRecordingUpstream({ era, reply, tools: [TOOL], onCall: () => result });
+      upstreams.set(`${era}${reply}`, upstream);
+    }
+  }
+  gateway = await startGateway({ configs: [...upstreams].map(([name, { url }]) => ({ name, url })) });
+});
+after(async () => {
+  await gateway.close();
+  for (const upstream of upstreams.values()) await upstream.close();
+});
+
 for (const clientEra of ERAS) {
   for (const upstreamEra of ERAS) {
     for (const reply of REPLIES) {
       suite(`${clientEra} client, ${upstreamEra} upstream, ${reply}`, () => {
-        let upstream: RecordingUpstream;
-        let gateway: TestGateway;
-        let result = '{}';
+        const service = `${upstreamEra}${reply}`;
+        const name = `${service}.echo`;
 
-        before(async () => {
-          upstream = await startRecordingUpstream({ era: upstreamEra, reply, tools: [TOOL], onCall: () => result });
-          gateway = await startGateway({ configs: [{ name: 'rec', url: upstream.url }] });
-        });
-        after(async () => {
-          await gateway.close();
-          await upstream.close();
-        });
+        const lastBody = () => upstreams.get(service)!.calls.at(-1)!.body.toString();
 
         /** Calls the tool; resolves with the message the client got and the body the upstream got, as text. */
         async function call(params?: string, id = '7'): Promise<{ answer: string; body: string; sent: string }> {
-          const request = toolCall('rec.echo', { era: clientEra, id, ...(params === undefined ? {} : { params }) });
+          const request = toolCall(name, { era: clientEra, id, ...(params === undefined ? {} : { params }) });
           const answer = await send(gateway.mcpUrl, { ...request, token: gateway.token() });
           assert.equal(answer.status, 200, answer.text);
           assert.equal(answer.kind, reply);
           assert.equal(answer.datas.length, 1);
           return {
             answer: answer.datas[0]!,
-            body: upstream.calls.at(-1)!.body.toString(),
+            body: lastBody(),
             sent: request.body,
           };
         }
@@ -65,7 +77,7 @@ for (const clientEra of ERAS) {
             const { body, sent } = await call(`"arguments":${payload},"x-vendor" : 1.0`);
             const tail = `"name":"echo","arguments":${payload},"x-vendor" : 1.0}}`;
             assertSame(body.slice(-tail.length), tail);
-            if (clientEra === upstreamEra) assertSame(body, asUpstreamGetsIt(sent, body));
+            if (clientEra === upstreamEra) assertSame(body, asUpstreamGetsIt(sent, body, name));
           });
 
           test(`results arrive byte for byte: ${what}`, async () => {
@@ -97,9 +109,9 @@ for (const clientEra of ERAS) {
 
         test('the _meta members that are not of this hop arrive byte for byte', async () => {
           const meta = '"traceparent":"00-\\u0061","com.example/n":9007199254740993,"com.example/o" : { "x" : 1.0 }';
-          const request = toolCall('rec.echo', { era: clientEra, meta });
+          const request = toolCall(name, { era: clientEra, meta });
           await send(gateway.mcpUrl, { ...request, token: gateway.token() });
-          const body = upstream.calls.at(-1)!.body.toString();
+          const body = lastBody();
           for (const member of [
             '"traceparent":"00-\\u0061"',
             '"com.example/n":9007199254740993',
@@ -114,9 +126,9 @@ for (const clientEra of ERAS) {
 }
 
 /** The client's message with the two things that every hop rewrites: the id, which is the upstream's to read, and the name. */
-function asUpstreamGetsIt(sent: string, body: string): string {
+function asUpstreamGetsIt(sent: string, body: string, name: string): string {
   const [, id = ''] = /^\{"jsonrpc":"2\.0","id":("[\w-]{22}"),/.exec(body) ?? [];
-  return sent.replace('"id":7,', `"id":${id},`).replace('"name":"rec.echo"', '"name":"echo"');
+  return sent.replace('"id":7,', `"id":${id},`).replace(`"name":"${name}"`, '"name":"echo"');
 }
 
 /** Equality of texts that may be too long to be printed. */

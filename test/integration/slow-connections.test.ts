@@ -31,6 +31,10 @@ function frame(type: number, flags: number, stream: number, payload: readonly nu
 
 const EMPTY_SETTINGS = frame(4, 0, 0);
 const PING = frame(6, 0, 0, [1, 2, 3, 4, 5, 6, 7, 8]);
+/** Settings and a window update that let an answer of any length be sent at once. */
+const WIDE_WINDOWS = Buffer.concat([frame(4, 0, 0, [0, 4, 0x7f, 0xff, 0xff, 0xff]), frame(8, 0, 0, [0x7f, 0, 0, 0])]);
+/** `GET http://x/`, whole. */
+const GET2 = frame(1, 5, 1, [0x82, 0x86, 0x84, 0x01, 0x01, 0x78]);
 /** `:method: GET`, whose header block goes on. */
 const BEGUN_HEADERS = frame(1, 1, 1, [0x82]);
 
@@ -223,21 +227,25 @@ suite('a listener', { concurrency: true }, () => {
       socket.destroy();
     });
 
-    test('a long answer that is taken little by little arrives whole', async (t) => {
-      const { url } = await start(t, TIMES, answersLong);
-      const { hostname, port } = new URL(url);
-      const socket = net.connect({ host: hostname, port: Number(port) }).on('error', () => undefined);
-      socket.write(GET);
-      const startedMs = performance.now();
-      let taken = 0;
-      while (taken < LONG.length && !socket.readableEnded) {
-        await once(socket, 'readable');
-        taken += socket.read()?.length ?? 0;
-        await nextTime(2);
-      }
-      assert.ok(taken >= LONG.length, `${taken} bytes`);
-      assert.ok(performance.now() - startedMs > TIMES.keepAliveTimeoutMs + TIMES.headersTimeoutMs);
-    });
+    const ASKS = { 'HTTP/1.1': GET, 'HTTP/2': Buffer.concat([PREFACE, WIDE_WINDOWS, GET2]) };
+    for (const [protocol, ask] of Object.entries(ASKS)) {
+      test(`a long answer over ${protocol} that is taken little by little arrives whole`, async (t) => {
+        const { url } = await start(t, TIMES, answersLong);
+        const { hostname, port } = new URL(url);
+        const socket = net.connect({ host: hostname, port: Number(port) }).on('error', () => undefined);
+        socket.write(ask);
+        const startedMs = performance.now();
+        let taken = 0;
+        while (taken < LONG.length && !socket.readableEnded) {
+          await once(socket, 'readable');
+          taken += socket.read()?.length ?? 0;
+          await nextTime(2);
+        }
+        assert.ok(taken >= LONG.length, `${taken} bytes`);
+        assert.ok(performance.now() - startedMs > 2 * (TIMES.keepAliveTimeoutMs + TIMES.headersTimeoutMs));
+        socket.destroy();
+      });
+    }
 
     test('an answer may take longer than every limit of its connection', async (t) => {
       const { url } = await start(t, TIMES, (request, response) => {

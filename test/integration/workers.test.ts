@@ -27,6 +27,10 @@ function call(child: ServeChild, tool: string, agent?: Agent): Promise<Answer> {
   return agent === undefined ? send(child.mcpUrl, sent) : send(child.mcpUrl, sent, agent);
 }
 
+function isRefused({ code }: NodeJS.ErrnoException): boolean {
+  return code === 'ECONNREFUSED';
+}
+
 function inFlight({ url }: ServeChild): Promise<number> {
   return metricOf(url, 'calls_in_flight', 'service="ctl"');
 }
@@ -102,7 +106,6 @@ suite('two workers', () => {
     const hangs = [call(child, 'ctl.hang', a), call(child, 'ctl.hang', b)];
     await eventually(async () => (await inFlight(child)) === 2);
     const stopped = child.stop();
-    const isRefused = ({ code }: NodeJS.ErrnoException): boolean => code === 'ECONNREFUSED';
     await eventually(() => call(child, 'ctl.quick').then(() => false, isRefused));
     upstreams.control.gate.resolve();
     const statuses = (await Promise.all(hangs)).map(({ status }) => status);
@@ -124,7 +127,7 @@ test('operators are told on their listener that two workers stop, until the last
   const hang = call(child, 'ctl.hang');
   await eventually(async () => (await metricOf(operators, 'calls_in_flight', 'service="ctl"')) === 1);
   const stopped = child.stop();
-  await eventually(() => call(child, 'ctl.quick').catch(({ code }) => code === 'ECONNREFUSED'));
+  await eventually(() => call(child, 'ctl.quick').then(() => false, isRefused));
   for (let count = 0; count < 4; count++) {
     const ready = await fetch(`${operators}/readyz`, { signal: AbortSignal.timeout(2_000) });
     assert.equal(ready.status, 503);

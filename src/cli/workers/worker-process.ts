@@ -43,7 +43,7 @@ export class WorkerProcess {
   #open = 0;
   #count = 0;
 
-  /** Throws where the system has no room for another process, but for want of descriptors, which is told by `onEnd`. */
+  /** That the system has no room for another process is thrown or told by `onEnd`, as Node does either. */
   constructor(start: WorkerStart, hooks: WorkerHooks) {
     this.index = start.index;
     this.#hooks = hooks;

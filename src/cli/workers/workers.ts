@@ -170,6 +170,6 @@ export class Workers {
     const worker = this.#start(index);
     if (worker === undefined) return this.#replace(index, MAX_PAUSE_MS);
     worker.tell({ tell: 'go' });
-    this.log.info('worker started', { worker: index + 1, pid: worker.pid });
+    if (worker.pid !== undefined) this.log.info('worker started', { worker: index + 1, pid: worker.pid });
   }
 }

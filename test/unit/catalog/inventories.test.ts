@@ -55,7 +55,7 @@ async function start(t: TestContext, stored: StoredToolList[] = [], taken?: Prom
     onChange: () => void changes++,
   });
   t.after(async () => {
-    await inventories.close();
+    inventories.close();
     await upstream.close(0);
     await recording.close();
   });
@@ -110,13 +110,13 @@ describe('an inventory', () => {
 
   test('waits for no store, and writes what it is when that is there again', async (t) => {
     const store = Promise.withResolvers<void>();
-    const { refresh, results, stored, inventories } = await start(t, [], store.promise);
+    const { refresh, results, stored } = await start(t, [], store.promise);
     for (const name of ['x', 'y', 'z']) {
       results['prompts/list'] = `{"prompts":[{"name":"${name}"}]}`;
       assert.equal(await refresh(5_000), `a ${name} c: d:{x}`);
     }
     store.resolve();
-    await inventories.close();
+    await eventually(() => stored.length === 2);
     assert.deepEqual(
       stored.map(({ tools }) => /"(?:x|y|z)"/.exec(tools.toString())?.[0]),
       ['"z"', '"x"'],
