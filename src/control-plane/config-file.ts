@@ -60,14 +60,23 @@ interface Named {
   readonly id: string;
   readonly name: string;
   readonly managedBy: ManagedBy;
+  readonly createTimeMs: number;
   readonly revokedAtMs?: number | null;
+}
+
+/** What a declared object is known by: as it was, or where there is none, as it will be. */
+interface Identity {
+  readonly id: string;
+  readonly revision: number;
+  readonly createTimeMs: number;
 }
 
 async function planKind<D extends { readonly name: string }, T extends Named>(
   list: 'secrets' | 'mcp_configs' | 'tokens',
   declared: readonly D[],
   stored: readonly T[],
-  toNext: (declared: D, current: T | undefined) => Promise<T>,
+  identify: (name: string, current: T | undefined) => Promise<Identity>,
+  toNext: (declared: D, current: T | undefined, identity: Identity) => T,
 ): Promise<Plan<T>> {
   const ours = new Map(stored.filter(({ managedBy }) => managedBy === 'file').map((each) => [each.name, each]));
   // A revoked token is only remembered, and gives its name up.
@@ -79,7 +88,10 @@ async function planKind<D extends { readonly name: string }, T extends Named>(
     return owner === undefined ? [] : [{ path: `${list}[${index}].name`, message }];
   });
   const next: T[] = [];
-  for (const each of declared) next.push(await toNext(each, ours.get(each.name)));
+  for (const each of declared) {
+    const current = ours.get(each.name);
+    next.push(toNext(each, current, await identify(each.name, current)));
+  }
   const names = new Set(next.map(({ name }) => name));
   return {
     next,
@@ -101,34 +113,38 @@ function byName<T extends Named>(plan: Plan<T>): (name: string) => T {
 
 async function planAll({ before, writer }: Change, declared: Declared, deps: ApplyDependencies) {
   const nowMs = deps.now();
-  // What comes back under its id goes on counting: histories, ETags and connections in use tell its states apart by the number.
-  const firstRevisionOf = async (id: string) => (await writer.lastRevisionOf(id)) + 1;
+  const identifyAs =
+    <T extends Named>(prefix: IdPrefix, revisionOf: (current: T) => number) =>
+    async (name: string, current: T | undefined): Promise<Identity> => {
+      if (current !== undefined)
+        return { id: current.id, revision: revisionOf(current), createTimeMs: current.createTimeMs };
+      const id = idOf(prefix, before.accountId, name);
+      // What comes back goes on counting: histories, ETags and connections in use tell its states apart by the number.
+      return { id, revision: (await writer.lastRevisionOf(id)) + 1, createTimeMs: nowMs };
+    };
 
   const secrets = await planKind<DeclaredSecret, StoredSecret>(
     'secrets',
     declared.secrets,
     before.secrets,
-    async (each, current) => {
-      const ref = {
-        accountId: before.accountId,
-        secretId: current?.id ?? idOf('sec', before.accountId, each.name),
-        name: each.name,
-      };
+    identifyAs('sec', ({ version }) => version),
+    (each, current, { id, revision, createTimeMs }) => {
+      const ref = { accountId: before.accountId, secretId: id, name: each.name };
       const value = each.value.reveal();
       const origins = [...new Set([...(current?.origins ?? []), ...originsOf(declared, each.name)])];
       // Sealing is randomised, so only the opened value tells whether anything changed.
       if (current && deps.openSecret({ ...ref, version: current.version }, current.sealed).reveal() === value) {
         return origins.length === current.origins.length ? current : { ...current, origins };
       }
-      const version = current === undefined ? await firstRevisionOf(ref.secretId) : current.version + 1;
+      const version = current === undefined ? revision : revision + 1;
       return {
-        id: ref.secretId,
+        id,
         name: each.name,
         version,
         sealed: deps.sealSecret({ ...ref, version }, value),
         origins,
         managedBy: 'file',
-        createTimeMs: current?.createTimeMs ?? nowMs,
+        createTimeMs,
         updateTimeMs: nowMs,
       };
     },
@@ -139,8 +155,8 @@ async function planAll({ before, writer }: Change, declared: Declared, deps: App
     'mcp_configs',
     declared.mcpConfigs,
     before.mcpConfigs,
-    async (each, current) => {
-      const id = current?.id ?? idOf('mcp', before.accountId, each.name);
+    identifyAs('mcp', ({ revision }) => revision),
+    (each, current, { id, revision, createTimeMs }) => {
       const customHeaders = each.customHeaders.map(
         (header): CustomHeader =>
           'secret' in header ? { name: header.name, secretId: secretNamed(header.secret).id } : header,
@@ -152,9 +168,9 @@ async function planAll({ before, writer }: Change, declared: Declared, deps: App
         stdio: each.stdio && toStdio(each.stdio, secretNamed),
         proxy: each.proxy && { url: each.proxy.url, secretId: secretIdOf(each.proxy.secret, secretNamed) },
         id,
-        revision: current?.revision ?? (await firstRevisionOf(id)),
+        revision,
         managedBy: 'file',
-        createTimeMs: current?.createTimeMs ?? nowMs,
+        createTimeMs,
       };
       return asNextRevision(next, current);
     },
@@ -165,8 +181,8 @@ async function planAll({ before, writer }: Change, declared: Declared, deps: App
     'tokens',
     declared.tokens,
     before.tokens,
-    async (each, current) => {
-      const id = current?.id ?? idOf('tok', before.accountId, each.name);
+    identifyAs('tok', ({ revision }) => revision),
+    (each, current, { id, revision, createTimeMs }) => {
       const hash = deps.hashToken(each.value.reveal());
       const next: StoredToken = {
         id,
@@ -178,9 +194,9 @@ async function planAll({ before, writer }: Change, declared: Declared, deps: App
         nameStyle: each.nameStyle,
         grants: each.grants.map((grant) => toGrant(grant, configNamed(grant.mcpConfig), secretNamed)),
         devboxId: null,
-        revision: current?.revision ?? (await firstRevisionOf(id)),
+        revision,
         managedBy: 'file',
-        createTimeMs: current?.createTimeMs ?? nowMs,
+        createTimeMs,
         expiresAtMs: each.expiresAtMs,
         // A revoked value stays revoked, whatever the file says; a new value under the same name is a rotation.
         revokedAtMs: current?.hash === hash ? current.revokedAtMs : null,
@@ -206,7 +222,9 @@ function originsOf({ mcpConfigs, tokens }: Declared, secret: string): string[] {
 }
 
 /** The same for the same name for ever: what is taken out of the file and put back is granted as it was before. */
-function idOf(prefix: 'mcp' | 'sec' | 'tok', account: AccountId, name: string): string {
+type IdPrefix = 'mcp' | 'sec' | 'tok';
+
+function idOf(prefix: IdPrefix, account: AccountId, name: string): string {
   return `${prefix}_${hash('sha256', JSON.stringify(['file', account, prefix, name])).slice(0, 32)}`;
 }
 

@@ -50,6 +50,16 @@ async function ask(upstream: SessionUpstream, gateway: TestGateway) {
   return { session, calling, called, question };
 }
 
+/** A session whose one call has ended. */
+async function callOnce(upstream: SessionUpstream, gateway: TestGateway) {
+  const session = await open(gateway);
+  const calling = call(session);
+  const [called] = await upstream.called();
+  upstream.finish(called!);
+  await calling.ended();
+  return { session, called: called! };
+}
+
 function tell({ headers, mcpUrl, token }: LegacySession, message: object): Promise<{ status: number }> {
   const body = JSON.stringify({ jsonrpc: '2.0', ...message });
   return send(mcpUrl, { headers: { ...headers, accept: BOTH }, body, token });
@@ -181,33 +191,25 @@ test('a session without a stream of its own is asked on that of its latest call'
 
 test('without a call the session is asked if it listens, and the upstream is told if it does not', async (t) => {
   const { upstream, gateway } = await start(t);
-  const session = await open(gateway);
-  const calling = call(session);
-  const [called] = await upstream.called();
-  upstream.finish(called!);
-  await calling.ended();
-  upstream.say(called!, QUESTION);
+  const { session, called } = await callOnce(upstream, gateway);
+  upstream.say(called, QUESTION);
   assert.equal(((await upstream.responseTo('q')).error as { code: number }).code, -32603);
   const stream = await session.listen();
-  upstream.say(called!, { ...QUESTION, id: 'again' });
+  upstream.say(called, { ...QUESTION, id: 'again' });
   await eventually(() => stream.text.includes('elicitation/create'));
 });
 
 test('a question that finds no stream to be asked on is refused alone: the one before it can still be answered', async (t) => {
   const { upstream, gateway } = await start(t);
-  const session = await open(gateway);
-  const calling = call(session);
-  const [called] = await upstream.called();
-  upstream.finish(called!);
-  await calling.ended();
+  const { session, called } = await callOnce(upstream, gateway);
   const connection = http2.connect(gateway.url);
   const stream = await session.listen2(connection);
-  upstream.say(called!, QUESTION);
+  upstream.say(called, QUESTION);
   await eventually(() => stream.text.includes('elicitation/create'));
   const id = /"id":"([\w-]+)"/.exec(stream.text)?.[1];
   connection.destroy();
   await eventually(async () => (await metricOf(gateway.url, 'client_streams')) === 0);
-  upstream.say(called!, { ...QUESTION, id: 'unheard' });
+  upstream.say(called, { ...QUESTION, id: 'unheard' });
   assert.match(JSON.stringify((await upstream.responseTo('unheard')).error), /has no stream open/);
   assert.equal((await tell(session, { id, result: ACCEPTED })).status, 202);
   assert.deepEqual((await upstream.responseTo('q')).result, ACCEPTED);
